@@ -1,0 +1,56 @@
+// Runs a program of this repository on a checkout however fresh: `node scripts/run.mjs demo --backend redis`.
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { install } from './install.mjs'
+import { root } from './needs.mjs'
+import { build, Failure, reportFailure } from './steps.mjs'
+
+/** @typedef {import('./needs.mjs').NeedName} NeedName */
+
+/** @type {Record<string, { folder: string, needsOf: (args: readonly string[]) => NeedName[] }>} */
+const programs = {
+  demo: { folder: 'examples/flash-sale', needsOf: needsOfBackend },
+  quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend },
+  bench: { folder: 'bench', needsOf: needsOfServers },
+  faults: { folder: 'faults', needsOf: needsOfServers },
+}
+
+/**
+ * Memory needs no server; Redis and ZooKeeper need one unless the user named his.
+ * @param {readonly string[]} args
+ * @returns {NeedName[]}
+ */
+function needsOfBackend(args) {
+  const at = args.indexOf('--backend')
+  const backend = at === -1 ? args.find(arg => arg.startsWith('--backend='))?.slice('--backend='.length) : args[at + 1]
+  if (backend === 'redis' && !isNamed('HOLDFAST_REDIS_URL')) return ['npm', 'redis']
+  if (backend === 'zookeeper' && !isNamed('HOLDFAST_ZOOKEEPER')) return ['npm', 'zookeeper']
+  return ['npm']
+}
+
+/**
+ * What breaks a server, or measures one, starts its own.
+ * @returns {NeedName[]}
+ */
+function needsOfServers() {
+  return ['npm', 'redis', 'zookeeper']
+}
+
+/** @param {string} variable */
+function isNamed(variable) {
+  return (process.env[variable] ?? '') !== ''
+}
+
+await reportFailure(async () => {
+  const [name = '', ...args] = process.argv.slice(2)
+  const program = programs[name]
+  if (program === undefined) {
+    throw new Failure(`Expected one of ${Object.keys(programs).join(', ')}, got ${name === '' ? 'nothing' : name}`)
+  }
+  install(program.needsOf(args))
+  build([program.folder])
+  const entry = join(root, program.folder, 'dist/main.js')
+  // In this process, so that signals, exit codes and the terminal are the program's own.
+  process.argv = [process.execPath, entry, ...args]
+  await import(pathToFileURL(entry).href)
+})

@@ -1,0 +1,80 @@
+import type { ChildProcess } from 'node:child_process'
+
+/** A server process of one's own. It ends with the process that started it, however that ends. */
+export interface OwnServer extends AsyncDisposable {
+  readonly port: number
+  /** Of the server itself, not of a shell; changes with `restart`. */
+  readonly pid: number | undefined
+  readonly dataDir: string
+  readonly process: ChildProcess | undefined
+  /**
+   * Sends a signal. Returns when the process is gone for SIGKILL and SIGTERM, at once for others.
+   * @default 'SIGKILL'
+   */
+  kill(signal?: NodeJS.Signals): Promise<void>
+  /** Ends the process (unless `kill` did) and starts it again on the same port; returns when it answers. */
+  restart(options?: {
+    /** @default true */
+    readonly keepData?: boolean
+    /** @default 'SIGKILL' */
+    readonly signal?: 'SIGKILL' | 'SIGTERM'
+  }): Promise<void>
+  /** Ends the process and removes its data folder, unless that was given. Idempotent. */
+  stop(): Promise<void>
+}
+
+export interface RedisServer extends OwnServer {
+  readonly url: string
+}
+
+export interface RedisOptions {
+  /** `true` is `'always'`: what was acknowledged survives a crash. @default false */
+  readonly appendonly?: boolean | 'always' | 'everysec'
+  /** Further arguments of redis-server, such as `['--maxmemory', '1mb']`. */
+  readonly args?: readonly string[]
+  /** Kept by `stop`. @default a temporary folder of its own */
+  readonly dataDir?: string
+  /** @default a free one */
+  readonly port?: number
+}
+
+export interface ZooKeeperServer extends OwnServer {
+  readonly connectString: string
+}
+
+export interface ZooKeeperOptions {
+  /** Milliseconds; sessions end on multiples of it. @default 500 */
+  readonly tickTime?: number
+  /** @default 500 */
+  readonly minSessionTimeoutMs?: number
+  /** @default 60_000 */
+  readonly maxSessionTimeoutMs?: number
+  /** Kept by `stop`. @default a temporary folder of its own */
+  readonly dataDir?: string
+  /** @default a free one */
+  readonly port?: number
+}
+
+/** Never to be flushed, stopped or reconfigured: it may be the user's. `stop` ends it only if we started it. */
+export interface SharedRedis {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** Never to be stopped or reconfigured: it may be the user's. `stop` ends it only if we started it. */
+export interface SharedZooKeeper {
+  readonly connectString: string
+  stop(): Promise<void>
+}
+
+export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
+export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
+
+/** The server that HOLDFAST_REDIS_URL names, else one of our own. */
+export declare function sharedRedis(): Promise<SharedRedis>
+
+/** The server that HOLDFAST_ZOOKEEPER names, else one of our own. */
+export declare function sharedZooKeeper(): Promise<SharedZooKeeper>
+
+/** A loopback port that nobody listens on now, out of reach of outgoing connections. */
+export declare function freePort(): Promise<number>

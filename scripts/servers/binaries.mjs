@@ -1,0 +1,60 @@
+// Where the servers' programs are on this machine.
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** @returns {string | undefined} */
+export function findRedisServer() {
+  return findProgram('redis-server')
+}
+
+/** @returns {string | undefined} */
+export function findJava() {
+  const home = process.env['JAVA_HOME']
+  if (home !== undefined && isProgram(join(home, 'bin/java'))) return join(home, 'bin/java')
+  return findProgram('java')
+}
+
+/**
+ * The class path of ZooKeeper: Debian's jars (whose manifest names the rest), or a `lib` folder of a distribution.
+ * @returns {string | undefined}
+ */
+export function findZooKeeperClassPath() {
+  const debian = ['/usr/share/java/slf4j-simple.jar', '/usr/share/java/zookeeper.jar']
+  if (debian.every(jar => existsSync(jar))) return debian.join(delimiter)
+  const lib = distributionFolders().find(folder => holdsZooKeeper(folder))
+  return lib === undefined ? undefined : join(lib, '*')
+}
+
+function distributionFolders() {
+  const home = process.env['ZOOKEEPER_HOME']
+  return [
+    ...(home === undefined ? [] : [join(home, 'lib')]),
+    '/opt/homebrew/opt/zookeeper/libexec/lib',
+    '/usr/local/opt/zookeeper/libexec/lib',
+    '/opt/zookeeper/lib',
+  ]
+}
+
+/** @param {string} folder */
+function holdsZooKeeper(folder) {
+  return existsSync(folder) && readdirSync(folder).some(name => /^zookeeper-\d.*\.jar$/.test(name))
+}
+
+/**
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+function findProgram(name) {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter(folder => folder !== '')
+  return [...folders, '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'].map(folder => join(folder, name)).find(isProgram)
+}
+
+/** @param {string} path */
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { freePort, sharedRedis, sharedZooKeeper, startRedis, startZooKeeper } from '../servers.mjs'
+import { ask } from './ports.mjs'
+
+const ping = (/** @type {number} */ port) => ask(port, 'PING\r\n', /\r\n/)
+
+test('a Redis answers as soon as it is started, and is gone with its data after stop', async () => {
+  const redis = await startRedis()
+  expect(await ping(redis.port)).toBe('+PONG\r\n')
+  expect(redis.url).toBe(`redis://127.0.0.1:${redis.port}`)
+  await redis.stop()
+  await redis.stop()
+  expect(await ping(redis.port)).toBe('')
+  expect(existsSync(redis.dataDir)).toBe(false)
+})
+
+test('a Redis that appends keeps its data over a crash, on the same port', async () => {
+  const redis = await startRedis({ appendonly: true })
+  onTestFinished(() => redis.stop())
+  await ask(redis.port, 'SET a kept\r\n', /\r\n/)
+  const { pid, port } = redis
+  await redis.kill('SIGKILL')
+  expect(await ping(port)).toBe('')
+  await redis.restart()
+  expect(redis.port).toBe(port)
+  expect(redis.pid).not.toBe(pid)
+  expect(await ask(port, 'GET a\r\n', /kept|\$-1/)).toContain('kept')
+  await redis.restart({ keepData: false })
+  expect(await ask(port, 'GET a\r\n', /kept|\$-1/)).toBe('$-1\r\n')
+})
+
+test('a stopped (SIGSTOP) Redis can still be ended', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-given-'))
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
+  const redis = await startRedis({ dataDir })
+  await redis.kill('SIGSTOP')
+  await redis.stop()
+  expect(existsSync(dataDir)).toBe(true)
+})
+
+test('a ZooKeeper answers as soon as it is started, and again after a restart', async () => {
+  const zookeeper = await startZooKeeper({ tickTime: 200, minSessionTimeoutMs: 400 })
+  onTestFinished(() => zookeeper.stop())
+  expect(await ask(zookeeper.port, 'ruok', /imok/)).toBe('imok')
+  await zookeeper.restart()
+  expect(await ask(zookeeper.port, 'srvr', /Node count/)).toContain('Mode: standalone')
+})
+
+test('a server that cannot start says so with its last words', async () => {
+  await expect(startRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(/redis ended at its start:[^]*no-such-setting/)
+  const port = await freePort()
+  const blocker = createServer().listen(port, '127.0.0.1')
+  await once(blocker, 'listening')
+  onTestFinished(() => void blocker.close())
+  await expect(startRedis({ port })).rejects.toThrow(/Address already in use/)
+})
+
+test('a named server is used as it is', async () => {
+  vi.stubEnv('HOLDFAST_REDIS_URL', 'redis://example.invalid:1')
+  vi.stubEnv('HOLDFAST_ZOOKEEPER', 'example.invalid:2')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const [redis, zookeeper] = await Promise.all([sharedRedis(), sharedZooKeeper()])
+  expect(redis.url).toBe('redis://example.invalid:1')
+  expect(zookeeper.connectString).toBe('example.invalid:2')
+  await Promise.all([redis.stop(), zookeeper.stop()])
+})
+
+test.each(/** @type {const} */ (['SIGKILL', 'SIGTERM', 'SIGINT']))(
+  'servers and their data end with a parent that is ended by %s',
+  async signal => {
+    const holder = spawn(process.execPath, [join(import.meta.dirname, 'fixture-holder.mjs')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = await once(holder.stdout, 'data')
+    /** @type {{ pid: number, dataDir: string }[]} */
+    const servers = JSON.parse(String(line))
+    expect(servers.map(server => isRunning(server.pid))).toEqual([true, true])
+    holder.kill(signal)
+    await vi.waitFor(() => {
+      expect(servers.map(server => isRunning(server.pid))).toEqual([false, false])
+      expect(servers.map(server => existsSync(server.dataDir))).toEqual([false, false])
+    }, 5_000)
+  },
+)
+
+/**
+ * A process that nobody has buried yet runs no more.
+ * @param {number} pid
+ */
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  const status = `/proc/${pid}/status`
+  return !existsSync(status) || !/^State:\s+Z/m.test(readFileSync(status, 'utf8'))
+}
