@@ -1,0 +1,55 @@
+export type { Backend, BackendHealth, ReadyOptions } from './backend.ts'
+export { BackendLifecycle } from './backend.ts'
+export type { Clock, Timer } from './clock.ts'
+export { systemClock } from './clock.ts'
+export type { HoldfastErrorCode, LeaseLostReason } from './errors.ts'
+export {
+  ClosedError,
+  DriverError,
+  HoldfastError,
+  InvalidArgumentError,
+  InvariantError,
+  LeaseLostError,
+  RefusedError,
+  StaleTokenError,
+  UnavailableError,
+  UnknownOutcomeError,
+  UnsupportedError,
+  WaitTimeoutError,
+  assertNever,
+} from './errors.ts'
+export type { EventSource } from './events.ts'
+export { Emitter } from './events.ts'
+export type { Fenced, Guard } from './fencing/guard.ts'
+export { FencingToken } from './fencing/token.ts'
+export { acquireLease, tryAcquireLease } from './lease/acquire.ts'
+export type { Deadline, Moment } from './lease/deadline.ts'
+export { ClockDeadline, answeredDeadline, driftMs, momentOf } from './lease/deadline.ts'
+export type { LeaseEvents } from './lease/keeper.ts'
+export { keeperOf } from './lease/keeper.ts'
+export type { Lease, LeaseGuarantee } from './lease/lease.ts'
+export type { AcquireOptions } from './lease/options.ts'
+export { ACQUIRE_OPTION_NAMES, checkAcquireOptions, decodeMeta, encodeMeta } from './lease/options.ts'
+export type { Live, LiveListener, SubscribeOptions, Subscription } from './live.ts'
+export { LiveValue, mapLive } from './live.ts'
+export { NAME_BYTES_MAX, checkName, percentEncode, show } from './names.ts'
+export { TTL_MS, WAIT_MS, checkBoolean, checkDurationMs, checkKeys, checkSignal } from './options.ts'
+export type { DurationRange } from './options.ts'
+export { onAbort, orAborted } from './abort.ts'
+export type {
+  Grant,
+  GrantLostListener,
+  LeaseInfo,
+  LeaseMeta,
+  LeaseParty,
+  LeaseRequest,
+  LeaseStore,
+  Renewal,
+  RenewOutcome,
+  TryGrantOutcome,
+} from './ports/leases.ts'
+export type { Random } from './random.ts'
+export { seededRandom, systemRandom } from './random.ts'
+export { RequestIds } from './request-ids.ts'
+export type { EventPoint, ListenerError, TracePoint } from './telemetry.ts'
+export { eventPoint, reportListenerError, tracePoint } from './telemetry.ts'

@@ -1,0 +1,109 @@
+import { onAbort } from '../abort.ts'
+import type { Backend } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import { UnavailableError, WaitTimeoutError } from '../errors.ts'
+import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
+import type { Keeper } from './keeper.ts'
+import { keeperOf } from './keeper.ts'
+import type { Lease } from './lease.ts'
+import type { AcquireOptions } from './options.ts'
+import { encodeMeta } from './options.ts'
+
+/**
+ * Acquires a lease on a resource. Names and options are the caller's to check (`checkName`, `checkAcquireOptions`).
+ *
+ * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when others held it for all of `waitMs`
+ * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer in time
+ * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had already seen a newer token
+ */
+export async function acquireLease(backend: Backend, resource: string, options: AcquireOptions): Promise<Lease> {
+  const lease = await tryAcquireLease(backend, resource, options)
+  if (lease === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
+  return lease
+}
+
+/** As `acquireLease`, but answers undefined when others held it for all of `waitMs`. */
+export async function tryAcquireLease(
+  backend: Backend,
+  resource: string,
+  options: AcquireOptions,
+): Promise<Lease | undefined> {
+  options.signal?.throwIfAborted()
+  const keeper = keeperOf(backend)
+  const request = requestOf(backend.leases, resource, options)
+  const grant = await granted(backend, request, options)
+  if (grant === undefined) return undefined
+  return options.guard === undefined && options.signal === undefined
+    ? hold(keeper, grant, options)
+    : await holdGuarded(keeper, grant, options)
+}
+
+function requestOf(store: LeaseStore, resource: string, options: AcquireOptions): LeaseRequest {
+  return {
+    resource,
+    requestId: store.newRequestId(),
+    ttlMs: options.ttlMs,
+    allowProvisional: options.renew ?? true,
+    meta: encodeMeta(options.meta),
+  }
+}
+
+async function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
+  const store = backend.leases
+  if (options.waitMs === undefined) return store.grant(request, options.signal)
+  if (options.waitMs === 0) {
+    const outcome = await store.tryGrant(request, options.signal)
+    return outcome.kind === 'granted' ? outcome.grant : undefined
+  }
+  const limit = new WaitLimit(backend.clock, options.waitMs, options.signal)
+  try {
+    return await store.grant(request, limit.signal)
+  } catch (error) {
+    if (error === WAITED_ENOUGH) return undefined
+    throw error
+  } finally {
+    limit.stop()
+  }
+}
+
+const WAITED_ENOUGH = Symbol('waited enough')
+
+/** The caller's signal and a limit on the waiting, in one. */
+class WaitLimit {
+  readonly #abort = new AbortController()
+  readonly #stops: readonly (() => void)[]
+
+  constructor(clock: Clock, waitMs: number, signal: AbortSignal | undefined) {
+    // Somebody awaits it, so it holds the process.
+    const timer = clock.setTimer(() => this.#abort.abort(WAITED_ENOUGH), waitMs, { background: false })
+    this.#stops = [() => timer.cancel(), onAbort(signal, (reason) => this.#abort.abort(reason))]
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop()
+  }
+}
+
+function hold(keeper: Keeper, grant: Grant, options: AcquireOptions): Lease {
+  const lease = keeper.hold(grant, options)
+  if (lease.remainingMs() > 0) return lease
+  void lease.release()
+  throw new UnavailableError(`The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`)
+}
+
+async function holdGuarded(keeper: Keeper, grant: Grant, options: AcquireOptions): Promise<Lease> {
+  const lease = hold(keeper, grant, options)
+  try {
+    options.signal?.throwIfAborted()
+    await options.guard?.raise({ resource: lease.resource, token: grant.token })
+    lease.assertHeld()
+    return lease
+  } catch (error) {
+    void lease.release()
+    throw error
+  }
+}

@@ -1,0 +1,126 @@
+import type { Backend } from '../backend.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { LeaseLostReason } from '../errors.ts'
+import { Emitter } from '../events.ts'
+import type { FencingToken } from '../fencing/token.ts'
+import type { Grant, LeaseStore } from '../ports/leases.ts'
+import { eventPoint } from '../telemetry.ts'
+import { HeldLease } from './lease.ts'
+import type { AcquireOptions } from './options.ts'
+
+/** What happens to the leases that a process holds through one backend. */
+export interface LeaseEvents {
+  granted: { readonly resource: string; readonly token: FencingToken }
+  released: { readonly resource: string; readonly token: FencingToken }
+  lost: { readonly resource: string; readonly token: FencingToken; readonly reason: LeaseLostReason }
+  /** The lease is still held; renewal is tried again until its deadline. */
+  renewFailed: { readonly leases: number; readonly error: unknown }
+}
+
+// A sleeping machine's timers are late by as long as it slept; a look at the wall clock this often finds out.
+const CHECK_MS = 1_000
+
+const leaseEvent = eventPoint<object>('lease.event')
+
+/**
+ * Looks after all leases that a process holds through one backend, with one timer: renews them in batches at a third of their
+ * TTL, and ends each by its deadline, whatever the renewals do.
+ */
+export class Keeper {
+  readonly clock: Clock
+  readonly events: Emitter<LeaseEvents> = new Emitter('lease')
+  readonly #store: LeaseStore
+  readonly #held = new Map<string, HeldLease>()
+  #timer: Timer | undefined
+  #wakeAtMs = Infinity
+
+  constructor(backend: Backend) {
+    this.clock = backend.clock
+    this.#store = backend.leases
+    this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
+    backend.onClose(() => this.#close())
+    for (const name of ['granted', 'released', 'lost', 'renewFailed'] as const) {
+      this.events.on(name, (event) => leaseEvent.isHeard && leaseEvent.publish({ event: name, ...event }))
+    }
+  }
+
+  /** Makes a lease of a grant and looks after it from now on. */
+  hold(grant: Grant, options: AcquireOptions): HeldLease {
+    const lease = new HeldLease(this, this.#store, grant, options)
+    this.#held.set(lease.requestId, lease)
+    this.#wakeIn(this.#untilNextLook(lease))
+    this.events.emit('granted', { resource: lease.resource, token: grant.token })
+    return lease
+  }
+
+  forget(lease: HeldLease): void {
+    this.#held.delete(lease.requestId)
+    if (this.#held.size === 0) this.#sleep()
+  }
+
+  #untilNextLook(lease: HeldLease): number {
+    return Math.min(lease.leftMs(), lease.untilRenewalMs(this.clock.monotonicMs()))
+  }
+
+  #wakeIn(delayMs: number): void {
+    const boundedMs = Math.max(0, Math.min(delayMs, CHECK_MS))
+    const atMs = this.clock.monotonicMs() + boundedMs
+    if (atMs >= this.#wakeAtMs) return
+    this.#timer?.cancel()
+    this.#wakeAtMs = atMs
+    this.#timer = this.clock.setTimer(() => this.#wake(), boundedMs)
+  }
+
+  #sleep(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#wakeAtMs = Infinity
+  }
+
+  #wake(): void {
+    this.#sleep()
+    const nowMs = this.clock.monotonicMs()
+    const due: HeldLease[] = []
+    for (const lease of [...this.#held.values()]) {
+      if (lease.leftMs() <= 0) lease.lapse()
+      else if (lease.untilRenewalMs(nowMs) <= Math.min(CHECK_MS, lease.ttlMs / 12)) due.push(lease)
+    }
+    if (due.length > 0) void this.#renew(due)
+    if (this.#held.size === 0) return
+    let nextMs = CHECK_MS
+    for (const lease of this.#held.values()) nextMs = Math.min(nextMs, this.#untilNextLook(lease))
+    this.#wakeIn(nextMs)
+  }
+
+  async #renew(leases: readonly HeldLease[]): Promise<void> {
+    try {
+      const outcomes = await this.#store.renew(leases.map((lease) => lease.startRenewal()))
+      for (const [index, lease] of leases.entries()) {
+        const outcome = outcomes[index]
+        if (outcome === undefined) lease.failRenewal()
+        else lease.applyRenewal(outcome)
+      }
+    } catch (error) {
+      for (const lease of leases) lease.failRenewal()
+      this.events.emit('renewFailed', { leases: leases.length, error })
+    }
+    for (const lease of this.#held.values()) this.#wakeIn(this.#untilNextLook(lease))
+  }
+
+  async #close(): Promise<void> {
+    const leases = [...this.#held.values()]
+    for (const lease of leases) lease.lose('closed')
+    await Promise.all(leases.map((lease) => lease.release()))
+  }
+}
+
+const keepers = new WeakMap<Backend, Keeper>()
+
+/** The keeper of a backend's leases: one, whoever asks. */
+export function keeperOf(backend: Backend): Keeper {
+  const known = keepers.get(backend)
+  if (known !== undefined) return known
+  const keeper = new Keeper(backend)
+  keepers.set(backend, keeper)
+  return keeper
+}

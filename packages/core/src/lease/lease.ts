@@ -1,0 +1,256 @@
+import type { LeaseLostReason } from '../errors.ts'
+import { InvalidArgumentError, LeaseLostError } from '../errors.ts'
+import type { FencingToken } from '../fencing/token.ts'
+import { TTL_MS, checkDurationMs } from '../options.ts'
+import type { Grant, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
+import type { Deadline } from './deadline.ts'
+import { ClockDeadline, momentOf } from './deadline.ts'
+import type { Keeper } from './keeper.ts'
+import type { AcquireOptions } from './options.ts'
+
+/**
+ * What a lease promises, strongest last.
+ *
+ * - `advisory`: an acknowledged grant can vanish with its server (Redis that does not write every change to disk).
+ * - `lease`: two valid leases never overlap, also when servers crash.
+ * - `fenced`: a guard was raised to its token, so a stale holder's write is refused whatever happens.
+ */
+export type LeaseGuarantee = 'advisory' | 'lease' | 'fenced'
+
+/** Something held for a time, and only for a time. */
+export interface Lease extends AsyncDisposable {
+  readonly resource: string
+  /**
+   * Grows with every grant of the resource.
+   *
+   * @throws {LeaseLostError} `HF_LEASE_LOST` once the lease is lost, also when no timer had a chance to say so.
+   */
+  readonly token: FencingToken
+  /** The effective one, in milliseconds. */
+  readonly ttlMs: number
+  /**
+   * Aborts with `LeaseLostError` no later than the deadline, whatever the network does; never after `release()` was called.
+   * After a stall of the event loop it follows in the next timer phase: code that must not act on a stale belief asks
+   * `assertHeld()` first.
+   */
+  readonly signal: AbortSignal
+  readonly guarantee: LeaseGuarantee
+  /** Milliseconds that are left, 0 once it has ended. No I/O: for hot loops. */
+  remainingMs(): number
+  /** @throws {LeaseLostError} `HF_LEASE_LOST` when it is not held any more. No I/O: for hot loops. */
+  assertHeld(): void
+  /**
+   * Makes it end `ttlMs` from now. Only with `renew: false`.
+   *
+   * @returns what now remains, in milliseconds
+   * @throws {LeaseLostError} `HF_LEASE_LOST` when it had ended; it is never a new lease
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer; the old deadline stands
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for a bad `ttlMs`, or a lease that renews itself
+   */
+  extend(ttlMs: number): Promise<number>
+  /** Gives it back. Idempotent, never rejects, and settles by the deadline; `lost` when it had ended before. */
+  release(): Promise<'released' | 'lost'>
+}
+
+type State =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'released' }
+  | { readonly kind: 'lost'; readonly error: LeaseLostError }
+
+const HELD: State = Object.freeze({ kind: 'held' })
+const RELEASED: State = Object.freeze({ kind: 'released' })
+const RELEASE_RETRY_MS = 50
+const RENEW_RETRY_MS_MAX = 1_000
+
+/** A lease that its keeper looks after: the one place where a lease's life is written down. */
+export class HeldLease implements Lease {
+  readonly resource: string
+  readonly guarantee: LeaseGuarantee
+  readonly #keeper: Keeper
+  readonly #store: LeaseStore
+  readonly #grant: Grant
+  readonly #isRenewed: boolean
+  readonly #holdLimit: Deadline | undefined
+  #ttlMs: number
+  #deadline: Deadline
+  // A session's lease ends with the session; one that is not to be renewed also ends by itself.
+  #ownEnd: Deadline | undefined
+  #isProvisional: boolean
+  #isRenewing = false
+  #renewAtMs: number
+  #state: State = HELD
+  #abort: AbortController | undefined
+  #release: Promise<'released' | 'lost'> | undefined
+  #settleRelease: ((outcome: 'released' | 'lost') => void) | undefined
+
+  constructor(keeper: Keeper, store: LeaseStore, grant: Grant, options: AcquireOptions) {
+    this.resource = grant.request.resource
+    this.guarantee = options.guard === undefined ? store.guarantee : 'fenced'
+    this.#keeper = keeper
+    this.#store = store
+    this.#grant = grant
+    this.#isRenewed = options.renew ?? true
+    this.#ttlMs = grant.ttlMs
+    this.#deadline = grant.deadline
+    this.#isProvisional = grant.isProvisional
+    this.#holdLimit = options.holdMsMax === undefined ? undefined : this.#fromNow(options.holdMsMax)
+    if (!this.#isRenewed && store.renewal === 'session') this.#ownEnd = this.#fromNow(this.#ttlMs)
+    this.#renewAtMs = this.#nextRenewal()
+  }
+
+  get requestId(): string {
+    return this.#grant.request.requestId
+  }
+
+  get token(): FencingToken {
+    if (this.#state.kind !== 'released') this.assertHeld()
+    return this.#grant.token
+  }
+
+  get ttlMs(): number {
+    return this.#ttlMs
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      // Made when it is first asked for: a controller costs more than the rest of a lease.
+      this.#abort = new AbortController()
+      this.#lapseIfDue()
+      if (this.#state.kind === 'lost') this.#abort.abort(this.#state.error)
+    }
+    return this.#abort.signal
+  }
+
+  remainingMs(): number {
+    return this.#state.kind === 'held' ? Math.max(0, this.leftMs()) : 0
+  }
+
+  assertHeld(): void {
+    this.#lapseIfDue()
+    if (this.#state.kind === 'lost') throw this.#state.error
+    if (this.#state.kind === 'released') throw new LeaseLostError(this.resource, 'released')
+  }
+
+  async extend(ttlMs: number): Promise<number> {
+    checkDurationMs('ttlMs', ttlMs, TTL_MS)
+    if (this.#isRenewed) {
+      throw new InvalidArgumentError('ttlMs', `A lease that renews itself cannot be extended to ${ttlMs} ms: acquire it with \`renew: false\`.`)
+    }
+    this.assertHeld()
+    const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs }])
+    this.assertHeld()
+    if (outcome !== undefined) this.applyRenewal(outcome)
+    this.assertHeld()
+    if (this.#ownEnd !== undefined) this.#ownEnd = this.#fromNow(ttlMs)
+    return this.remainingMs()
+  }
+
+  release(): Promise<'released' | 'lost'> {
+    this.#lapseIfDue()
+    this.#release ??= new Promise((resolve) => this.#startRelease(resolve))
+    return this.#release
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release().then(() => undefined)
+  }
+
+  // What follows is for the keeper.
+
+  /** Until the lease's end, also while it is being released. */
+  leftMs(): number {
+    let left = this.#deadline.remainingMs()
+    if (this.#ownEnd !== undefined) left = Math.min(left, this.#ownEnd.remainingMs())
+    if (this.#holdLimit !== undefined) left = Math.min(left, this.#holdLimit.remainingMs())
+    return left
+  }
+
+  /** Until its renewal is due; `Infinity` when it is not to be renewed. */
+  untilRenewalMs(nowMs: number): number {
+    if (this.#state.kind !== 'held' || this.#isRenewing) return Infinity
+    return this.#renewAtMs - nowMs
+  }
+
+  /** Marks the renewal as under way. */
+  startRenewal(): Renewal {
+    this.#isRenewing = true
+    return { grant: this.#grant, ttlMs: this.#ttlMs }
+  }
+
+  applyRenewal(outcome: RenewOutcome): void {
+    this.#isRenewing = false
+    if (outcome.kind === 'lost') return this.lose(outcome.reason)
+    // It came after the end: nobody holds this any more, so the store must not keep it for another TTL.
+    if (this.#state.kind === 'lost') return this.#takeBack()
+    this.#deadline = outcome.deadline
+    this.#ttlMs = outcome.ttlMs
+    this.#isProvisional = false
+    this.#renewAtMs = this.#nextRenewal()
+  }
+
+  /** The store did not answer: nothing is known, the deadline stands, and it is tried again. */
+  failRenewal(): void {
+    this.#isRenewing = false
+    this.#renewAtMs = this.#keeper.clock.monotonicMs() + Math.min(RENEW_RETRY_MS_MAX, this.#ttlMs / 10)
+  }
+
+  /** Its time is over. */
+  lapse(): void {
+    if (this.#holdLimit !== undefined && this.#holdLimit.remainingMs() <= 0) return this.lose('hold-limit')
+    this.lose('expired')
+    this.#takeBack()
+  }
+
+  lose(reason: LeaseLostReason): void {
+    this.#keeper.forget(this)
+    if (this.#state.kind === 'released') return this.#settleRelease?.('lost')
+    if (this.#state.kind === 'lost') return
+    const error = new LeaseLostError(this.resource, reason)
+    this.#state = { kind: 'lost', error }
+    this.#keeper.events.emit('lost', { resource: this.resource, token: this.#grant.token, reason })
+    this.#abort?.abort(error)
+  }
+
+  #lapseIfDue(): void {
+    if (this.#state.kind === 'held' && this.leftMs() <= 0) this.lapse()
+  }
+
+  #startRelease(resolve: (outcome: 'released' | 'lost') => void): void {
+    if (this.#state.kind === 'lost') {
+      resolve('lost')
+      this.#takeBack()
+      return
+    }
+    this.#state = RELEASED
+    this.#settleRelease = resolve
+    this.#tryRelease()
+  }
+
+  #tryRelease(): void {
+    this.#store.release(this.#grant).then(
+      (outcome) => {
+        this.#keeper.forget(this)
+        this.#settleRelease?.(outcome)
+        this.#keeper.events.emit('released', { resource: this.resource, token: this.#grant.token })
+      },
+      () => {
+        // The keeper settles it at the deadline.
+        if (this.leftMs() > 0) this.#keeper.clock.setTimer(() => this.#tryRelease(), RELEASE_RETRY_MS)
+      },
+    )
+  }
+
+  // A lease that we gave up first may still stand in the store.
+  #takeBack(): void {
+    this.#store.release(this.#grant).catch(() => undefined)
+  }
+
+  #fromNow(lengthMs: number): Deadline {
+    return new ClockDeadline(this.#keeper.clock, momentOf(this.#keeper.clock), lengthMs)
+  }
+
+  #nextRenewal(): number {
+    const isDue = this.#isProvisional || (this.#isRenewed && this.#store.renewal === 'each')
+    return isDue ? this.#keeper.clock.monotonicMs() + this.#deadline.remainingMs() / 3 : Infinity
+  }
+}

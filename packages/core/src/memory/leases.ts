@@ -1,0 +1,110 @@
+import { onAbort } from '../abort.ts'
+import type { BackendLifecycle } from '../backend.ts'
+import { ClosedError } from '../errors.ts'
+import type { Moment } from '../lease/deadline.ts'
+import { answeredDeadline, momentOf } from '../lease/deadline.ts'
+import type {
+  Grant,
+  LeaseInfo,
+  LeaseRequest,
+  LeaseStore,
+  Renewal,
+  RenewOutcome,
+  TryGrantOutcome,
+} from '../ports/leases.ts'
+import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import { RequestIds } from '../request-ids.ts'
+import type { Claim, Holding, MemoryWorld } from './world.ts'
+
+/** Leases of one client of a `MemoryWorld`. */
+export class MemoryLeaseStore implements LeaseStore {
+  readonly renewal = 'each'
+  // The store and its holders are one process: what it acknowledged is gone only when they are.
+  readonly guarantee = 'lease'
+  readonly #world: MemoryWorld
+  readonly #lifecycle: BackendLifecycle
+  readonly #ids = new RequestIds()
+  readonly #waiting = new Set<() => void>()
+
+  constructor(world: MemoryWorld, lifecycle: BackendLifecycle) {
+    this.#world = world
+    this.#lifecycle = lifecycle
+  }
+
+  newRequestId(): string {
+    return this.#ids.next()
+  }
+
+  async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
+    this.#lifecycle.checkOpen()
+    signal?.throwIfAborted()
+    const sent = momentOf(this.#world.clock)
+    const holding = this.#world.tryGrant(request.resource, claimOf(request))
+    return holding === undefined ? { kind: 'held' } : { kind: 'granted', grant: this.#grantOf(request, holding, sent) }
+  }
+
+  async grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+    const outcome = await this.tryGrant(request, signal)
+    if (outcome.kind === 'granted') return outcome.grant
+    return new Promise((resolve, reject) => {
+      const giveUp = (reason: unknown): void => {
+        stop()
+        this.#world.release(request.resource, request.requestId)
+        reject(reason)
+      }
+      const onClosed = (): void => giveUp(new ClosedError('memory backend'))
+      const stop = (): void => {
+        this.#waiting.delete(onClosed)
+        stopListening()
+      }
+      this.#waiting.add(onClosed)
+      this.#world.enqueue(request.resource, claimOf(request), (holding) => {
+        stop()
+        resolve(this.#grantOf(request, holding, momentOf(this.#world.clock)))
+      })
+      const stopListening = onAbort(signal, giveUp)
+    })
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    const sent = momentOf(this.#world.clock)
+    return renewals.map(({ grant, ttlMs }) => {
+      const holding = this.#world.renew(grant.request.resource, grant.request.requestId, ttlMs)
+      if (holding === undefined) return { kind: 'lost', reason: 'revoked' }
+      return { kind: 'renewed', deadline: answeredDeadline(this.#world.clock, sent, ttlMs), ttlMs }
+    })
+  }
+
+  async release(grant: Grant): Promise<'released' | 'lost'> {
+    return this.#world.release(grant.request.resource, grant.request.requestId) ? 'released' : 'lost'
+  }
+
+  async inspect(resource: string): Promise<LeaseInfo> {
+    this.#lifecycle.checkOpen()
+    return this.#world.inspect(resource)
+  }
+
+  /** Nothing ends here before its deadline. */
+  onLost(): () => void {
+    return () => {}
+  }
+
+  /** Rejects everybody who waits. */
+  close(): void {
+    for (const giveUp of [...this.#waiting]) giveUp()
+  }
+
+  #grantOf(request: LeaseRequest, holding: Holding, sent: Moment): Grant {
+    return {
+      request,
+      token: holding.token,
+      ttlMs: holding.ttlMs,
+      deadline: answeredDeadline(this.#world.clock, sent, holding.ttlMs),
+      isProvisional: false,
+    }
+  }
+}
+
+function claimOf(request: LeaseRequest): Claim {
+  return { requestId: request.requestId, ttlMs: request.ttlMs ?? TTL_MS_DEFAULT, meta: request.meta }
+}

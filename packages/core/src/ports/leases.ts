@@ -1,0 +1,110 @@
+import type { LeaseLostReason } from '../errors.ts'
+import type { FencingToken } from '../fencing/token.ts'
+import type { Deadline } from '../lease/deadline.ts'
+
+/** The TTL of a lease whose caller named none, where the store has no better one. */
+export const TTL_MS_DEFAULT = 30_000
+
+/** What a holder or waiter says of itself; `inspect` shows it. */
+export type LeaseMeta = Readonly<Record<string, string>>
+
+/** One wish for one resource. Every step of it (enqueue, cancel, grant, renew, release) is idempotent by `requestId`. */
+export interface LeaseRequest {
+  readonly resource: string
+  /** From `LeaseStore.newRequestId`; never used for two requests. */
+  readonly requestId: string
+  /** What the caller wishes; undefined means the store's default. `Grant.ttlMs` says what it is served with. */
+  readonly ttlMs: number | undefined
+  /**
+   * Whether a grant that comes by message after waiting may be shorter than `ttlMs` (see `Grant.isProvisional`). False makes
+   * the store renew such a grant to its full length before it hands it out.
+   */
+  readonly allowProvisional: boolean
+  /** A `LeaseMeta` as JSON text. */
+  readonly meta: string
+}
+
+/** A resource given to a request until a deadline. */
+export interface Grant {
+  readonly request: LeaseRequest
+  readonly token: FencingToken
+  /** The effective one. */
+  readonly ttlMs: number
+  /** When it ends, by the client's own clocks: always before the store ends it (L1). The store may move it. */
+  readonly deadline: Deadline
+  /** The first renewal is still to give it its full length: a handed-off grant is short, so that a silent waiter costs little. */
+  readonly isProvisional: boolean
+}
+
+/** What `tryGrant` answers. */
+export type TryGrantOutcome =
+  | { readonly kind: 'granted'; readonly grant: Grant }
+  | { readonly kind: 'held' }
+
+/** One lease to renew, counted from the moment when the renewal is sent. */
+export interface Renewal {
+  readonly grant: Grant
+  readonly ttlMs: number
+}
+
+/** What became of a renewal that the store answered. */
+export type RenewOutcome =
+  | { readonly kind: 'renewed'; readonly deadline: Deadline; readonly ttlMs: number }
+  | { readonly kind: 'lost'; readonly reason: LeaseLostReason }
+
+/** Somebody who holds or waits, as the store sees it now. */
+export interface LeaseParty {
+  readonly requestId: string
+  readonly meta: LeaseMeta
+}
+
+/** Who holds a resource and who waits, in order. For people: never decide by it. */
+export interface LeaseInfo {
+  readonly resource: string
+  readonly holder: (LeaseParty & { readonly token: FencingToken; readonly remainingMs: number | undefined }) | undefined
+  readonly waiters: readonly LeaseParty[]
+}
+
+/** Hears of a lease that the store knows to be over before its deadline. */
+export type GrantLostListener = (requestId: string, reason: LeaseLostReason) => void
+
+/**
+ * Where leases are kept. These are the promises; `leaseConformance` of `@holdfast/core/testing` checks them.
+ *
+ * - **L1** As long as the store keeps what it acknowledged, no two holders have a valid conflicting lease at any instant: a
+ *   grant's deadline ends before the store's. It counts from before the request that was answered was sent.
+ * - **L2** Tokens strictly increase per resource in grant order, also across loss of the store's data.
+ * - **L3** `renew` and `release` touch only their own grant; both are idempotent.
+ * - **L5** After an aborted or failed `grant` nothing of it remains, at worst for one TTL or session. Taking it back goes on
+ *   in the background after the rejection, and `Backend.close` waits for it (bounded).
+ * - **L6** A free resource with a live waiter is granted within one hop; a closed waiter costs nothing, a silent one a bounded
+ *   claim time, a dead holder its TTL + 1 s.
+ * - **L7** Waiters are served first come, first served; waiting costs the server next to nothing.
+ *
+ * (L4, the signal by the deadline, is kept by the lease engine above the port.)
+ *
+ * Every method rejects with `UnavailableError` when the store does not answer within its command deadline, `RefusedError` when
+ * it says no, `InvalidArgumentError` when it cannot serve a TTL so short (the message has both values), `ClosedError` once
+ * closed. Abort rejects with the signal's reason.
+ */
+export interface LeaseStore {
+  /**
+   * `each`: every grant has its own deadline, which `renew` moves. `session`: all grants share the deadline of a session
+   * that the store keeps alive by itself, and `renew` only asks for a proof of life now.
+   */
+  readonly renewal: 'each' | 'session'
+  /** `advisory` when an acknowledged grant can vanish, `lease` when L1 holds under crashes of the server as well. */
+  readonly guarantee: 'advisory' | 'lease'
+  newRequestId(): string
+  /** Grants at once or answers `held`; never waits its turn. */
+  tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome>
+  /** Grants when it is the request's turn. */
+  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant>
+  /** One outcome for each renewal, in order. */
+  renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]>
+  /** `lost` when the store no longer had it as ours. */
+  release(grant: Grant): Promise<'released' | 'lost'>
+  inspect(resource: string): Promise<LeaseInfo>
+  /** The returned function removes the listener. */
+  onLost(listener: GrantLostListener): () => void
+}

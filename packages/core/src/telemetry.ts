@@ -1,0 +1,99 @@
+import type { Channel, TracingChannel } from 'node:diagnostics_channel'
+
+// Asked at run time and never imported, so that this module also loads where there is no Node.
+const node: NodeJS.Process | undefined = globalThis.process
+const diagnostics = node?.getBuiltinModule?.('node:diagnostics_channel')
+const debugged: ReadonlySet<string> = new Set((node?.env?.['HOLDFAST_DEBUG'] ?? '').split(',').filter(Boolean))
+
+/**
+ * A named point of the library that tools can listen to with `node:diagnostics_channel`: plain events on
+ * `holdfast:<name>`. It costs one property read when nobody listens.
+ */
+export interface EventPoint<T extends object> {
+  readonly isHeard: boolean
+  publish(message: T): void
+}
+
+/**
+ * A named operation of the library, as a tracing channel (`tracing:holdfast:<name>:start`, `:end`, `:asyncStart`,
+ * `:asyncEnd`, `:error`).
+ */
+export interface TracePoint<T extends object> {
+  readonly isHeard: boolean
+  trace<R>(work: () => Promise<R>, context: T): Promise<R>
+}
+
+const SILENT_EVENT: EventPoint<object> = { isHeard: false, publish: () => {} }
+const SILENT_TRACE: TracePoint<object> = { isHeard: false, trace: (work) => work() }
+
+class NodeEventPoint<T extends object> implements EventPoint<T> {
+  readonly #channel: Channel
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+  }
+
+  get isHeard(): boolean {
+    return this.#channel.hasSubscribers
+  }
+
+  publish(message: T): void {
+    if (this.#channel.hasSubscribers) this.#channel.publish(message)
+  }
+}
+
+class NodeTracePoint<T extends object> implements TracePoint<T> {
+  readonly #channel: TracingChannel<T>
+
+  constructor(channel: TracingChannel<T>) {
+    this.#channel = channel
+  }
+
+  get isHeard(): boolean {
+    const { start, end, asyncStart, asyncEnd, error } = this.#channel
+    return [start, end, asyncStart, asyncEnd, error].some((part) => part.hasSubscribers)
+  }
+
+  trace<R>(work: () => Promise<R>, context: T): Promise<R> {
+    return this.isHeard ? this.#channel.tracePromise(work, context) : work()
+  }
+}
+
+/** The event point `holdfast:<name>`; `HOLDFAST_DEBUG=<first part of the name>` prints it to standard error. */
+export function eventPoint<T extends object>(name: string): EventPoint<T> {
+  if (diagnostics === undefined) return SILENT_EVENT
+  const channel = diagnostics.channel(`holdfast:${name}`)
+  if (isDebugged(name)) diagnostics.subscribe(`holdfast:${name}`, (message) => print(name, message))
+  return new NodeEventPoint(channel)
+}
+
+/** The trace point `holdfast:<name>`; `HOLDFAST_DEBUG=<first part of the name>` prints its ends and errors to standard error. */
+export function tracePoint<T extends object>(name: string): TracePoint<T> {
+  if (diagnostics === undefined) return SILENT_TRACE
+  if (isDebugged(name)) {
+    diagnostics.subscribe(`tracing:holdfast:${name}:asyncEnd`, (message) => print(name, message))
+  }
+  return new NodeTracePoint<T>(diagnostics.tracingChannel<unknown, T>(`holdfast:${name}`) as TracingChannel<T>)
+}
+
+function isDebugged(name: string): boolean {
+  return debugged.has(name.slice(0, name.indexOf('.')))
+}
+
+function print(name: string, message: unknown): void {
+  const facts = Object.entries(message as object).map(([key, value]) => `${key}=${String(value)}`)
+  node?.stderr.write(`holdfast ${name} ${facts.join(' ')}\n`)
+}
+
+/** What `holdfast:listener.error` carries. */
+export interface ListenerError {
+  readonly source: string
+  readonly error: unknown
+}
+
+const listenerError: EventPoint<ListenerError> = eventPoint('listener.error')
+
+/** Tells tools that a user's listener threw. Nothing else happens to the error. */
+export function reportListenerError(source: string, error: unknown): void {
+  listenerError.publish({ source, error })
+}
