@@ -55,7 +55,9 @@ function installNpmPackages() {
   // Never `npm ci`: it fails where a registry lacks the binaries of some platforms.
   run('npm', ['install', '--no-audit', '--no-fund', '--include=dev'])
   if (lockFileDigest() === before) return
-  throw new Failure('`npm install` changed package-lock.json: it did not fit the package.json files; commit the new one.')
+  throw new Failure(
+    '`npm install` changed package-lock.json: it did not fit the package.json files; commit the new one.',
+  )
 }
 
 function lockFileDigest() {
@@ -98,5 +100,5 @@ function parseNames(args) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  reportFailure(() => install(parseNames(process.argv.slice(2))))
+  await reportFailure(() => install(parseNames(process.argv.slice(2))))
 }

@@ -28,7 +28,8 @@ export const needs = {
     label: 'redis-server',
     isMet: () => findRedisServer() !== undefined,
     apt: () => ['redis-server'],
-    elsewhere: '`brew install redis`, or `docker run -p 6379:6379 redis:7` with HOLDFAST_REDIS_URL=redis://127.0.0.1:6379',
+    elsewhere:
+      '`brew install redis`, or `docker run -p 6379:6379 redis:7` with HOLDFAST_REDIS_URL=redis://127.0.0.1:6379',
   },
   zookeeper: {
     label: 'ZooKeeper',
@@ -69,7 +70,7 @@ function workspaceIsUnchanged(path, locked) {
   const manifest = readJson(join(root, path, 'package.json'))
   if (manifest === undefined) return false
   return ['dependencies', 'devDependencies', 'peerDependencies', 'optionalDependencies'].every(kind =>
-    isDeepStrictEqual({ ...manifest[kind] }, { .../** @type {object} */ (locked[kind] ?? {}) }),
+    isDeepStrictEqual(manifest[kind] ?? {}, locked[kind] ?? {}),
   )
 }
 

@@ -19,11 +19,16 @@ export function say(text) {
  */
 export function run(program, args, { env = process.env, quiet = false } = {}) {
   const sink = quiet ? 'pipe' : 2
-  const result = spawnSync(program, args, { cwd: root, env, stdio: ['ignore', sink, sink], maxBuffer: 64 * 1024 * 1024 })
+  const result = spawnSync(program, args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', sink, sink],
+    maxBuffer: 64 * 1024 * 1024,
+  })
   const { status, signal, error } = result
   if (error !== undefined) throw new Failure(`Could not run ${program}: ${error.message}`)
   if (status === 0) return
-  if (quiet) say(`${result.stdout}${result.stderr}`)
+  if (quiet) say(String(result.stdout) + String(result.stderr))
   throw new Failure(`\`${[program, ...args].join(' ')}\` ended with ${signal ?? `code ${status}`}.`)
 }
 

@@ -4,7 +4,12 @@ import { judge } from './verdict.mjs'
 const clean = { numPassedTests: 3, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
 
 test('a run where all tests passed is good', () => {
-  expect(judge({ code: 0, report: clean, isNarrowed: false })).toEqual({ code: 0, passed: 3, failed: 0, complaints: [] })
+  expect(judge({ code: 0, report: clean, isNarrowed: false })).toEqual({
+    code: 0,
+    passed: 3,
+    failed: 0,
+    complaints: [],
+  })
 })
 
 test('a run without any test is bad', () => {

@@ -46,7 +46,9 @@ function holdsZooKeeper(folder) {
  */
 function findProgram(name) {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter(folder => folder !== '')
-  return [...folders, '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'].map(folder => join(folder, name)).find(isProgram)
+  return [...folders, '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin']
+    .map(folder => join(folder, name))
+    .find(isProgram)
 }
 
 /** @param {string} path */

@@ -39,7 +39,8 @@ export async function sharedRedis() {
  * @param {boolean | 'always' | 'everysec'} appendonly
  */
 function settings({ port, dataDir }, appendonly) {
-  const kept = appendonly === false ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', fsyncOf(appendonly)]
+  const kept =
+    appendonly === false ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', fsyncOf(appendonly)]
   return ['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--save', '', ...kept]
 }
 

@@ -150,7 +150,8 @@ export class Server {
     const { name, readyMsMax, isReady } = this.#program
     const deadlineMs = performance.now() + readyMsMax
     while (performance.now() < deadlineMs) {
-      if (process.pid === undefined || hasEnded(process)) throw new Error(`${name} ended at its start:\n${this.#lastLines()}`)
+      if (process.pid === undefined || hasEnded(process))
+        throw new Error(`${name} ended at its start:\n${this.#lastLines()}`)
       if ((await isReady(this.#port)) && !hasEnded(process)) return
       await sleep(20)
     }

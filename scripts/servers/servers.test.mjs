@@ -53,7 +53,9 @@ test('a ZooKeeper answers as soon as it is started, and again after a restart', 
 })
 
 test('a server that cannot start says so with its last words', async () => {
-  await expect(startRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(/redis ended at its start:[^]*no-such-setting/)
+  await expect(startRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(
+    /redis ended at its start:[^]*no-such-setting/,
+  )
   const port = await freePort()
   const blocker = createServer().listen(port, '127.0.0.1')
   await once(blocker, 'listening')

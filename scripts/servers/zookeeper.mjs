@@ -71,6 +71,11 @@ function writeConfig({ port, dataDir }, { tickTime = 500, minSessionTimeoutMs = 
   }
   mkdirSync(settings.dataDir, { recursive: true })
   const path = join(dataDir, 'zoo.cfg')
-  writeFileSync(path, Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''))
+  writeFileSync(
+    path,
+    Object.entries(settings)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+  )
   return path
 }
