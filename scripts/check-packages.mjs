@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { root } from './needs.mjs'
+import { root } from './root.mjs'
 import { build, Failure, reportFailure, run, say } from './steps.mjs'
 
 await reportFailure(() => {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from './needs.mjs'
+import { root } from './root.mjs'
 import { brokenRules, sourceRules } from './source-rules.mjs'
 import { Failure, reportFailure, say } from './steps.mjs'
 

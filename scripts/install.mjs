@@ -1,9 +1,8 @@
 // Installs what is missing: `node scripts/install.mjs [npm] [redis] [zookeeper]` (all of them by default).
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { missingOf, needs, root } from './needs.mjs'
+import { lockFitsManifests } from './lock-file.mjs'
+import { missingOf, needs } from './needs.mjs'
 import { Failure, reportFailure, run, say } from './steps.mjs'
 
 /** @typedef {import('./needs.mjs').NeedName} NeedName */
@@ -51,18 +50,14 @@ function adviceFor(missing) {
 }
 
 function installNpmPackages() {
-  const before = lockFileDigest()
-  // Never `npm ci`: it fails where a registry lacks the binaries of some platforms.
-  run('npm', ['install', '--no-audit', '--no-fund', '--include=dev'])
-  if (lockFileDigest() === before) return
-  throw new Failure(
-    '`npm install` changed package-lock.json: it did not fit the package.json files; commit the new one.',
-  )
-}
-
-function lockFileDigest() {
-  const path = join(root, 'package-lock.json')
-  return existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : 'none'
+  if (!lockFitsManifests()) {
+    throw new Failure(
+      'package-lock.json does not fit the package.json files: run `npm install` and commit the new one.',
+    )
+  }
+  // Never `npm ci`: it fails where a registry lacks the binaries of some platforms. And no saving: another version of
+  // npm would write the same lock file in other words.
+  run('npm', ['install', '--no-audit', '--no-fund', '--no-save', '--include=dev'])
 }
 
 /** @param {readonly string[]} packages */

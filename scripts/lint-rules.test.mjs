@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { root } from './needs.mjs'
+import { root } from './root.mjs'
 
 const core = 'packages/core/src'
 const lock = 'packages/lock/src'

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { install } from './install.mjs'
-import { root } from './needs.mjs'
+import { root } from './root.mjs'
 import { build, Failure, reportFailure } from './steps.mjs'
 
 /** @typedef {import('./needs.mjs').NeedName} NeedName */

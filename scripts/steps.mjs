@@ -1,7 +1,7 @@
 // How the scripts speak and run programs. All of it goes to stderr: stdout belongs to the program that is run.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { root } from './needs.mjs'
+import { root } from './root.mjs'
 
 /** Something the person at the keyboard can act on; printed without a stack. */
 export class Failure extends Error {}
