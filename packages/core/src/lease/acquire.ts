@@ -1,6 +1,4 @@
-import { onAbort } from '../abort.ts'
 import type { Backend } from '../backend.ts'
-import type { Clock } from '../clock.ts'
 import { UnavailableError, WaitTimeoutError } from '../errors.ts'
 import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
 import type { Keeper } from './keeper.ts'
@@ -8,6 +6,7 @@ import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
 import { encodeMeta } from './options.ts'
+import { withinWait } from './wait-limit.ts'
 
 /**
  * Acquires a lease on a resource. Names and options are the caller's to check (`checkName`, `checkAcquireOptions`).
@@ -50,42 +49,12 @@ function requestOf(store: LeaseStore, resource: string, options: AcquireOptions)
 
 async function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
   const store = backend.leases
-  if (options.waitMs === undefined) return store.grant(request, options.signal)
   if (options.waitMs === 0) {
     const outcome = await store.tryGrant(request, options.signal)
     return outcome.kind === 'granted' ? outcome.grant : undefined
   }
-  const limit = new WaitLimit(backend.clock, options.waitMs, options.signal)
-  try {
-    return await store.grant(request, limit.signal)
-  } catch (error) {
-    if (error === WAITED_ENOUGH) return undefined
-    throw error
-  } finally {
-    limit.stop()
-  }
-}
-
-const WAITED_ENOUGH = Symbol('waited enough')
-
-/** The caller's signal and a limit on the waiting, in one. */
-class WaitLimit {
-  readonly #abort = new AbortController()
-  readonly #stops: readonly (() => void)[]
-
-  constructor(clock: Clock, waitMs: number, signal: AbortSignal | undefined) {
-    // Somebody awaits it, so it holds the process.
-    const timer = clock.setTimer(() => this.#abort.abort(WAITED_ENOUGH), waitMs, { background: false })
-    this.#stops = [() => timer.cancel(), onAbort(signal, (reason) => this.#abort.abort(reason))]
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  stop(): void {
-    for (const stop of this.#stops) stop()
-  }
+  if (options.waitMs === undefined) return await store.grant(request, options.signal)
+  return await withinWait(backend.clock, options, (signal) => store.grant(request, signal))
 }
 
 function hold(keeper: Keeper, grant: Grant, options: AcquireOptions): Lease {

@@ -36,34 +36,13 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    this.#lifecycle.checkOpen()
-    signal?.throwIfAborted()
-    const sent = momentOf(this.#world.clock)
-    const holding = this.#world.tryGrant(request.resource, claimOf(request))
-    return holding === undefined ? { kind: 'held' } : { kind: 'granted', grant: this.#grantOf(request, holding, sent) }
+    const grant = this.#tryNow(request, signal)
+    return grant === undefined ? { kind: 'held' } : { kind: 'granted', grant }
   }
 
   async grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
-    const outcome = await this.tryGrant(request, signal)
-    if (outcome.kind === 'granted') return outcome.grant
-    return new Promise((resolve, reject) => {
-      const giveUp = (reason: unknown): void => {
-        stop()
-        this.#world.release(request.resource, request.requestId)
-        reject(reason)
-      }
-      const onClosed = (): void => giveUp(new ClosedError('memory backend'))
-      const stop = (): void => {
-        this.#waiting.delete(onClosed)
-        stopListening()
-      }
-      this.#waiting.add(onClosed)
-      this.#world.enqueue(request.resource, claimOf(request), (holding) => {
-        stop()
-        resolve(this.#grantOf(request, holding, momentOf(this.#world.clock)))
-      })
-      const stopListening = onAbort(signal, giveUp)
-    })
+    // No await in between: a release before the enqueue would find nobody to hand over to.
+    return this.#tryNow(request, signal) ?? (await this.#wait(request, signal))
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -92,6 +71,35 @@ export class MemoryLeaseStore implements LeaseStore {
   /** Rejects everybody who waits. */
   close(): void {
     for (const giveUp of [...this.#waiting]) giveUp()
+  }
+
+  #tryNow(request: LeaseRequest, signal: AbortSignal | undefined): Grant | undefined {
+    this.#lifecycle.checkOpen()
+    signal?.throwIfAborted()
+    const sent = momentOf(this.#world.clock)
+    const holding = this.#world.tryGrant(request.resource, claimOf(request))
+    return holding === undefined ? undefined : this.#grantOf(request, holding, sent)
+  }
+
+  #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (reason: unknown): void => {
+        stop()
+        this.#world.release(request.resource, request.requestId)
+        reject(reason)
+      }
+      const onClosed = (): void => giveUp(new ClosedError('memory backend'))
+      const stopListening = onAbort(signal, giveUp)
+      const stop = (): void => {
+        this.#waiting.delete(onClosed)
+        stopListening()
+      }
+      this.#waiting.add(onClosed)
+      this.#world.enqueue(request.resource, claimOf(request), (holding) => {
+        stop()
+        resolve(this.#grantOf(request, holding, momentOf(this.#world.clock)))
+      })
+    })
   }
 
   #grantOf(request: LeaseRequest, holding: Holding, sent: Moment): Grant {

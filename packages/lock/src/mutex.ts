@@ -1,0 +1,111 @@
+import type { AcquireOptions, Backend, Lease } from '@holdfast/core'
+import {
+  ACQUIRE_OPTION_NAMES,
+  InvalidArgumentError,
+  WaitTimeoutError,
+  acquireLease,
+  checkAcquireOptions,
+  checkBoolean,
+  checkName,
+  show,
+  tracePoint,
+  tryAcquireLease,
+  withinWait,
+} from '@holdfast/core'
+import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
+import { currentScope, runInScope } from './reentrancy.ts'
+import type { Scope } from './scope.ts'
+import { scopeOf } from './scope.ts'
+
+const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
+const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
+
+const acquireTrace = tracePoint<{ readonly resource: string; readonly backend: string }>('lock.acquire')
+
+/** Mutual exclusion by name: one holder at a time, in order of asking. */
+export class Mutex implements Lockable {
+  readonly #backend: Backend
+  readonly #name: string
+  readonly #defaults: AcquireOptions
+
+  /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the name is none (1 to 200 bytes, no control characters). */
+  constructor(backend: Backend, name: string, defaults: AcquireOptions) {
+    checkName('name', name)
+    this.#backend = backend
+    this.#name = name
+    this.#defaults = defaults
+  }
+
+  async acquire(options?: LockOptions): Promise<Lease> {
+    const checked = this.#checked(options, LOCK_OPTION_NAMES)
+    const scope = this.#scopeWithin(checked.within)
+    return scope === undefined ? this.#acquire(checked) : await this.#nest(scope, checked)
+  }
+
+  async tryAcquire(options?: LockOptions): Promise<Lease | undefined> {
+    const checked = this.#checked({ ...options, waitMs: options?.waitMs ?? 0 }, LOCK_OPTION_NAMES)
+    const scope = this.#scopeWithin(checked.within)
+    if (scope === undefined) return tryAcquireLease(this.#backend, this.#name, checked)
+    return await this.#tryNest(scope, checked)
+  }
+
+  async using<T>(work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T> {
+    if (typeof work !== 'function') {
+      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
+    }
+    const checked = this.#checked(options, USING_OPTION_NAMES)
+    checkBoolean('reentrant', checked.reentrant)
+    if (checked.reentrant === true) return await this.#usingReentrant(work, checked)
+    const lease = await this.#acquire(checked)
+    try {
+      return await work(lease)
+    } finally {
+      await lease.release()
+    }
+  }
+
+  inspect(): Promise<LockInfo> {
+    return this.#backend.leases.inspect(this.#name)
+  }
+
+  #checked<O extends AcquireOptions>(options: O | undefined, known: ReadonlySet<string>): O {
+    if (options === undefined) return this.#defaults as O
+    checkAcquireOptions(options, known)
+    return { ...this.#defaults, ...options }
+  }
+
+  #acquire(options: AcquireOptions): Promise<Lease> {
+    const work = (): Promise<Lease> => acquireLease(this.#backend, this.#name, options)
+    return acquireTrace.isHeard ? acquireTrace.trace(work, { resource: this.#name, backend: this.#backend.kind }) : work()
+  }
+
+  async #usingReentrant<T>(work: (lease: Lease) => T | Promise<T>, options: UsingOptions): Promise<T> {
+    const outer = currentScope(this.#backend, this.#name)
+    const lease = outer === undefined ? await this.#acquire(options) : await this.#nest(outer, options)
+    try {
+      return await runInScope(this.#backend, lease, work)
+    } finally {
+      await lease.release()
+    }
+  }
+
+  #scopeWithin(lease: Lease | undefined): Scope | undefined {
+    if (lease === undefined) return undefined
+    if (typeof lease.assertHeld === 'function' && lease.resource === this.#name) return scopeOf(lease)
+    const seen = typeof lease.assertHeld === 'function' ? `one on ${show(lease.resource)}` : show(lease)
+    throw new InvalidArgumentError('within', `Expected \`within\` to be a lease on ${show(this.#name)}, got ${seen}.`)
+  }
+
+  async #nest(scope: Scope, options: AcquireOptions): Promise<Lease> {
+    const lease = await this.#tryNest(scope, options)
+    if (lease === undefined) throw new WaitTimeoutError(this.#name, options.waitMs ?? 0)
+    return lease
+  }
+
+  async #tryNest(scope: Scope, options: AcquireOptions): Promise<Lease | undefined> {
+    options.signal?.throwIfAborted()
+    const free = scope.tryNest()
+    if (free !== undefined || options.waitMs === 0) return free
+    return await withinWait(this.#backend.clock, options, (signal) => scope.nest(signal))
+  }
+}
