@@ -19,6 +19,13 @@ const startsMax = 5
 const termMsMax = 5_000
 const logName = 'server.log'
 
+// Reads a word when the server is gone (its pid may become another's), and the end of the pipe when we are.
+const watchdogScript = `
+read -r gone
+if [ -n "$gone" ]; then read -r _; else kill -9 "$1" 2>/dev/null; fi
+[ -z "$2" ] || rm -rf "$2"
+`
+
 export class Server {
   #program
   #home
@@ -135,13 +142,13 @@ export class Server {
   #watch(server) {
     this.#watchdog?.kill('SIGKILL')
     if (server.pid === undefined) return
-    const script = 'read -r _; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2"'
-    const args = ['-c', script, 'holdfast-watchdog', String(server.pid), this.#ownsHome ? this.#home : '']
+    const args = ['-c', watchdogScript, 'holdfast-watchdog', String(server.pid), this.#ownsHome ? this.#home : '']
     const watchdog = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
     watchdog.unref()
     const pipe = /** @type {import('node:net').Socket} */ (watchdog.stdin)
     pipe.on('error', () => {})
     pipe.unref()
+    server.once('exit', () => pipe.write('gone\n'))
     this.#watchdog = watchdog
   }
 
