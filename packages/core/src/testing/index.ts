@@ -1,0 +1,8 @@
+export type { FaultDirection, FaultProxy, FaultProxyOptions } from './fault-proxy.ts'
+export { createFaultProxy } from './fault-proxy.ts'
+export type { FlowDirection } from './fault-proxy/link.ts'
+export type { CountedProtocol } from './fault-proxy/request-counters.ts'
+export type { HistoryEvent, HoldEvent, Violation, WriteEvent } from './history.ts'
+export { checkHistory, describeViolation } from './history.ts'
+export type { SimulatedClockOptions } from './simulated-clock.ts'
+export { SimulatedClock } from './simulated-clock.ts'
