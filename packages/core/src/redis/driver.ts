@@ -1,0 +1,74 @@
+import type { Redis, RedisOptions } from 'ioredis'
+import { DriverError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
+import { show } from '../names.ts'
+
+/**
+ * How our own connections are set. The driver must neither queue nor repeat anything behind our back: a command that waits in
+ * its queue outlives the caller's patience, and its default of 20 retries takes 73 s to say no.
+ */
+const OURS = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  connectTimeout: 2_000,
+  // A half-open socket never closes by itself; this is how long a polite end may take before it is cut.
+  disconnectTimeout: 100,
+} satisfies RedisOptions & { disconnectTimeout: number }
+
+const RECONNECT_MS_MAX = 1_000
+
+/** @throws {DriverError} `HF_DRIVER` when ioredis is not installed. */
+export async function connectTo(url: string, jitter: () => number): Promise<Redis> {
+  const { Redis: Client } = await import('ioredis').catch((cause: unknown) => {
+    throw new DriverError('redisBackend({ url }) needs the package ioredis (^5.3 or ^6): npm install ioredis', { cause })
+  })
+  return new Client(url, optionsWith(jitter))
+}
+
+/** A second connection to the same server, with the same credentials, set as ours are. */
+export function connectBeside(client: Redis, jitter: () => number): Redis {
+  return client.duplicate(optionsWith(jitter))
+}
+
+function optionsWith(jitter: () => number): typeof OURS & { readonly retryStrategy: (attempt: number) => number } {
+  return { ...OURS, retryStrategy: (attempt) => reconnectDelayMs(attempt, jitter) }
+}
+
+// Full jitter on a doubling delay, so that a fleet does not come back in one millisecond.
+function reconnectDelayMs(attempt: number, jitter: () => number): number {
+  const ceiling = Math.min(RECONNECT_MS_MAX, 50 * 2 ** Math.min(attempt - 1, 10))
+  return Math.round(ceiling / 2 + (jitter() * ceiling) / 2)
+}
+
+/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a redis:, rediss: or unix socket address. */
+export function checkUrl(url: unknown): asserts url is string {
+  if (typeof url === 'string') {
+    if (url.startsWith('/')) return
+    if (URL.canParse(url) && ['redis:', 'rediss:'].includes(new URL(url).protocol)) return
+  }
+  throw new InvalidArgumentError(
+    'url',
+    `Expected \`url\` to be like redis://127.0.0.1:6379 or rediss://host:6380, got ${show(withoutPassword(url))}.`,
+  )
+}
+
+/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a standalone client of ioredis. */
+export function checkClient(client: unknown): asserts client is Redis {
+  const candidate = client as Partial<Redis> | undefined
+  if (typeof candidate?.evalsha !== 'function' || typeof candidate.duplicate !== 'function') {
+    throw new InvalidArgumentError('client', `Expected \`client\` to be a Redis client of ioredis, got ${show(client)}.`)
+  }
+  if (candidate.isCluster === true) {
+    throw new UnsupportedError('redisBackend does not take a Cluster client yet: give it a client of a standalone server.')
+  }
+}
+
+/** Where a client connects to, as an error message shows it. */
+export function addressOf(client: Redis): string {
+  const { host, port, path } = client.options
+  return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`
+}
+
+function withoutPassword(url: unknown): unknown {
+  return typeof url === 'string' ? url.replace(/:[^:@/]*@/, ':***@') : url
+}

@@ -1,0 +1,165 @@
+import type { Redis } from 'ioredis'
+import { HoldfastError, InvalidArgumentError, RefusedError, StaleTokenError, UnknownOutcomeError } from '../errors.ts'
+import type { Fenced, Guard } from '../fencing/guard.ts'
+import { FencingToken } from '../fencing/token.ts'
+import { checkName, show } from '../names.ts'
+import { checkDurationMs, checkKeys } from '../options.ts'
+import { RequestIds } from '../request-ids.ts'
+import { systemClock } from '../clock.ts'
+import { checkPrefix } from './backend.ts'
+import { commandKeys } from './command-keys.ts'
+import { RedisConnection, evaluate } from './connection.ts'
+import { checkClient } from './driver.ts'
+import { fenceKey, hashTag } from './keys.ts'
+import { fence } from './scripts/fence.ts'
+
+/** A command and its words, as Redis documents them. */
+export type RedisCommand = readonly [name: string, ...words: (string | number)[]]
+
+/** Commands that are only run when their token is not stale. */
+export interface FencedCommands extends Fenced {
+  /** 1 to 100 commands. All their keys carry the resource's name or hash tag, so that one server decides over all of it. */
+  readonly commands: readonly RedisCommand[]
+}
+
+/** A guard for resources that are kept in Redis. */
+export interface RedisFence extends Guard {
+  /**
+   * Compares the token, records it, and runs the commands, in one script on the server. The fence record stays for ever, in the
+   * slot of the resource. What a command changed before a later one failed is not undone: Redis has no roll back.
+   *
+   * @returns the reply of each command
+   * @throws {StaleTokenError} `HF_STALE_TOKEN` when a newer token was seen; nothing was run
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when a key has another hash tag than the resource; nothing was sent
+   * @throws {RefusedError} `HF_REFUSED` when Redis refused a command
+   * @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME` when no answer came: the commands may have been run, once
+   */
+  apply(fenced: FencedCommands): Promise<readonly unknown[]>
+}
+
+/** How a fence is made. */
+export interface RedisFenceOptions {
+  /** What the keys of fence records start with. @default 'hf' */
+  readonly prefix?: string
+  /** How long an answer may take, in milliseconds, 50 to 60,000. @default 2000 */
+  readonly commandTimeoutMs?: number
+}
+
+const KNOWN: ReadonlySet<string> = new Set(['prefix', 'commandTimeoutMs'])
+const COMMANDS_MAX = 100
+
+/**
+ * A guard on the Redis that keeps the protected data. It uses your client as it is, and never closes it; a command that the
+ * driver sends again after a lost reply is recognised and not run twice.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function redisFence(client: Redis, options: RedisFenceOptions = {}): RedisFence {
+  checkClient(client)
+  checkKeys('redisFence', options, KNOWN)
+  if (options.prefix !== undefined) checkPrefix(options.prefix)
+  const timeoutMs = options.commandTimeoutMs ?? 2_000
+  checkDurationMs('commandTimeoutMs', timeoutMs, { min: 50, max: 60_000 })
+  const writer = new FencedWriter(options.prefix ?? 'hf', connectionOver(client, timeoutMs))
+  return {
+    apply: (fenced) => writer.apply(fenced),
+    raise: async (fenced) => void (await writer.run(fenced, [], [])),
+  }
+}
+
+class FencedWriter {
+  readonly #prefix: string
+  readonly #connection: RedisConnection
+  readonly #source = new RequestIds().source
+  #calls = 0
+
+  constructor(prefix: string, connection: RedisConnection) {
+    this.#prefix = prefix
+    this.#connection = connection
+  }
+
+  async apply({ resource, token, commands }: FencedCommands): Promise<readonly unknown[]> {
+    checkCommands(commands)
+    const keys = commands.flatMap((command) => keysOf(command, resource))
+    const words = commands.flatMap((command) => [String(command.length), ...command.map(String)])
+    return await this.run({ resource, token }, keys, words)
+  }
+
+  async run(fenced: Fenced, keys: readonly string[], words: readonly string[]): Promise<readonly unknown[]> {
+    const { resource, token } = fenced
+    checkName('resource', resource)
+    if (!(token instanceof FencingToken)) {
+      throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
+    }
+    const args = [token.toString(), this.#source, String(++this.#calls), ...words]
+    const [kind, ...rest] = (await this.#send([fenceKey(this.#prefix, resource), ...keys], args)) as [string, ...unknown[]]
+    if (kind === 'stale') throw new StaleTokenError(resource, token, FencingToken.parse(String(rest[0])))
+    return kind === 'again' ? repliesOf(resource, String(rest[0])) : rest
+  }
+
+  async #send(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    let isSent = false
+    try {
+      return await this.#connection.once((client) => {
+        isSent = true
+        return evaluate(client, fence, keys, args)
+      })
+    } catch (error) {
+      if (!isSent || error instanceof RefusedError) throw error
+      const why = error instanceof HoldfastError || error instanceof Error ? error.message : String(error)
+      throw new UnknownOutcomeError(`No answer came to a fenced write, which may have been applied: ${why}`, { cause: error })
+    }
+  }
+}
+
+const connections = new WeakMap<Redis, Map<number, RedisConnection>>()
+
+// One for all fences on a client, however many are made: each listens to the client for as long as that lives.
+function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
+  const known = connections.get(client) ?? new Map<number, RedisConnection>()
+  connections.set(client, known)
+  let connection = known.get(timeoutMs)
+  if (connection === undefined) {
+    connection = new RedisConnection({
+      clock: systemClock,
+      commandTimeoutMs: timeoutMs,
+      isOurs: false,
+      open: () => Promise.resolve(client),
+      examine: () => Promise.resolve({ guarantee: 'advisory', holdBackMs: 0 }),
+      onHealth: () => {},
+    })
+    known.set(timeoutMs, connection)
+  }
+  return connection
+}
+
+function checkCommands(commands: readonly RedisCommand[]): void {
+  const isList = Array.isArray(commands) && commands.length > 0 && commands.length <= COMMANDS_MAX
+  if (isList && commands.every((command) => Array.isArray(command) && command.every(isWord))) return
+  throw new InvalidArgumentError(
+    'commands',
+    `Expected \`commands\` to be 1 to ${COMMANDS_MAX} arrays like ['DECRBY', 'stock:42', '1'], got ${show(commands)}.`,
+  )
+}
+
+function isWord(word: unknown): boolean {
+  return typeof word === 'string' || typeof word === 'number'
+}
+
+function keysOf(command: RedisCommand, resource: string): readonly string[] {
+  const keys = commandKeys(command)
+  const tag = hashTag(resource)
+  for (const key of keys) {
+    if (hashTag(key) === tag) continue
+    throw new InvalidArgumentError(
+      'commands',
+      `Expected the keys of ${show(command[0])} to carry the hash tag of the resource, like ${show(`{${tag}}:name`)}, got ${show(key)}.`,
+    )
+  }
+  return keys
+}
+
+function repliesOf(resource: string, json: string): readonly unknown[] {
+  if (json !== '') return (JSON.parse(json) as unknown[]).slice(1).map((reply) => (reply === false ? null : reply))
+  throw new UnknownOutcomeError(`The write to "${resource}" was applied once, and its replies were lost with the connection.`)
+}

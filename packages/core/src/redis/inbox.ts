@@ -1,0 +1,109 @@
+import type { Redis } from 'ioredis'
+import { UnavailableError } from '../errors.ts'
+
+/** A lease handed to a waiter by the one who released it. */
+export interface HandOff {
+  readonly token: string
+  /** The server's time when it was handed over, in µs. */
+  readonly nowUs: number
+  readonly spanMs: number
+}
+
+/** Who listens for one request. */
+export interface InboxListener {
+  /** The lease is the request's. */
+  onHandOff(handOff: HandOff): void
+  /** The request is now first in the queue, behind a holder who has so long left if he dies. */
+  onFirst(remainingMs: number): void
+  /** Messages may have been missed. */
+  onGap(): void
+}
+
+/**
+ * The one channel on which this client hears of leases that are handed to it. Messages are hints that may be lost: each waiter
+ * asks again by its own timer.
+ */
+export class Inbox {
+  readonly #open: (beside: Redis) => Redis
+  readonly #channel: string
+  readonly #listeners = new Map<string, InboxListener>()
+  #client: Redis | undefined
+  #opening: Promise<void> | undefined
+  #isListening = false
+  #isClosed = false
+  #epoch = 0
+
+  constructor(open: (beside: Redis) => Redis, channel: string) {
+    this.#open = open
+    this.#channel = channel
+  }
+
+  /** Whether the server delivers to it, as far as is known here. */
+  get isListening(): boolean {
+    return this.#isListening
+  }
+
+  /** Grows each time it had to be opened anew. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Opens the channel; a later call waits for the same. */
+  listen(beside: Redis): Promise<void> {
+    this.#opening ??= this.#listen(beside).catch((error: unknown) => {
+      this.#opening = undefined
+      throw error
+    })
+    return this.#opening
+  }
+
+  add(requestId: string, listener: InboxListener): void {
+    this.#listeners.set(requestId, listener)
+  }
+
+  remove(requestId: string): void {
+    this.#listeners.delete(requestId)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#isListening = false
+    this.#listeners.clear()
+    this.#client?.removeAllListeners()
+    // Late errors of a socket that is being closed are nobody's business.
+    this.#client?.on('error', () => {})
+    this.#client?.disconnect()
+  }
+
+  async #listen(beside: Redis): Promise<void> {
+    const client = this.#open(beside)
+    this.#client = client
+    client.on('error', () => {})
+    client.on('message', (_channel: string, message: string) => this.#receive(message))
+    client.on('close', () => {
+      this.#isListening = false
+    })
+    client.on('ready', () => void this.#subscribe(client))
+    await new Promise<void>((resolve, reject) => {
+      client.once('close', () => reject(new UnavailableError('The connection that listens for hand-offs was closed.')))
+      void client.connect().then(() => this.#subscribe(client).then(resolve, reject), reject)
+    })
+  }
+
+  async #subscribe(client: Redis): Promise<void> {
+    if (this.#isListening) return
+    await client.subscribe(this.#channel)
+    if (this.#isListening || this.#isClosed) return
+    this.#isListening = true
+    this.#epoch += 1
+    for (const listener of [...this.#listeners.values()]) listener.onGap()
+  }
+
+  #receive(message: string): void {
+    const [id = '', first = '', nowUs, spanMs] = message.split(' ')
+    const listener = this.#listeners.get(id)
+    if (listener === undefined) return
+    if (nowUs === undefined) return listener.onFirst(Number(first))
+    listener.onHandOff({ token: first, nowUs: Number(nowUs), spanMs: Number(spanMs) })
+  }
+}

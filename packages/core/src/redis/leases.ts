@@ -1,0 +1,138 @@
+import { onAbort } from '../abort.ts'
+import type { BackendLifecycle } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import { ClosedError } from '../errors.ts'
+import type {
+  Grant,
+  LeaseInfo,
+  LeaseRequest,
+  LeaseStore,
+  Renewal,
+  RenewOutcome,
+  TryGrantOutcome,
+} from '../ports/leases.ts'
+import type { RequestIds } from '../request-ids.ts'
+import type { RedisConnection } from './connection.ts'
+import type { Inbox } from './inbox.ts'
+import { readLeaseInfo } from './inspect.ts'
+import { leaseKey } from './keys.ts'
+import type { LeaseCommands } from './lease-commands.ts'
+import { Waiter } from './waiter.ts'
+
+/** What a `RedisLeaseStore` works with. */
+export interface RedisLeaseParts {
+  readonly clock: Clock
+  readonly lifecycle: BackendLifecycle
+  readonly connection: RedisConnection
+  readonly commands: LeaseCommands
+  readonly inbox: Inbox
+  readonly ids: RequestIds
+  readonly prefix: string
+}
+
+/** Leases in one Redis. */
+export class RedisLeaseStore implements LeaseStore {
+  readonly renewal = 'each'
+  readonly #parts: RedisLeaseParts
+  readonly #waiting = new Set<Waiter>()
+
+  constructor(parts: RedisLeaseParts) {
+    this.#parts = parts
+  }
+
+  get guarantee(): 'advisory' | 'lease' {
+    return this.#parts.connection.guarantee
+  }
+
+  newRequestId(): string {
+    return this.#parts.ids.next()
+  }
+
+  async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
+    this.#parts.lifecycle.checkOpen()
+    signal?.throwIfAborted()
+    const outcome = await this.#ask(request)
+    if (outcome.kind === 'granted' && signal?.aborted === true) {
+      this.#parts.commands.takeBack(request)
+      signal.throwIfAborted()
+    }
+    return outcome
+  }
+
+  async grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+    this.#parts.lifecycle.checkOpen()
+    signal?.throwIfAborted()
+    // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
+    // resource that is most often free.
+    if (!this.#parts.inbox.isListening) {
+      const outcome = await this.tryGrant(request, signal)
+      if (outcome.kind === 'granted') return outcome.grant
+      await this.#listen(signal)
+    }
+    return await this.#wait(request, signal)
+  }
+
+  renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    return this.#parts.commands.renew(renewals)
+  }
+
+  release(grant: Grant): Promise<'released' | 'lost'> {
+    return this.#parts.commands.release(grant.request)
+  }
+
+  async inspect(resource: string): Promise<LeaseInfo> {
+    this.#parts.lifecycle.checkOpen()
+    const key = leaseKey(this.#parts.prefix, resource)
+    const [hash, time] = await this.#parts.connection.within((client) => Promise.all([client.hgetall(key), client.time()]))
+    return readLeaseInfo(resource, hash, Number(time[0]) * 1_000_000 + Number(time[1]))
+  }
+
+  /** The server says nothing of its own accord: what is lost shows at the next renewal, or at the deadline. */
+  onLost(): () => void {
+    return () => {}
+  }
+
+  /** Rejects everybody who waits, and takes back what they asked for. */
+  close(): void {
+    for (const waiter of [...this.#waiting]) waiter.giveUp(new ClosedError('redis backend'))
+  }
+
+  async #ask(request: LeaseRequest): Promise<TryGrantOutcome> {
+    try {
+      const outcome = await this.#parts.commands.acquire(request, { mayQueue: false })
+      return outcome.kind === 'granted' ? outcome : { kind: 'held' }
+    } catch (error) {
+      this.#parts.commands.takeBack(request)
+      throw error
+    }
+  }
+
+  async #listen(signal: AbortSignal | undefined): Promise<void> {
+    const { inbox, connection } = this.#parts
+    await connection.within((client) => inbox.listen(client))
+    signal?.throwIfAborted()
+    this.#parts.lifecycle.checkOpen()
+  }
+
+  #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
+    return new Promise<Grant>((resolve, reject) => {
+      const over = (): void => {
+        this.#waiting.delete(waiter)
+        stopListening()
+      }
+      const waiter = new Waiter(request, this.#parts, {
+        resolve: (grant) => {
+          over()
+          resolve(grant)
+        },
+        reject: (error) => {
+          over()
+          reject(error)
+        },
+      })
+      this.#waiting.add(waiter)
+      const stopListening = onAbort(signal, (reason) => waiter.giveUp(reason))
+      waiter.ask()
+    })
+  }
+}

@@ -1,0 +1,71 @@
+import type { Redis } from 'ioredis'
+import { UnsupportedError } from '../errors.ts'
+import type { Script } from './scripts/script.ts'
+import { serverMarker } from './scripts/server-marker.ts'
+
+/** What is known of the server behind a connection. */
+export interface ServerFacts {
+  /** Whether what it acknowledged survives its crash. */
+  readonly guarantee: 'advisory' | 'lease'
+  /** For how long grants are to be held back. */
+  readonly holdBackMs: number
+}
+
+/** Runs a script on the connection that the facts are about. */
+export type RunScript = (script: Script, keys: readonly string[], args: readonly string[]) => Promise<unknown>
+
+const MAJOR_MIN = 7
+
+/**
+ * Asks a server, right after connecting, what it is. Tokens rest on server clocks, so after the server was replaced (restart,
+ * failover) grants are held back until the new one has been in charge for `maxClockSkewMs`: whatever token the old one gave is
+ * below the new one's time by then.
+ *
+ * @throws {UnsupportedError} `HF_UNSUPPORTED` when it is older than Redis 7.
+ */
+export async function examine(
+  client: Redis,
+  run: RunScript,
+  settings: { readonly markerKey: string; readonly maxClockSkewMs: number },
+): Promise<ServerFacts> {
+  const [info, durability] = await Promise.all([readInfo(client), readConfig(client)])
+  checkVersion(info)
+  const guarantee = isDurable(info, durability) ? 'lease' : 'advisory'
+  const runId = info.get('run_id')
+  // Without permission to ask there is nothing to compare: only the clocks are left to rest on.
+  if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0 }
+  const identity = `${runId}:${info.get('master_replid') ?? ''}`
+  const knownUs = await run(serverMarker, [settings.markerKey], [identity, isLongUp(info, settings.maxClockSkewMs) ? '1' : '0'])
+  return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000) }
+}
+
+async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
+  const text = await client.info().catch(() => '')
+  const pairs = text.split('\r\n').map((line) => line.split(/:(.*)/s))
+  return new Map(pairs.filter((pair) => pair.length > 1).map(([key = '', value = '']) => [key, value]))
+}
+
+async function readConfig(client: Redis): Promise<ReadonlyMap<string, string>> {
+  const names = ['appendonly', 'appendfsync', 'maxmemory-policy']
+  const replies = await Promise.all(names.map((name) => client.config('GET', name).catch(() => [])))
+  return new Map(replies.map((reply, index) => [names[index] ?? '', String((reply as string[])[1] ?? '')]))
+}
+
+function checkVersion(info: ReadonlyMap<string, string>): void {
+  const version = info.get('redis_version')
+  if (version === undefined || Number.parseInt(version, 10) >= MAJOR_MIN) return
+  throw new UnsupportedError(`Holdfast needs Redis 7.0 or later, and the server is ${version}.`)
+}
+
+function isDurable(info: ReadonlyMap<string, string>, config: ReadonlyMap<string, string>): boolean {
+  const isAlone = info.get('role') === 'master' && info.get('connected_slaves') === '0'
+  const writesAll = config.get('appendonly') === 'yes' && config.get('appendfsync') === 'always'
+  return isAlone && writesAll && config.get('maxmemory-policy') === 'noeviction'
+}
+
+// A server that never was a replica and has been up for longer than the skew has had its clock all that time.
+function isLongUp(info: ReadonlyMap<string, string>, maxClockSkewMs: number): boolean {
+  const neverPromoted = /^0*$/.test(info.get('master_replid2') ?? '')
+  // The server counts whole seconds.
+  return neverPromoted && (Number(info.get('uptime_in_seconds') ?? 0) - 1) * 1_000 > maxClockSkewMs
+}

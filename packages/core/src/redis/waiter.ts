@@ -1,0 +1,185 @@
+import type { Clock, Timer } from '../clock.ts'
+import { UnavailableError } from '../errors.ts'
+import { FencingToken } from '../fencing/token.ts'
+import type { Moment } from '../lease/deadline.ts'
+import { ClockDeadline, driftMs, momentOf } from '../lease/deadline.ts'
+import type { Grant, LeaseRequest } from '../ports/leases.ts'
+import type { HandOff, Inbox, InboxListener } from './inbox.ts'
+import type { LeaseCommands } from './lease-commands.ts'
+
+/** The last answer that said "queued": what time it was on the server, and before we asked. */
+interface Place {
+  readonly sent: Moment
+  readonly serverUs: number
+  readonly connectionEpoch: number
+}
+
+/** When the one right behind the head asks, after it is the head's turn to have asked. */
+const SECOND_MS = 500
+const LATE_MS = 20
+const RETRY_MS = 250
+
+/**
+ * Waits for one request's turn. The lease comes by message; should a message be lost, or the holder die (then nobody sends one),
+ * the waiter asks by its own timer: the head when the holder's lease ends, those behind it later and later, in order.
+ */
+export class Waiter implements InboxListener {
+  readonly #request: LeaseRequest
+  readonly #commands: LeaseCommands
+  readonly #inbox: Inbox
+  readonly #clock: Clock
+  readonly #settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void }
+  readonly #inboxEpoch: number
+  #place: Place | undefined
+  #early: { readonly handOff: HandOff; readonly received: Moment } | undefined
+  #timer: Timer | undefined
+  #isAsking = false
+  #mustAskAgain = false
+  #isOver = false
+  #silentSinceMs: number | undefined
+
+  constructor(
+    request: LeaseRequest,
+    from: { readonly commands: LeaseCommands; readonly inbox: Inbox; readonly clock: Clock },
+    settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void },
+  ) {
+    this.#request = request
+    this.#commands = from.commands
+    this.#inbox = from.inbox
+    this.#clock = from.clock
+    this.#settle = settle
+    this.#inboxEpoch = from.inbox.epoch
+    this.#inbox.add(request.requestId, this)
+  }
+
+  /** Asks for the lease, or for a place in the queue; the same again says what has become of it. */
+  ask(): void {
+    if (this.#isOver) return
+    if (this.#isAsking) {
+      this.#mustAskAgain = true
+      return
+    }
+    this.#isAsking = true
+    this.#mustAskAgain = false
+    this.#timer?.cancel()
+    void this.#ask().finally(() => {
+      this.#isAsking = false
+      if (this.#mustAskAgain) this.ask()
+    })
+  }
+
+  /** Leaves, and takes back what was asked for. */
+  giveUp(reason: unknown): void {
+    if (this.#isOver) return
+    this.#end()
+    this.#commands.takeBack(this.#request)
+    this.#settle.reject(reason)
+  }
+
+  onHandOff(handOff: HandOff): void {
+    const received = momentOf(this.#clock)
+    // The message can overtake the answer that says since when we wait.
+    if (this.#place === undefined) this.#early = { handOff, received }
+    else void this.#accept(handOff, received, this.#place)
+  }
+
+  onFirst(remainingMs: number): void {
+    this.#askIn(remainingMs + LATE_MS)
+  }
+
+  onGap(): void {
+    this.ask()
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      const outcome = await this.#commands.acquire(this.#request, { mayQueue: true })
+      this.#silentSinceMs = undefined
+      if (outcome.kind === 'granted') return this.#grant(outcome.grant)
+      if (outcome.kind === 'held') return this.#askIn(RETRY_MS)
+      this.#place = { sent: outcome.sent, serverUs: outcome.serverUs, connectionEpoch: this.#commands.epoch }
+      this.#askIn(outcome.remainingMs + this.#patienceMs(outcome.position))
+      const early = this.#early
+      this.#early = undefined
+      if (early !== undefined) await this.#accept(early.handOff, early.received, this.#place)
+    } catch (error) {
+      this.#onFailure(error)
+    }
+  }
+
+  // A first question that fails is the caller's to know; later ones only mean that the server is away for a while, and the place
+  // in the queue is worth keeping for as long as a lease would last.
+  #onFailure(error: unknown): void {
+    const nowMs = this.#clock.monotonicMs()
+    this.#silentSinceMs ??= nowMs
+    const isPassing = error instanceof UnavailableError && this.#place !== undefined
+    if (isPassing && nowMs - this.#silentSinceMs < this.#commands.ttlMsOf(this.#request)) this.#askIn(RETRY_MS)
+    else this.giveUp(error)
+  }
+
+  #patienceMs(position: number): number {
+    if (position === 0) return LATE_MS
+    return SECOND_MS + (position - 1) * this.#commands.claimMs
+  }
+
+  // Holds the process: somebody awaits this.
+  #askIn(delayMs: number): void {
+    if (this.#isOver) return
+    this.#timer?.cancel()
+    this.#timer = this.#clock.setTimer(() => this.ask(), delayMs, { background: false })
+  }
+
+  async #accept(handOff: HandOff, received: Moment, place: Place): Promise<void> {
+    if (this.#isOver) return
+    const deadline = handOffDeadline(this.#clock, { handOff, received, place })
+    const isSameLink = place.connectionEpoch === this.#commands.epoch && this.#inboxEpoch === this.#inbox.epoch
+    const token = FencingToken.parse(handOff.token)
+    const isFresh = isSameLink && deadline.remainingMs() >= handOff.spanMs / 2
+    const ttlMs = this.#commands.ttlMsOf(this.#request)
+    const isProvisional = handOff.spanMs < ttlMs
+    const grant: Grant = { request: this.#request, token, ttlMs, deadline, isProvisional }
+    if (isFresh && (this.#request.allowProvisional || !isProvisional)) return this.#grant(grant)
+    await this.#confirm(grant)
+  }
+
+  // Renews first, and counts from that.
+  async #confirm(grant: Grant): Promise<void> {
+    try {
+      const [outcome] = await this.#commands.renew([{ grant, ttlMs: grant.ttlMs }])
+      if (outcome?.kind !== 'renewed') return this.ask()
+      this.#grant({ ...grant, deadline: outcome.deadline, isProvisional: false })
+    } catch (error) {
+      this.#onFailure(error)
+    }
+  }
+
+  #grant(grant: Grant): void {
+    if (this.#isOver) return
+    if (grant.deadline.remainingMs() <= 0) return this.ask()
+    this.#end()
+    this.#settle.resolve(grant)
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#timer?.cancel()
+    this.#inbox.remove(this.#request.requestId)
+  }
+}
+
+/**
+ * When a lease that came by message ends: the server's clock says how long after our own question it was handed over, and our
+ * clocks say when that question was sent; receipt is an upper bound for a server clock that was set forward.
+ */
+function handOffDeadline(
+  clock: Clock,
+  facts: { readonly handOff: HandOff; readonly received: Moment; readonly place: Place },
+): ClockDeadline {
+  const { handOff, received, place } = facts
+  const waitedMs = (handOff.nowUs - place.serverUs) / 1_000
+  const start: Moment = {
+    monotonicMs: Math.min(place.sent.monotonicMs + waitedMs, received.monotonicMs),
+    wallMs: Math.min(place.sent.wallMs + waitedMs, received.wallMs),
+  }
+  return new ClockDeadline(clock, start, handOff.spanMs - driftMs(handOff.spanMs + Math.max(0, waitedMs)))
+}
