@@ -108,9 +108,7 @@ export class Keeper {
   }
 
   async #close(): Promise<void> {
-    const leases = [...this.#held.values()]
-    for (const lease of leases) lease.lose('closed')
-    await Promise.all(leases.map((lease) => lease.release()))
+    await Promise.all([...this.#held.values()].map((lease) => lease.close()))
   }
 }
 

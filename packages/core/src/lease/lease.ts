@@ -181,7 +181,7 @@ export class HeldLease implements Lease {
     this.#isRenewing = false
     if (outcome.kind === 'lost') return this.lose(outcome.reason)
     // It came after the end: nobody holds this any more, so the store must not keep it for another TTL.
-    if (this.#state.kind === 'lost') return this.#takeBack()
+    if (this.#state.kind === 'lost') return void this.#takeBack()
     this.#deadline = outcome.deadline
     this.#ttlMs = outcome.ttlMs
     this.#isProvisional = false
@@ -198,7 +198,7 @@ export class HeldLease implements Lease {
   lapse(): void {
     if (this.#holdLimit !== undefined && this.#holdLimit.remainingMs() <= 0) return this.lose('hold-limit')
     this.lose('expired')
-    this.#takeBack()
+    void this.#takeBack()
   }
 
   lose(reason: LeaseLostReason): void {
@@ -211,6 +211,16 @@ export class HeldLease implements Lease {
     this.#abort?.abort(error)
   }
 
+  /** Its backend closes: it ends, and is given back. Resolves when the store has answered. */
+  async close(): Promise<void> {
+    if (this.#state.kind === 'released') {
+      await this.#release
+      return
+    }
+    this.lose('closed')
+    await this.#takeBack()
+  }
+
   #lapseIfDue(): void {
     if (this.#state.kind === 'held' && this.leftMs() <= 0) this.lapse()
   }
@@ -218,7 +228,7 @@ export class HeldLease implements Lease {
   #startRelease(resolve: (outcome: 'released' | 'lost') => void): void {
     if (this.#state.kind === 'lost') {
       resolve('lost')
-      this.#takeBack()
+      void this.#takeBack()
       return
     }
     this.#state = RELEASED
@@ -241,8 +251,8 @@ export class HeldLease implements Lease {
   }
 
   // A lease that we gave up first may still stand in the store.
-  #takeBack(): void {
-    this.#store.release(this.#grant).catch(() => undefined)
+  async #takeBack(): Promise<void> {
+    await this.#store.release(this.#grant).catch(() => undefined)
   }
 
   #fromNow(lengthMs: number): Deadline {

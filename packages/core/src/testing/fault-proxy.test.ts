@@ -26,7 +26,7 @@ class Ear {
 /** A server that says `hello ` to everything it gets, in front of it. */
 class EchoServer {
   readonly ears: Ear[] = []
-  readonly server: Server = createServer((socket) => {
+  readonly server: Server = createServer(socket => {
     this.ears.push(new Ear(socket))
     socket.on('data', (bytes: Buffer) => socket.write(`hello ${bytes.toString()}`))
   })
@@ -38,7 +38,7 @@ class EchoServer {
   }
 
   get heard(): string {
-    return this.ears.map((ear) => ear.heard).join('')
+    return this.ears.map(ear => ear.heard).join('')
   }
 }
 
@@ -136,9 +136,9 @@ describe('FaultProxy', () => {
     client.socket.destroy()
     await until(() => expect(client.socket.closed).toBe(true))
     await clock.advance(10)
-    expect(echo.ears.map((ear) => ear.end)).toEqual(['open'])
+    expect(echo.ears.map(ear => ear.end)).toEqual(['open'])
     proxy.dropConnections()
-    await until(() => expect(echo.ears.map((ear) => ear.end)).toEqual(['reset']))
+    await until(() => expect(echo.ears.map(ear => ear.end)).toEqual(['reset']))
   })
 
   it('holds one way until it is released, in order, and the end of the connection with it', async () => {

@@ -49,7 +49,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#server = server
     this.#options = options
     this.port = (server.address() as AddressInfo).port
-    server.on('connection', (client) => this.#accept(client))
+    server.on('connection', client => this.#accept(client))
   }
 
   /** `host:port`, as ZooKeeper's clients want it. */
@@ -170,13 +170,13 @@ export class FaultProxy implements AsyncDisposable {
       client,
       clock: this.#options.clock ?? systemClock,
       target: this.#options.target,
-      rule: (direction) => this.#rules[direction],
+      rule: direction => this.#rules[direction],
       onBytes: (direction, chunk) => {
         this.#bytes[direction] += chunk.length
         if (direction === 'to-server') this.#requests += counter.count(chunk)
       },
       claimCut: () => this.#claimCut(),
-      onClosed: (closed) => this.#links.delete(closed),
+      onClosed: closed => this.#links.delete(closed),
     })
     this.#links.add(link)
   }

@@ -31,18 +31,19 @@ export type Violation =
 /**
  * Looks for violations: two holds of one resource that overlap (L1), a grant whose token is not greater than that of an
  * earlier one (L2), and a write that was accepted after one with a greater token. Holds are half-open: one may begin at the
- * instant when another ends. A hold that was over when it was handed out excludes nobody.
+ * instant when another ends. A hold that was over when it was handed out is passed over: nobody could act on it.
  */
 export function checkHistory(events: readonly HistoryEvent[]): readonly Violation[] {
   const holds = new Map<string, HoldEvent[]>()
   const writes = new Map<string, WriteEvent[]>()
   for (const event of events) {
-    if (event.kind === 'hold') listOf(holds, event.resource).push(event)
-    else listOf(writes, event.resource).push(event)
+    if (event.kind === 'hold') {
+      if (event.validUntilMs > event.acquiredAtMs) listOf(holds, event.resource).push(event)
+    } else listOf(writes, event.resource).push(event)
   }
   return [
-    ...[...holds.values()].flatMap((ofOne) => [...overlaps(ofOne), ...tokensNotGreater(ofOne)]),
-    ...[...writes.values()].flatMap((ofOne) => staleWrites(ofOne)),
+    ...[...holds.values()].flatMap(ofOne => [...overlaps(ofOne), ...tokensNotGreater(ofOne)]),
+    ...[...writes.values()].flatMap(ofOne => staleWrites(ofOne)),
   ]
 }
 
@@ -65,7 +66,7 @@ export function describeViolation(violation: Violation): string {
 function overlaps(holds: readonly HoldEvent[]): Violation[] {
   const found: Violation[] = []
   let latest: HoldEvent | undefined
-  for (const hold of inOrder(holds.filter((one) => one.validUntilMs > one.acquiredAtMs))) {
+  for (const hold of inOrder(holds)) {
     if (latest !== undefined && hold.acquiredAtMs < latest.validUntilMs) {
       const overlapMs = Math.min(latest.validUntilMs, hold.validUntilMs) - hold.acquiredAtMs
       found.push({ kind: 'overlap', first: latest, second: hold, overlapMs })

@@ -1,3 +1,5 @@
+export type { Capability, ConformanceCase, LeaseHarness, LeasePromise } from './conformance/harness.ts'
+export { leaseConformance } from './conformance/leases.ts'
 export type { FaultDirection, FaultProxy, FaultProxyOptions } from './fault-proxy.ts'
 export { createFaultProxy } from './fault-proxy.ts'
 export type { FlowDirection } from './fault-proxy/link.ts'

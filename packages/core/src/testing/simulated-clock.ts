@@ -60,9 +60,7 @@ export class SimulatedClock implements Clock {
     if (Number.isNaN(delayMs)) throw new InvariantError('A timer was set with a delay that is not a number.')
     const atMs = this.#monotonicMs + Math.min(Math.max(delayMs, 0), DELAY_MS_MAX)
     const isBackground = options?.background ?? true
-    const timer = new SimulatedTimer({ run, atMs, isBackground }, (cancelled) =>
-      this.#timers.delete(cancelled),
-    )
+    const timer = new SimulatedTimer({ run, atMs, isBackground }, cancelled => this.#timers.delete(cancelled))
     this.#timers.add(timer)
     return timer
   }
@@ -74,7 +72,7 @@ export class SimulatedClock implements Clock {
 
   /** How many of them would hold the process. */
   get holdingTimers(): number {
-    return [...this.#timers].filter((timer) => !timer.isBackground).length
+    return [...this.#timers].filter(timer => !timer.isBackground).length
   }
 
   /**
@@ -140,5 +138,5 @@ const inNextTurn = globalThis.setImmediate
 
 // A turn of the event loop comes after every microtask, however long their chain is.
 function promisesSettled(): Promise<void> {
-  return new Promise((resolve) => void inNextTurn(resolve))
+  return new Promise(resolve => void inNextTurn(resolve))
 }

@@ -62,7 +62,7 @@ export class Flow {
   /** Lets everything through that is held or delayed. */
   releaseHeld(): void {
     const nowMs = this.#options.clock.monotonicMs()
-    this.#queue = this.#queue.map((item) => ({ ...item, dueMs: nowMs }))
+    this.#queue = this.#queue.map(item => ({ ...item, dueMs: nowMs }))
     this.#flush()
   }
 

@@ -58,8 +58,8 @@ export class Link {
       source: isReply ? this.#server : client,
       sink: isReply ? client : this.#server,
       rule: () => rule(direction),
-      onBytes: (chunk) => onBytes(direction, chunk),
-      cutWithin: isReply ? (chunkBytes) => this.#cutWithin(chunkBytes) : () => undefined,
+      onBytes: chunk => onBytes(direction, chunk),
+      cutWithin: isReply ? chunkBytes => this.#cutWithin(chunkBytes) : () => undefined,
       onCut: () => this.#cut(),
     })
   }

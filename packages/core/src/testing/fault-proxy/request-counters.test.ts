@@ -17,7 +17,7 @@ function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
 }
 
 function resp(parts: readonly Uint8Array[]): Buffer {
-  const bulks = parts.flatMap((part) => [Buffer.from(`$${part.length}\r\n`), part, Buffer.from('\r\n')])
+  const bulks = parts.flatMap(part => [Buffer.from(`$${part.length}\r\n`), part, Buffer.from('\r\n')])
   return Buffer.concat([Buffer.from(`*${parts.length}\r\n`), ...bulks])
 }
 
@@ -56,7 +56,7 @@ describe('RedisRequestCounter', () => {
     const commands = fc.array(fc.array(part, { minLength: 1, maxLength: 5 }), { maxLength: 8 })
     fc.assert(
       fc.property(commands, sizes, (sent, at) => {
-        const bytes = Buffer.concat(sent.map((parts) => resp(parts)))
+        const bytes = Buffer.concat(sent.map(parts => resp(parts)))
         expect(countAll(new RedisRequestCounter(), cut(bytes, at))).toBe(sent.length)
       }),
       { seed: 7, numRuns: 300 },
@@ -68,7 +68,7 @@ describe('ZooKeeperRequestCounter', () => {
   it('counts every frame but the one that opens the session, however the bytes are cut', () => {
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 8 }), sizes, (bodies, at) => {
-        const bytes = Buffer.concat(bodies.map((body) => frame(body)))
+        const bytes = Buffer.concat(bodies.map(body => frame(body)))
         expect(countAll(new ZooKeeperRequestCounter(), cut(bytes, at))).toBe(bodies.length - 1)
       }),
       { seed: 8, numRuns: 300 },

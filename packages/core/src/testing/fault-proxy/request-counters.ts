@@ -33,7 +33,7 @@ export class RedisRequestCounter implements RequestCounter {
 
   count(chunk: Uint8Array): number {
     let requests = 0
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       if (this.#bulkLeft > 0) {
         const skipped = Math.min(this.#bulkLeft, chunk.length - at)
         this.#bulkLeft -= skipped
@@ -107,7 +107,7 @@ export class ZooKeeperRequestCounter implements RequestCounter {
 
   count(chunk: Uint8Array): number {
     let requests = 0
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       if (this.#headerLeft > 0) {
         this.#length = this.#length * 256 + (chunk[at++] ?? 0)
         this.#headerLeft -= 1

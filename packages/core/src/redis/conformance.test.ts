@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { SharedRedis } from '@holdfast/scripts/servers'
+import { sharedRedis } from '@holdfast/scripts/servers'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import type { Backend } from '../backend.ts'
+import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
+import { createFaultProxy, leaseConformance } from '../testing/index.ts'
+import { redisBackend } from './index.ts'
+import { leaseKey } from './keys.ts'
+
+// The server may be the user's: nothing outside of this prefix is touched.
+const prefix = `hf-conformance-${randomUUID()}`
+const proxies = new WeakMap<Backend, FaultProxy>()
+let server: SharedRedis
+let admin: Redis
+
+async function openBackend(): Promise<Backend> {
+  const { hostname, port } = new URL(server.url)
+  const proxy = await createFaultProxy({ target: { host: hostname, port: Number(port || 6379) } })
+  const url = new URL(server.url)
+  url.host = proxy.connectString
+  const backend = redisBackend({ url: url.href, prefix })
+  proxies.set(backend, proxy)
+  backend.health.subscribe(health => {
+    if (health.kind === 'closed') void proxy.close()
+  })
+  return backend
+}
+
+async function deleteAll(): Promise<void> {
+  for await (const keys of admin.scanStream({ match: `${prefix}:*`, count: 1_000 })) {
+    if ((keys as string[]).length > 0) await admin.unlink(keys as string[])
+  }
+}
+
+// Of a resource that nobody holds or waits for, the hash keeps the last token, for a while.
+async function leftovers(resource: string): Promise<readonly string[]> {
+  const hash = await admin.hgetall(leaseKey(prefix, resource))
+  return Object.entries(hash).flatMap(([field, value]) => (field === 't' ? [] : [`${field} = ${value}`]))
+}
+
+async function silence(backend: Backend): Promise<() => Promise<void>> {
+  const proxy = proxies.get(backend)
+  proxy?.hold()
+  return async () => proxy?.heal()
+}
+
+const harness: LeaseHarness = {
+  openBackend,
+  resource: () => randomUUID(),
+  advance: ms => sleep(ms),
+  stall: ms => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
+  ttlMs: 500,
+  slackMs: 250,
+  ordering: 'fifo',
+  leftovers,
+  loseData: { kind: 'supported', run: deleteAll },
+  silence: { kind: 'supported', run: silence },
+  requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
+}
+
+describe('Leases in Redis', () => {
+  beforeAll(async () => {
+    server = await sharedRedis()
+    admin = new Redis(server.url)
+  })
+
+  afterAll(async () => {
+    await deleteAll()
+    admin.disconnect()
+    await server.stop()
+  })
+
+  for (const { promise, name, run } of leaseConformance(harness)) it(`${promise}: ${name}`, { timeout: 150_000 }, run)
+})
