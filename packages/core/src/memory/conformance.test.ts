@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { LeaseHarness } from '../testing/index.ts'
 import { SimulatedClock, leaseConformance } from '../testing/index.ts'
 import { MemoryWorld, memoryBackend } from './index.ts'
@@ -23,5 +23,9 @@ function harness(): LeaseHarness {
 }
 
 describe('Leases in memory', () => {
-  for (const { promise, name, run } of leaseConformance(harness())) it(`${promise}: ${name}`, run)
+  for (const { promise, name, run } of leaseConformance(harness())) {
+    it(`${promise}: ${name}`, async () => {
+      expect(await run()).toBeUndefined()
+    })
+  }
 })

@@ -1,0 +1,103 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { InvalidArgumentError } from './errors.ts'
+import { checkName, percentEncode, show } from './names.ts'
+
+function isName(name: unknown): boolean {
+  try {
+    checkName('name', name)
+    return true
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidArgumentError)
+    return false
+  }
+}
+
+describe('checkName', () => {
+  it.each(['a', 'stock:42', 'a/b/c', '{}', '%', ' ', 'é', '水', '🔒', '\u2028', 'n'.repeat(200), '水'.repeat(66)])(
+    'takes %j',
+    name => {
+      expect(isName(name)).toBe(true)
+    },
+  )
+
+  it.each([
+    '',
+    'n'.repeat(201),
+    '水'.repeat(67),
+    'a\nb',
+    '\u0000',
+    '\u007f',
+    '\u0085',
+    '\ud800',
+    'a\udc00',
+    '🔒\ud83d',
+  ])('refuses %j', name => {
+    expect(isName(name)).toBe(false)
+  })
+
+  it('refuses what is no string', () => {
+    for (const wrong of [undefined, null, 5, 5n, {}, ['a'], () => 'a', Symbol.iterator])
+      expect(isName(wrong)).toBe(false)
+  })
+
+  it('says what it expected and what it got', () => {
+    expect(() => checkName('resource', '')).toThrow(
+      'Expected `resource` to be a name of 1 to 200 bytes of UTF-8, got "".',
+    )
+    expect(() => checkName('resource', '水'.repeat(67))).toThrow('got 201 bytes: "水')
+    expect(() => checkName('resource', 5)).toThrow('a name of a string, got 5')
+  })
+
+  it('takes exactly well-formed text of 1 to 200 bytes without control characters', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 120 }), name => {
+        const bytes = Buffer.byteLength(name)
+        const expected = bytes >= 1 && bytes <= 200 && !/\p{Cc}/u.test(name)
+        expect(isName(name)).toBe(expected)
+      }),
+      { seed: 3, numRuns: 500 },
+    )
+  })
+})
+
+describe('percentEncode', () => {
+  it('is reversible, and leaves no reserved character but its own percent signs', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), name => {
+        const encoded = percentEncode(name, /[{}%/]/g)
+        expect(decodeURIComponent(encoded)).toBe(name)
+        expect(encoded).not.toMatch(/[{}/]/)
+      }),
+      { seed: 4, numRuns: 500 },
+    )
+  })
+
+  it('gives different names different texts, also when one looks like the other encoded', () => {
+    expect(percentEncode('a/b', /[%/]/g)).toBe('a%2Fb')
+    expect(percentEncode('a%2Fb', /[%/]/g)).toBe('a%252Fb')
+  })
+
+  it('writes two digits for every character', () => {
+    expect(percentEncode('\t', /[\t]/g)).toBe('%09')
+  })
+})
+
+describe('show', () => {
+  it('is short and on one line, whatever the value', () => {
+    expect(['a\n', 'x'.repeat(100), 5n, null, undefined, Number.NaN].map(value => show(value))).toEqual([
+      '"a\\n"',
+      `"${'x'.repeat(60)}…"`,
+      '5n',
+      'null',
+      'undefined',
+      'NaN',
+    ])
+    expect([() => 1, [1, 2], { a: 1 }, Symbol('s')].map(value => show(value))).toEqual([
+      'a function',
+      'an array of 2',
+      'an object',
+      'Symbol(s)',
+    ])
+  })
+})

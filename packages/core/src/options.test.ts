@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { InvalidArgumentError } from './errors.ts'
+import { checkBoolean, checkDurationMs, checkKeys, checkSignal } from './options.ts'
+
+describe('checkKeys', () => {
+  const known = new Set(['ttlMs', 'waitMs'])
+
+  it('takes nothing, an empty object, and the keys it knows', () => {
+    for (const options of [undefined, {}, { ttlMs: 1 }, { ttlMs: undefined }]) {
+      expect(() => checkKeys('acquire', options, known)).not.toThrow()
+    }
+  })
+
+  it('refuses a key that nobody reads, and lists the ones that exist', () => {
+    expect(() => checkKeys('acquire', { ttl: 1 }, known)).toThrow(
+      'Unknown option `ttl` of acquire; it has `ttlMs`, `waitMs`.',
+    )
+  })
+
+  it('refuses what is no object', () => {
+    for (const options of [null, [], 'x', 5])
+      expect(() => checkKeys('acquire', options, known)).toThrow(InvalidArgumentError)
+  })
+})
+
+describe('checkDurationMs', () => {
+  it('takes integers from the least to the greatest', () => {
+    for (const value of [1, 5, 10]) expect(() => checkDurationMs('ms', value, { min: 1, max: 10 })).not.toThrow()
+  })
+
+  it('refuses everything else, with the range and the value seen', () => {
+    for (const value of [0, 11, 1.5, Number.NaN, Infinity, '5', 5n, null, undefined]) {
+      expect(() => checkDurationMs('ms', value, { min: 1, max: 10 })).toThrow(InvalidArgumentError)
+    }
+    expect(() => checkDurationMs('ms', 11, { min: 1, max: 10 })).toThrow(
+      'Expected `ms` to be an integer from 1 to 10 (milliseconds), got 11.',
+    )
+  })
+})
+
+describe('checkSignal and checkBoolean', () => {
+  it('take what they are for, or nothing', () => {
+    expect(() => checkSignal(AbortSignal.abort())).not.toThrow()
+    expect(() => checkSignal(undefined)).not.toThrow()
+    for (const value of [true, false, undefined]) expect(() => checkBoolean('renew', value)).not.toThrow()
+  })
+
+  it('refuse everything else', () => {
+    for (const value of [null, {}, { aborted: false }]) expect(() => checkSignal(value)).toThrow(InvalidArgumentError)
+    for (const value of [null, 0, 'true'])
+      expect(() => checkBoolean('renew', value)).toThrow('`renew` to be true or false')
+  })
+})
