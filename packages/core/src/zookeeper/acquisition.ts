@@ -1,0 +1,190 @@
+import { onAbort } from '../abort.ts'
+import type { BackendLifecycle } from '../backend.ts'
+import { InvalidArgumentError, RefusedError, UnavailableError } from '../errors.ts'
+import { FencingToken } from '../fencing/token.ts'
+import type { LeaseRequest } from '../ports/leases.ts'
+import { Contender } from './contender.ts'
+import type { ContenderNames } from './contenders.ts'
+import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
+import { HeldNode } from './held-node.ts'
+import type { Listing } from './operations.ts'
+import { getData } from './operations.ts'
+import type { Layout } from './paths.ts'
+import { lockDirectory } from './paths.ts'
+import type { Session } from './session.ts'
+import type { Sessions } from './sessions.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+/** What an acquisition works with. */
+export interface AcquisitionParts {
+  readonly sessions: Sessions
+  readonly lifecycle: BackendLifecycle
+  readonly names: ContenderNames
+  readonly layout: Layout
+  readonly waitingRoom: WaitingRoom
+}
+
+/** One request's way to its turn. */
+export interface AcquisitionRequest {
+  readonly request: LeaseRequest
+  /** Whether to wait for others; without, being behind somebody ends it. */
+  readonly mayWait: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+const SESSIONS_MAX = 10
+
+/**
+ * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before.
+ *
+ * The token is the parent's pzxid (the transaction that last created or deleted a child) in the very listing that showed our node
+ * first. Tokens grow in the order of grants: that listing still has our node, so it is older than our node's deletion D, and our
+ * token is less than D. Whoever is first after us has listed the children without our node, so at D or later, and deleting a child
+ * sets the parent's pzxid: his token is D or more. It does not matter which server answers, for each shows a prefix of the one
+ * history. A parent can only be deleted when it is empty, so after D; one that is made anew starts with a pzxid later than that,
+ * while its sequence numbers start at 0: they are no tokens. A listing from before our turn would not do: it is older than the
+ * deletion that made us first, and could be as old as our predecessor's own.
+ */
+export class Acquisition {
+  readonly #parts: AcquisitionParts
+  readonly #request: LeaseRequest
+  readonly #mayWait: boolean
+  readonly #signal: AbortSignal | undefined
+
+  constructor(parts: AcquisitionParts, { request, mayWait, signal }: AcquisitionRequest) {
+    this.#parts = parts
+    this.#request = request
+    this.#mayWait = mayWait
+    this.#signal = signal
+  }
+
+  /** Undefined when others hold it and it may not wait. Rejects when aborted, at its next step: its caller need not wait for that. */
+  async run(): Promise<HeldNode | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      this.#checkWanted()
+      const session = await this.#session()
+      try {
+        return await this.#contendIn(session)
+      } catch (error) {
+        // With the session went the place in the queue: it begins anew in the next.
+        if (!isFailure(error, 'session-lost') || attempt === SESSIONS_MAX) {
+          throw toHoldfastError(error, this.#parts.sessions.server)
+        }
+      }
+    }
+  }
+
+  async #session(): Promise<Session> {
+    const { sessions } = this.#parts
+    const session = sessions.current.isMade ? sessions.current : await sessions.made()
+    const { ttlMs } = this.#request
+    if (ttlMs !== undefined) checkTtl(ttlMs, session)
+    this.#checkWanted()
+    return session
+  }
+
+  async #contendIn(session: Session): Promise<HeldNode | undefined> {
+    const { layout, names } = this.#parts
+    const { resource, requestId, meta } = this.#request
+    const contender = new Contender(session, lockDirectory(layout, resource), requestId, names)
+    let held: HeldNode | undefined
+    session.heartbeat.need()
+    try {
+      held = await this.#takeTurn(contender, await contender.enter(Buffer.from(meta)))
+      return held
+    } finally {
+      if (held === undefined) {
+        session.heartbeat.unneed()
+        // Goes on by itself, and ends with the session at the latest; what the server refuses to delete is not ours to force.
+        contender.withdraw().catch(() => undefined)
+      }
+    }
+  }
+
+  async #takeTurn(contender: Contender, entered: Listing): Promise<HeldNode | undefined> {
+    let listing = entered
+    for (;;) {
+      this.#checkWanted()
+      const place = contender.placeIn(listing)
+      switch (place.kind) {
+        case 'first':
+          return this.#hold(contender, listing)
+        case 'absent':
+          throw this.#ousted()
+        case 'behind':
+          if (contender.isOwnLeftover(place.predecessor)) await contender.sweep(place.predecessor)
+          else if (this.#mayWait)
+            await this.#untilChanged(contender.session, `${contender.directory}/${place.predecessor}`)
+          else return undefined
+      }
+      listing = await this.#list(contender)
+    }
+  }
+
+  async #list(contender: Contender): Promise<Listing> {
+    try {
+      return await contender.list()
+    } catch (error) {
+      // A node with children cannot go, so ours went before it.
+      throw isCode(error, CODE.noNode) ? this.#ousted() : error
+    }
+  }
+
+  /**
+   * Until the node before ours changes, goes, or the connection breaks: whichever it was, the next listing tells. `getData` sets
+   * the watch, since one set by `exists` on a node that is gone would stay for good.
+   */
+  #untilChanged(session: Session, path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (how: () => void): void => {
+        this.#parts.waitingRoom.leave(wake)
+        session.watches.remove(path, wake)
+        stopListening()
+        how()
+      }
+      const wake = (): void => settle(resolve)
+      this.#parts.waitingRoom.enter(wake)
+      session.watches.add(path, wake)
+      const stopListening = onAbort(this.#signal, wake)
+      session.run(getData(path, true)).catch((error: unknown) => {
+        if (isCode(error, CODE.noNode) || isFailure(error, 'cut')) wake()
+        else settle(() => reject(error))
+      })
+    })
+  }
+
+  async #hold(contender: Contender, { pzxid }: Listing): Promise<HeldNode> {
+    const { session } = contender
+    // What a listing proves is the order, not that the session lives: any server answers it.
+    if (session.deadline === undefined || session.deadline.remainingMs() < session.deadline.lengthMs / 2) {
+      await session.heartbeat.beat()
+      this.#checkWanted()
+    }
+    const { deadline } = session
+    if (deadline === undefined || deadline.remainingMs() <= 0) {
+      throw new UnavailableError(`Nothing of the session was left when "${this.#request.resource}" was granted.`)
+    }
+    return new HeldNode(this.#request, contender, new FencingToken(pzxid), deadline)
+  }
+
+  #checkWanted(): void {
+    this.#signal?.throwIfAborted()
+    this.#parts.lifecycle.checkOpen()
+  }
+
+  #ousted(): RefusedError {
+    return new RefusedError(`The node that waited for "${this.#request.resource}" was deleted by somebody else.`)
+  }
+}
+
+/**
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for a TTL that is shorter than the session's timeout
+ */
+export function checkTtl(ttlMs: number, session: Session): void {
+  if (ttlMs >= session.timeoutMs) return
+  throw new InvalidArgumentError(
+    'ttlMs',
+    `Expected \`ttlMs\` to be at least ${session.timeoutMs}, the milliseconds of the session with ZooKeeper, with which a lease` +
+      ` lives and dies, got ${ttlMs}.`,
+  )
+}

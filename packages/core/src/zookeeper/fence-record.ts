@@ -1,0 +1,106 @@
+import { StaleTokenError, UnavailableError } from '../errors.ts'
+import type { Fenced } from '../fencing/guard.ts'
+import { FencingToken } from '../fencing/token.ts'
+import { CODE, isCode } from './errors.ts'
+import type { MultiOutcome, Step, StepResult } from './multi.ts'
+import { multi } from './multi.ts'
+import { MODE, getData, sync } from './operations.ts'
+import { makeParents } from './parents.ts'
+import type { Layout } from './paths.ts'
+import { fencePath } from './paths.ts'
+import type { Session } from './session.ts'
+
+/** The newest token that the fence of a resource has seen, and its node's version. */
+type Seen = { readonly kind: 'missing' } | { readonly kind: 'seen'; readonly token: bigint; readonly version: number }
+
+/** All steps were done, or the one at `index` could not be and nothing was changed. */
+export type FencedOutcome =
+  | { readonly kind: 'done'; readonly results: readonly StepResult[] }
+  | { readonly kind: 'failed'; readonly index: number; readonly code: number }
+
+const MISSING: Seen = Object.freeze({ kind: 'missing' })
+const ROUNDS_MAX = 20
+const KNOWN_MAX = 10_000
+
+/**
+ * The fences of resources: for each a node that holds the newest token seen, which every write checks or advances in its own
+ * transaction, by the node's version. What was seen is kept in mind, so a write costs one request; a version that is not the
+ * node's any more only makes it look again.
+ */
+export class FenceRecords {
+  readonly #layout: Layout
+  readonly #known = new Map<string, Seen>()
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  /**
+   * Does the steps if the token is not stale. Rejects with `OperationError` when the server does not answer: then nobody knows
+   * whether they were done.
+   *
+   * @throws {StaleTokenError} `HF_STALE_TOKEN`
+   */
+  async apply(session: Session, { resource, token }: Fenced, steps: readonly Step[]): Promise<FencedOutcome> {
+    const path = fencePath(this.#layout, resource)
+    for (let round = 1; round <= ROUNDS_MAX; round++) {
+      const seen = this.#known.get(resource) ?? (await this.#read(session, path, round))
+      if (seen.kind === 'seen' && seen.token > token.value) {
+        this.#remember(resource, seen)
+        throw new StaleTokenError(resource, token, new FencingToken(seen.token))
+      }
+      const outcome = await this.#commit(session, resource, [fenceStep(path, token, seen), ...steps])
+      if (outcome.kind === 'done') {
+        this.#remember(resource, { kind: 'seen', token: token.value, version: versionAfter(seen, token) })
+        return { kind: 'done', results: outcome.results.slice(1) }
+      }
+      if (outcome.index > 0) return { kind: 'failed', index: outcome.index - 1, code: outcome.code }
+      // Another has written to the fence, or there is none yet.
+      this.#known.delete(resource)
+      if (outcome.code === CODE.noNode) await makeParents(session, path, MODE.persistent)
+      else if (outcome.code !== CODE.badVersion && outcome.code !== CODE.nodeExists) return outcome
+    }
+    throw new UnavailableError(`The fence of "${resource}" was written to by others ${ROUNDS_MAX} times in a row.`)
+  }
+
+  async #commit(session: Session, resource: string, steps: readonly Step[]): Promise<MultiOutcome> {
+    try {
+      return await session.run(multi(steps))
+    } catch (error) {
+      // Whether the version has changed is as unknown as the rest.
+      this.#known.delete(resource)
+      throw error
+    }
+  }
+
+  async #read(session: Session, path: string, round: number): Promise<Seen> {
+    // What was just refused by the leader may not have reached the server that we read from.
+    if (round > 1) await session.run(sync(path))
+    try {
+      const { data, stat } = await session.run(getData(path))
+      return { kind: 'seen', token: FencingToken.parse(data.toString('latin1')).value, version: stat.version }
+    } catch (error) {
+      if (isCode(error, CODE.noNode)) return MISSING
+      throw error
+    }
+  }
+
+  #remember(resource: string, seen: Seen): void {
+    this.#known.delete(resource)
+    this.#known.set(resource, seen)
+    if (this.#known.size <= KNOWN_MAX) return
+    const [oldest] = this.#known.keys()
+    if (oldest !== undefined) this.#known.delete(oldest)
+  }
+}
+
+function fenceStep(path: string, token: FencingToken, seen: Seen): Step {
+  if (seen.kind === 'missing') return { kind: 'create', path, data: Buffer.from(token.toString()) }
+  if (seen.token === token.value) return { kind: 'check', path, version: seen.version }
+  return { kind: 'set', path, data: Buffer.from(token.toString()), version: seen.version }
+}
+
+function versionAfter(seen: Seen, token: FencingToken): number {
+  if (seen.kind === 'missing') return 0
+  return seen.token === token.value ? seen.version : (seen.version + 1) | 0
+}

@@ -1,0 +1,7 @@
+export type { ZooKeeperBackend } from './backend.ts'
+export { zookeeperBackend } from './backend.ts'
+export type { ApplyRequest, ApplyResult, ZooKeeperFence, ZooKeeperFenceOptions } from './guard.ts'
+export type { FenceOperation } from './fence-operations.ts'
+export { zookeeperFence } from './guard.ts'
+export type { ContenderNaming } from './contenders.ts'
+export type { ZooKeeperBackendOptions } from './options.ts'

@@ -1,0 +1,190 @@
+import { onAbort } from '../abort.ts'
+import type { Clock } from '../clock.ts'
+import type { LeaseLostReason } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
+import type { Fenced } from '../fencing/guard.ts'
+import type {
+  Grant,
+  GrantLostListener,
+  LeaseInfo,
+  LeaseRequest,
+  LeaseStore,
+  Renewal,
+  RenewOutcome,
+  TryGrantOutcome,
+} from '../ports/leases.ts'
+import type { AcquisitionParts } from './acquisition.ts'
+import { Acquisition, checkTtl } from './acquisition.ts'
+import type { Withdrawal } from './contender.ts'
+import { CODE, isCode, toHoldfastError } from './errors.ts'
+import { HeldNode } from './held-node.ts'
+import { inspectLock } from './inspect.ts'
+import { getData } from './operations.ts'
+
+/** What a `ZooKeeperLeaseStore` works with. */
+export interface LeaseParts extends AcquisitionParts {
+  readonly clock: Clock
+  readonly operationTimeoutMs: number
+}
+
+const HELD: TryGrantOutcome = Object.freeze({ kind: 'held' })
+
+/** Leases as nodes that contend for a resource, in the layout of Curator or kazoo. */
+export class ZooKeeperLeaseStore implements LeaseStore {
+  readonly renewal = 'session'
+  readonly guarantee = 'lease'
+  readonly #parts: LeaseParts
+  readonly #held = new Map<string, HeldNode>()
+  readonly #listeners = new Set<GrantLostListener>()
+
+  constructor(parts: LeaseParts) {
+    this.#parts = parts
+    parts.sessions.listen({
+      sessionEnded: session => this.#loseAll(held => held.contender.session === session, 'session-lost'),
+      deadlineLapsed: lapsed => this.#loseAll(held => held.deadline === lapsed, 'expired'),
+    })
+  }
+
+  newRequestId(): string {
+    return this.#parts.names.newRequestId()
+  }
+
+  async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
+    const grant = await this.#acquire(request, false, signal)
+    return grant === undefined ? HELD : { kind: 'granted', grant }
+  }
+
+  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+    // Whoever may wait gets a grant or an error.
+    return this.#acquire(request, true, signal) as Promise<Grant>
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    try {
+      return await Promise.all(renewals.map(renewal => this.#renew(renewal)))
+    } catch (error) {
+      throw toHoldfastError(error, this.#parts.sessions.server)
+    }
+  }
+
+  async release(grant: Grant): Promise<'released' | 'lost'> {
+    const held = this.#held.get(grant.request.requestId) ?? grant
+    if (!(held instanceof HeldNode)) return 'lost'
+    held.release ??= this.#release(held)
+    return held.release
+  }
+
+  async inspect(resource: string): Promise<LeaseInfo> {
+    this.#parts.lifecycle.checkOpen()
+    try {
+      return await inspectLock(this.#parts, resource, requestId => this.#held.get(requestId))
+    } catch (error) {
+      throw toHoldfastError(error, this.#parts.sessions.server)
+    }
+  }
+
+  onLost(listener: GrantLostListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The path of the node that a lease of this store stands on, while it is held. */
+  nodeOf({ resource, token }: Fenced): string | undefined {
+    for (const held of this.#held.values()) {
+      if (held.token.value === token.value && held.request.resource === resource) return held.contender.path
+    }
+    return undefined
+  }
+
+  #acquire(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
+    const acquiring = this.#register(new Acquisition(this.#parts, { request, mayWait, signal }).run())
+    if (signal === undefined) return acquiring
+    // An abort is answered at once; what was under way notices at its next step, and a grant that crosses it is given back.
+    return new Promise((resolve, reject) => {
+      let isAborted = false
+      const stopListening = onAbort(signal, reason => {
+        isAborted = true
+        reject(reason)
+      })
+      acquiring
+        .then(held => {
+          stopListening()
+          if (isAborted && held !== undefined) void this.release(held).catch(() => undefined)
+          resolve(held)
+        }, reject)
+        .finally(stopListening)
+    })
+  }
+
+  async #register(acquiring: Promise<HeldNode | undefined>): Promise<HeldNode | undefined> {
+    const held = await acquiring
+    if (held !== undefined) this.#held.set(held.request.requestId, held)
+    return held
+  }
+
+  async #release(held: HeldNode): Promise<'released' | 'lost'> {
+    const { contender } = held
+    this.#drop(held)
+    try {
+      if (held.lostBecause !== undefined || held.deadline.remainingMs() <= 0) {
+        contender.withdraw().catch(() => undefined)
+        return 'lost'
+      }
+      const withdrawal = await (contender.isWithdrawing ? this.#within(contender.withdraw()) : contender.release())
+      return withdrawal === 'deleted' ? 'released' : 'lost'
+    } catch (error) {
+      // What failed goes on in the background; who asks again hears of that.
+      held.release = undefined
+      throw toHoldfastError(error, this.#parts.sessions.server)
+    }
+  }
+
+  async #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
+    const held = this.#held.get(grant.request.requestId)
+    if (held === undefined) return { kind: 'lost', reason: reasonOf(grant) }
+    const { contender, deadline } = held
+    const { session, path = '' } = contender
+    checkTtl(ttlMs, session)
+    try {
+      // The first proves the session, the second that nobody took the node away.
+      await Promise.all([session.heartbeat.beat(), session.run(getData(path))])
+    } catch (error) {
+      if (!isCode(error, CODE.noNode)) throw error
+      this.#lose(held, 'revoked')
+    }
+    if (held.lostBecause === undefined && deadline.remainingMs() <= 0) this.#lose(held, 'expired')
+    if (held.lostBecause !== undefined) return { kind: 'lost', reason: held.lostBecause }
+    return { kind: 'renewed', deadline, ttlMs: held.ttlMs }
+  }
+
+  #loseAll(isLost: (held: HeldNode) => boolean, reason: LeaseLostReason): void {
+    for (const held of [...this.#held.values()].filter(isLost)) {
+      this.#lose(held, reason)
+      for (const listener of this.#listeners) listener(held.request.requestId, reason)
+    }
+  }
+
+  #lose(held: HeldNode, reason: LeaseLostReason): void {
+    held.lostBecause = reason
+    this.#drop(held)
+    held.contender.withdraw().catch(() => undefined)
+  }
+
+  #drop(held: HeldNode): void {
+    if (this.#held.delete(held.request.requestId)) held.contender.session.heartbeat.unneed()
+  }
+
+  #within(withdrawal: Promise<Withdrawal>): Promise<Withdrawal> {
+    const { clock, operationTimeoutMs, sessions } = this.#parts
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => reject(new UnavailableError(`ZooKeeper at ${sessions.server} did not answer in time.`))
+      const timer = clock.setTimer(giveUp, operationTimeoutMs, { background: false })
+      withdrawal.then(resolve, reject).finally(() => timer.cancel())
+    })
+  }
+}
+
+function reasonOf(grant: Grant): LeaseLostReason {
+  if (!(grant instanceof HeldNode)) return 'revoked'
+  return grant.lostBecause ?? 'released'
+}

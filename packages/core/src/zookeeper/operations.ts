@@ -1,0 +1,111 @@
+import type { DriverRequest, Stat } from './jute.ts'
+import { ReplyReader, RequestWriter, textBytes } from './jute.ts'
+
+/** Where the payload of a reply starts: behind length, xid, zxid and error code. */
+export const REPLY_PAYLOAD_OFFSET = 20
+
+/** A request, and how to read its reply. */
+export interface Operation<T> {
+  readonly request: DriverRequest
+  /** Whether it goes through the quorum: then its answer proves that the session was alive when it was sent. */
+  readonly isWrite: boolean
+  readonly decode: (frame: Buffer) => T
+}
+
+/** The operation codes that the adapter sends. */
+export const OPCODE = {
+  create: 1,
+  delete: 2,
+  getData: 4,
+  setData: 5,
+  sync: 9,
+  getChildren2: 12,
+  check: 13,
+  multi: 14,
+  createContainer: 19,
+} as const
+
+/** How a node is created. */
+export const MODE = { persistent: 0, ephemeral: 1, ephemeralSequential: 3, container: 4 } as const
+
+export type Mode = (typeof MODE)[keyof typeof MODE]
+
+/** The children of a node, and the transaction that last changed them. */
+export interface Listing {
+  readonly names: readonly string[]
+  readonly pzxid: bigint
+}
+
+/** The data of a node. */
+export interface NodeData {
+  readonly data: Buffer
+  readonly stat: Stat
+}
+
+export const NO_DATA: Uint8Array = new Uint8Array(0)
+
+// A vector of one: all permissions (31) for world:anyone. The driver has neither SASL nor TLS, so there is nobody to name.
+export const OPEN_ACL: Uint8Array = openAcl()
+
+function openAcl(): Uint8Array {
+  const size = 4 + 4 + textBytes('world') + textBytes('anyone')
+  return new RequestWriter(0, size).int(1).int(31).text('world').text('anyone').toBuffer().subarray(12)
+}
+
+/** Creates a node; the reply is its full path. Containers are a kind of node that the server deletes once they are empty. */
+export function create(path: string, data: Uint8Array, mode: Mode): Operation<string> {
+  const size = textBytes(path) + 4 + data.length + OPEN_ACL.length + 4
+  const opcode = mode === MODE.container ? OPCODE.createContainer : OPCODE.create
+  const request = new RequestWriter(opcode, size).text(path).bytes(data).raw(OPEN_ACL).int(mode)
+  return { request, isWrite: true, decode: decodePath }
+}
+
+/** Deletes a node; a version of -1 is any. */
+export function remove(path: string, version = -1): Operation<undefined> {
+  const request = new RequestWriter(OPCODE.delete, textBytes(path) + 4).text(path).int(version)
+  return { request, isWrite: true, decode: decodeNothing }
+}
+
+/** Writes a node's data; a version of -1 is any. The reply is its new version. */
+export function setData(path: string, data: Uint8Array, version = -1): Operation<number> {
+  const size = textBytes(path) + 4 + data.length + 4
+  const request = new RequestWriter(OPCODE.setData, size).text(path).bytes(data).int(version)
+  return { request, isWrite: true, decode: decodeVersion }
+}
+
+/** Reads a node's data; with `watch` the server tells when it next changes or goes. */
+export function getData(path: string, watch = false): Operation<NodeData> {
+  const request = new RequestWriter(OPCODE.getData, textBytes(path) + 1).text(path).flag(watch)
+  return { request, isWrite: false, decode: decodeData }
+}
+
+export function getChildren(path: string): Operation<Listing> {
+  const request = new RequestWriter(OPCODE.getChildren2, textBytes(path) + 1).text(path).flag(false)
+  return { request, isWrite: false, decode: decodeListing }
+}
+
+/** Makes the server that we are connected to catch up with the leader before it answers what follows. */
+export function sync(path: string): Operation<undefined> {
+  const request = new RequestWriter(OPCODE.sync, textBytes(path)).text(path)
+  return { request, isWrite: false, decode: decodeNothing }
+}
+
+function decodePath(frame: Buffer): string {
+  return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).text()
+}
+
+function decodeVersion(frame: Buffer): number {
+  return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).stat().version
+}
+
+function decodeData(frame: Buffer): NodeData {
+  const reader = new ReplyReader(frame, REPLY_PAYLOAD_OFFSET)
+  return { data: reader.bytes(), stat: reader.stat() }
+}
+
+function decodeListing(frame: Buffer): Listing {
+  const reader = new ReplyReader(frame, REPLY_PAYLOAD_OFFSET)
+  return { names: reader.texts(), pzxid: reader.stat().pzxid }
+}
+
+function decodeNothing(): undefined {}

@@ -1,0 +1,96 @@
+import type { Clock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
+import { InvalidArgumentError } from '../errors.ts'
+import { show } from '../names.ts'
+import { checkDurationMs, checkKeys } from '../options.ts'
+import type { Random } from '../random.ts'
+import { systemRandom } from '../random.ts'
+import type { ConnectTarget } from './connect-string.ts'
+import { parseConnectString } from './connect-string.ts'
+import type { ContenderNaming } from './contenders.ts'
+import { checkRoot } from './paths.ts'
+
+/** How a backend on ZooKeeper is made. */
+export interface ZooKeeperBackendOptions {
+  /**
+   * The servers, and where to begin: `host:port,host:port/chroot`. A port left out is 2181; an IPv6 address stands in brackets.
+   * The driver has neither TLS nor SASL.
+   */
+  readonly connect: string
+  /** The node that everything of this backend stands under; made when it is missing. Tenants differ in it. @default '/holdfast' */
+  readonly root?: string
+  /**
+   * The session's timeout to ask for, in milliseconds, 100 to 3,600,000. The server grants between 2 and 20 of its ticks (4 s to
+   * 40 s by default). It is the TTL of every lease: leases live and die with their session.
+   *
+   * @default 10000
+   */
+  readonly sessionTimeoutMs?: number
+  /**
+   * Whose locks these are to be shared with: Apache Curator's InterProcessMutex at `<root>/<name>`, or kazoo's Lock. One path must
+   * not have both.
+   *
+   * @default 'curator'
+   */
+  readonly naming?: ContenderNaming
+  /** How long an operation may wait for its answer, in milliseconds, 50 to 60,000. @default 5000 */
+  readonly operationTimeoutMs?: number
+  /** @default systemClock */
+  readonly clock?: Clock
+  /** @default systemRandom */
+  readonly random?: Random
+}
+
+/** What options are left out mean. */
+const DEFAULTS = Object.freeze({
+  root: '/holdfast',
+  sessionTimeoutMs: 10_000,
+  naming: 'curator' as ContenderNaming,
+  operationTimeoutMs: 5_000,
+})
+
+/** Checked options. */
+export interface Settings {
+  readonly target: ConnectTarget
+  /** Chroot and root. */
+  readonly base: string
+  readonly sessionTimeoutMs: number
+  readonly naming: ContenderNaming
+  readonly operationTimeoutMs: number
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const KNOWN: ReadonlySet<string> = new Set([
+  'connect',
+  'root',
+  'sessionTimeoutMs',
+  'naming',
+  'operationTimeoutMs',
+  'clock',
+  'random',
+])
+
+/**
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function checkOptions(options: ZooKeeperBackendOptions): Settings {
+  checkKeys('zookeeperBackend', options ?? null, KNOWN)
+  const {
+    root = DEFAULTS.root,
+    sessionTimeoutMs = DEFAULTS.sessionTimeoutMs,
+    naming = DEFAULTS.naming,
+    operationTimeoutMs = DEFAULTS.operationTimeoutMs,
+    clock = systemClock,
+    random = systemRandom,
+  } = options
+  const target = parseConnectString(options.connect)
+  checkRoot(root)
+  checkDurationMs('sessionTimeoutMs', sessionTimeoutMs, { min: 100, max: 3_600_000 })
+  checkDurationMs('operationTimeoutMs', operationTimeoutMs, { min: 50, max: 60_000 })
+  if (naming !== 'curator' && naming !== 'kazoo') {
+    throw new InvalidArgumentError('naming', `Expected \`naming\` to be 'curator' or 'kazoo', got ${show(naming)}.`)
+  }
+  const base = target.chroot + (root === '/' ? '' : root)
+  return { target, base, sessionTimeoutMs, naming, operationTimeoutMs, clock, random }
+}

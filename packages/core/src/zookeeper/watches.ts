@@ -1,0 +1,34 @@
+/**
+ * Who waits for a node to change or to go. A watch is told once, by the server; when the connection breaks, all are told, for the
+ * server forgot them: whoever still waits looks again, and sets its watch by that.
+ */
+export class Watches {
+  readonly #listeners = new Map<string, Set<() => void>>()
+
+  /** How many nodes are watched. */
+  get size(): number {
+    return this.#listeners.size
+  }
+
+  add(path: string, listener: () => void): void {
+    const listeners = this.#listeners.get(path)
+    if (listeners === undefined) this.#listeners.set(path, new Set([listener]))
+    else listeners.add(listener)
+  }
+
+  remove(path: string, listener: () => void): void {
+    const listeners = this.#listeners.get(path)
+    if (listeners?.delete(listener) === true && listeners.size === 0) this.#listeners.delete(path)
+  }
+
+  notify(path: string): void {
+    const listeners = this.#listeners.get(path)
+    if (listeners === undefined) return
+    this.#listeners.delete(path)
+    for (const listener of listeners) listener()
+  }
+
+  notifyAll(): void {
+    for (const path of [...this.#listeners.keys()]) this.notify(path)
+  }
+}
