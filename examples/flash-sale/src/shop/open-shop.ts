@@ -1,0 +1,17 @@
+import type { MemoryShelf } from './memory.ts'
+import type { RedisShopAddress } from './redis.ts'
+import type { Shop, ShopOptions } from './shop.ts'
+
+/** Which shop a worker is to open. All but the one in memory can be told to another process. */
+export type ShopAddress = RemoteShopAddress | MemoryShelf
+export type RemoteShopAddress = RedisShopAddress
+
+/** Opens a shop. A driver is only loaded where it is needed. */
+export async function openShop(address: ShopAddress, options: ShopOptions): Promise<Shop> {
+  switch (address.kind) {
+    case 'memory':
+      return (await import('./memory.ts')).openMemoryShop(address, options)
+    case 'redis':
+      return (await import('./redis.ts')).openRedisShop(address, options)
+  }
+}
