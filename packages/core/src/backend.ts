@@ -44,8 +44,9 @@ export interface Backend extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** How long everything that runs at close may take together. */
-const CLOSE_MS = 2_000
+/** How long giving back what is held may take at close, and then leaving the store: 2 s together. */
+const GIVE_BACK_MS = 1_500
+const DISCONNECT_MS = 500
 
 /** The part of a backend that all adapters share: its health, and closing once, in order, within a bound. */
 export class BackendLifecycle {
@@ -79,12 +80,21 @@ export class BackendLifecycle {
     if (this.isClosing) throw new ClosedError(this.#name)
   }
 
+  /**
+   * For what `close` itself needs: renewals and releases.
+   *
+   * @throws {ClosedError} `HF_CLOSED` once closing is done.
+   */
+  checkUsable(): void {
+    if (this.#health.current.kind === 'closed') throw new ClosedError(this.#name)
+  }
+
   onClose(hook: () => Promise<void>): void {
     this.checkOpen()
     this.#hooks.add(hook)
   }
 
-  /** Runs the hooks, then `disconnect`; both settle within 2 s or are left behind. */
+  /** Runs the hooks, then `disconnect`; both settle within 2 s together or are left behind. */
   close(disconnect: () => Promise<void>): Promise<void> {
     this.#closing ??= this.#close(disconnect)
     return this.#closing
@@ -92,15 +102,15 @@ export class BackendLifecycle {
 
   async #close(disconnect: () => Promise<void>): Promise<void> {
     // Hooks release leases through the port, so it must still be usable: `isClosing` is only looked at by new requests.
-    await this.#atMost(Promise.allSettled([...this.#hooks].map((hook) => hook())))
-    await this.#atMost(disconnect().catch(() => undefined))
+    await this.#atMost(GIVE_BACK_MS, Promise.allSettled([...this.#hooks].map((hook) => hook())))
+    await this.#atMost(DISCONNECT_MS, disconnect().catch(() => undefined))
     this.#health.set({ kind: 'closed' })
     this.#health.close()
   }
 
-  #atMost(work: Promise<unknown>): Promise<void> {
+  #atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#clock.setTimer(resolve, CLOSE_MS, { background: false })
+      const timer = this.#clock.setTimer(resolve, limitMs, { background: false })
       void work.finally(() => {
         timer.cancel()
         resolve()

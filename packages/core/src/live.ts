@@ -112,7 +112,7 @@ export class LiveValue<T> implements Live<T> {
     if (this.#isClosed) subscriber.close()
     else this.#subscribers = [...this.#subscribers, subscriber]
     subscriber.closeWith(options.signal)
-    if (options.initial === true) subscriber.tell(this.#current, this.#current)
+    if (wantsInitial(options)) subscriber.tell(this.#current, this.#current)
     return subscriber
   }
 
@@ -168,10 +168,14 @@ export function mapLive<T, U>(
         listener(next, previous)
       }
       const subscription = live.subscribe(onSource, options.signal === undefined ? {} : { signal: options.signal })
-      if (options.initial === true) tellSafely(listener, seen)
+      if (wantsInitial(options)) tellSafely(listener, seen)
       return subscription
     },
   }
+}
+
+function wantsInitial({ initial, signal }: SubscribeOptions): boolean {
+  return initial === true && signal?.aborted !== true
 }
 
 function tellSafely<U>(listener: LiveListener<U>, value: U): void {

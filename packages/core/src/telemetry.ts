@@ -77,7 +77,7 @@ export function tracePoint<T extends object>(name: string): TracePoint<T> {
 }
 
 function isDebugged(name: string): boolean {
-  return debugged.has(name.slice(0, name.indexOf('.')))
+  return debugged.has(name.split('.', 1)[0] ?? name)
 }
 
 function print(name: string, message: unknown): void {

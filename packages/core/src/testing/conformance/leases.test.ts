@@ -115,7 +115,7 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
   {
     fault: 'answers a batch of renewals in another order',
     found: 'A batch of renewals is answered one by one, in order, whatever became of each.',
-    break: store => ({ renew: async renewals => (await store.renew(renewals)).toReversed() }),
+    break: store => ({ renew: async renewals => [...(await store.renew(renewals))].reverse() }),
   },
   {
     fault: 'takes a request that is sent again for a new one',
