@@ -32,9 +32,8 @@ export async function tryAcquireLease(
   const request = requestOf(backend.leases, resource, options)
   const grant = await granted(backend, request, options)
   if (grant === undefined) return undefined
-  return options.guard === undefined && options.signal === undefined
-    ? hold(keeper, grant, options)
-    : await holdGuarded(keeper, grant, options)
+  const lease = hold(keeper, grant, options)
+  return options.guard === undefined && options.signal === undefined ? lease : await checked(lease, grant, options)
 }
 
 function requestOf(store: LeaseStore, resource: string, options: AcquireOptions): LeaseRequest {
@@ -47,14 +46,11 @@ function requestOf(store: LeaseStore, resource: string, options: AcquireOptions)
   }
 }
 
-async function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
+function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
   const store = backend.leases
-  if (options.waitMs === 0) {
-    const outcome = await store.tryGrant(request, options.signal)
-    return outcome.kind === 'granted' ? outcome.grant : undefined
-  }
-  if (options.waitMs === undefined) return await store.grant(request, options.signal)
-  return await withinWait(backend.clock, options, (signal) => store.grant(request, signal))
+  if (options.waitMs === undefined) return store.grant(request, options.signal)
+  if (options.waitMs > 0) return withinWait(backend.clock, options, (signal) => store.grant(request, signal))
+  return store.tryGrant(request, options.signal).then((outcome) => (outcome.kind === 'granted' ? outcome.grant : undefined))
 }
 
 function hold(keeper: Keeper, grant: Grant, options: AcquireOptions): Lease {
@@ -64,8 +60,7 @@ function hold(keeper: Keeper, grant: Grant, options: AcquireOptions): Lease {
   throw new UnavailableError(`The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`)
 }
 
-async function holdGuarded(keeper: Keeper, grant: Grant, options: AcquireOptions): Promise<Lease> {
-  const lease = hold(keeper, grant, options)
+async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Promise<Lease> {
   try {
     options.signal?.throwIfAborted()
     await options.guard?.raise({ resource: lease.resource, token: grant.token })

@@ -46,6 +46,7 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    this.#lifecycle.checkUsable()
     const sent = momentOf(this.#world.clock)
     return renewals.map(({ grant, ttlMs }) => {
       const holding = this.#world.renew(grant.request.resource, grant.request.requestId, ttlMs)
@@ -55,6 +56,7 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   async release(grant: Grant): Promise<'released' | 'lost'> {
+    this.#lifecycle.checkUsable()
     return this.#world.release(grant.request.resource, grant.request.requestId) ? 'released' : 'lost'
   }
 

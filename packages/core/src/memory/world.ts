@@ -39,10 +39,10 @@ export class MemoryWorld {
     this.clock = clock
   }
 
-  /** Grants at once, or undefined while another holds it or is first in the queue. The same request is told the same again. */
+  /** Grants at once, or undefined while another holds it. The same request gets the same token again, and all of its time. */
   tryGrant(name: string, claim: Claim): Holding | undefined {
     const resource = this.#settled(name)
-    if (resource.holding?.requestId === claim.requestId) return resource.holding
+    if (resource.holding?.requestId === claim.requestId) return this.renew(name, claim.requestId, claim.ttlMs)
     if (resource.holding !== undefined) return undefined
     return this.#give(name, resource, claim)
   }

@@ -11,9 +11,10 @@ import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
-import { RedisConnection, evaluate } from './connection.ts'
+import { RedisConnection } from './connection.ts'
 import { checkClient, checkUrl, connectBeside, connectTo } from './driver.ts'
 import { unavailable } from './errors.ts'
+import { evaluate } from './evaluate.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
 import { LeaseCommands } from './lease-commands.ts'
@@ -99,7 +100,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     onHealth: (health) => lifecycle.setHealth(health),
   })
   const ids = new RequestIds()
-  const sender = new StepSender(connection, clock, inboxPrefix(prefix))
+  const sender = new StepSender(connection, clock)
   const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
   const inbox = new Inbox((redis) => connectBeside(redis, jitter), inboxPrefix(prefix) + ids.source)
   const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })

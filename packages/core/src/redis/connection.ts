@@ -2,11 +2,10 @@ import type { Redis } from 'ioredis'
 import type { BackendHealth } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { ClosedError, HoldfastError } from '../errors.ts'
+import type { Expiring } from './deadlines.ts'
 import { CommandDeadlines } from './deadlines.ts'
 import { addressOf } from './driver.ts'
-import { isReplyError, isUnknownScript, refusal, unavailable } from './errors.ts'
-import type { Script } from './scripts/script.ts'
-import { Sending } from './sending.ts'
+import { isReplyError, refusal, unavailable } from './errors.ts'
 import type { ServerFacts } from './server.ts'
 
 const RETRY_MS = 20
@@ -23,6 +22,15 @@ export interface ConnectionSettings {
   /** Asks a server what it is, each time it was connected to anew. */
   readonly examine: (client: Redis) => Promise<ServerFacts>
   readonly onHealth: (health: BackendHealth) => void
+}
+
+/** Something to ask the server, and what to do with the answer. */
+export interface Command<T> {
+  readonly send: (client: Redis) => Promise<T>
+  readonly answered: (value: T) => void
+  readonly failed: (error: unknown) => void
+  /** Whether it may be sent again when its connection broke before the answer. */
+  readonly isIdempotent: boolean
 }
 
 /**
@@ -42,7 +50,7 @@ export class RedisConnection {
   #epoch = 0
   #facts: ServerFacts = { guarantee: 'advisory', holdBackMs: 0 }
   #lastError: unknown
-  #onUsable: (() => void)[] = []
+  #waiting: Attempt<never>[] = []
   #address = 'the given address'
 
   constructor(settings: ConnectionSettings) {
@@ -75,31 +83,53 @@ export class RedisConnection {
     return this.#isClosed
   }
 
+  /** Sends a command once the connection is usable; exactly one of `answered` and `failed` is called, within the deadline. */
+  run<T>(command: Command<T>): void {
+    if (this.#isClosed) return command.failed(new ClosedError('redis backend'))
+    const attempt = new Attempt(command, this.#deadlines, () => this.#giveUp())
+    this.#send(attempt)
+  }
+
   /** Does something with the driver's client that may be done again, by the same deadline as a command. */
-  within<T>(work: (client: Redis) => Promise<T>): Promise<T> {
-    return this.#start(work, true)
+  within<T>(send: (client: Redis) => Promise<T>): Promise<T> {
+    return new Promise((answered, failed) => this.run({ send, answered, failed, isIdempotent: true }))
   }
 
   /** As `within`, for what must not be done twice. A broken connection rejects with the driver's error. */
-  once<T>(work: (client: Redis) => Promise<T>): Promise<T> {
-    return this.#start(work, false)
+  once<T>(send: (client: Redis) => Promise<T>): Promise<T> {
+    return new Promise((answered, failed) => this.run({ send, answered, failed, isIdempotent: false }))
   }
 
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#isUsable = false
+    this.#waiting = []
     for (const detach of this.#detach) detach()
     this.#deadlines.close()
-    if (this.#settings.isOurs) this.#client?.disconnect()
+    if (!this.#settings.isOurs) return
+    // Late errors of a socket that is being closed are nobody's business.
+    this.#client?.on('error', () => {})
+    this.#client?.disconnect()
   }
 
-  #start<T>(send: (client: Redis) => Promise<T>, isIdempotent: boolean): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#isClosed) return reject(new ClosedError('redis backend'))
-      const limit = { deadlines: this.#deadlines, onExpiry: () => this.#giveUp() }
-      this.#attempt(new Sending({ send, isIdempotent }, { resolve, reject }, limit))
-    })
+  #send<T>(attempt: Attempt<T>): void {
+    if (attempt.isOver) return
+    if (this.#client !== undefined && this.#isUsable) {
+      attempt.send(this.#client, (error) => this.#onFailure(attempt, error))
+      return
+    }
+    this.#waiting.push(attempt as unknown as Attempt<never>)
+    this.#open().catch((error: unknown) => attempt.fail(error))
+  }
+
+  #onFailure<T>(attempt: Attempt<T>, error: unknown): void {
+    if (error instanceof HoldfastError) return attempt.fail(error)
+    if (isReplyError(error)) return attempt.fail(refusal(error))
+    this.#lastError = error
+    if (!attempt.isIdempotent) return attempt.fail(error)
+    // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
+    this.#settings.clock.setTimer(() => this.#send(attempt), RETRY_MS)
   }
 
   // The time of a command is over: what its caller is told.
@@ -113,30 +143,6 @@ export class RedisConnection {
       this.#client.disconnect(true)
     }
     return error
-  }
-
-  #attempt<T>(sending: Sending<T>): void {
-    if (sending.isOver) return
-    const client = this.#client
-    if (client === undefined || !this.#isUsable) return this.#whenUsable(sending)
-    sending.send(client).then(
-      (value) => sending.resolve(value),
-      (error: unknown) => this.#onFailure(sending, error),
-    )
-  }
-
-  #onFailure<T>(sending: Sending<T>, error: unknown): void {
-    if (error instanceof HoldfastError) return sending.reject(error)
-    if (isReplyError(error)) return sending.reject(refusal(error))
-    this.#lastError = error
-    if (!sending.isIdempotent) return sending.reject(error)
-    // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
-    this.#settings.clock.setTimer(() => this.#attempt(sending), RETRY_MS)
-  }
-
-  #whenUsable<T>(sending: Sending<T>): void {
-    this.#onUsable.push(() => this.#attempt(sending))
-    this.#open().catch((error: unknown) => sending.reject(error))
   }
 
   #open(): Promise<void> {
@@ -185,7 +191,8 @@ export class RedisConnection {
       },
       (error: unknown) => {
         this.#lastError = error
-        if (isCurrent()) this.#settings.clock.setTimer(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
+        if (error instanceof HoldfastError) return this.#failWaiting(error)
+        this.#settings.clock.setTimer(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
       },
     )
   }
@@ -194,23 +201,62 @@ export class RedisConnection {
     this.#isUsable = true
     this.#lastError = undefined
     this.#settings.onHealth({ kind: 'ready' })
-    const waiting = this.#onUsable
-    this.#onUsable = []
-    for (const run of waiting) run()
+    for (const attempt of this.#takeWaiting()) this.#send(attempt)
+  }
+
+  #failWaiting(error: unknown): void {
+    for (const attempt of this.#takeWaiting()) attempt.fail(error)
+  }
+
+  #takeWaiting(): Attempt<never>[] {
+    const waiting = this.#waiting
+    this.#waiting = []
+    return waiting
   }
 }
 
-/** Runs a script on a client: by its name, or whole when the server does not know it. */
-export async function evaluate(
-  client: Redis,
-  script: Script,
-  keys: readonly string[],
-  args: readonly string[],
-): Promise<unknown> {
-  try {
-    return await client.evalsha(script.sha, keys.length, ...keys, ...args)
-  } catch (error) {
-    if (!isUnknownScript(error)) throw error
-    return await client.eval(script.lua, keys.length, ...keys, ...args)
+/** One command on its way: it is over once, by its answer or by its deadline. */
+class Attempt<T> implements Expiring {
+  readonly endsAtMs: number
+  readonly #command: Command<T>
+  readonly #deadlines: CommandDeadlines
+  readonly #onExpiry: () => unknown
+  #isOver = false
+
+  constructor(command: Command<T>, deadlines: CommandDeadlines, onExpiry: () => unknown) {
+    this.#command = command
+    this.#deadlines = deadlines
+    this.#onExpiry = onExpiry
+    this.endsAtMs = deadlines.next()
+    deadlines.add(this)
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  get isIdempotent(): boolean {
+    return this.#command.isIdempotent
+  }
+
+  send(client: Redis, failed: (error: unknown) => void): void {
+    this.#command.send(client).then((value) => {
+      if (this.#end()) this.#command.answered(value)
+    }, failed)
+  }
+
+  fail(error: unknown): void {
+    if (this.#end()) this.#command.failed(error)
+  }
+
+  expire(): void {
+    this.fail(this.#onExpiry())
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false
+    this.#isOver = true
+    this.#deadlines.remove(this)
+    return true
   }
 }

@@ -1,20 +1,21 @@
 import type { Clock, Timer } from '../clock.ts'
 
-/** A command that waits for its answer. */
-export interface Pending {
-  readonly expire: () => void
-  endsAtMs: number
+/** Something that must be over by a time. */
+export interface Expiring {
+  readonly endsAtMs: number
+  /** Called once its time is over, unless it was removed before. */
+  expire(): void
 }
 
 /**
- * Gives every command the same time to be answered. All share one timer: a timer for each would cost more than the rest of what
- * we do for a command.
+ * Ends commands whose time is over. All last equally long and share one timer: a timer for each would cost more than the rest of
+ * what is done for a command.
  */
 export class CommandDeadlines {
   readonly timeoutMs: number
   readonly #clock: Clock
-  // In order of ending, since all last equally long.
-  readonly #pending = new Set<Pending>()
+  // In order of ending.
+  readonly #pending = new Set<Expiring>()
   #timer: Timer | undefined
 
   constructor(clock: Clock, timeoutMs: number) {
@@ -22,42 +23,43 @@ export class CommandDeadlines {
     this.timeoutMs = timeoutMs
   }
 
-  /** `expire` is called when the time is over, unless `settle` was called before. */
-  start(expire: () => void): Pending {
-    const pending = { expire, endsAtMs: this.#clock.monotonicMs() + this.timeoutMs }
-    this.#pending.add(pending)
-    if (this.#timer === undefined) this.#arm(this.timeoutMs)
-    return pending
+  /** When a command that starts now ends. */
+  next(): number {
+    return this.#clock.monotonicMs() + this.timeoutMs
   }
 
-  settle(pending: Pending): void {
-    this.#pending.delete(pending)
+  add(command: Expiring): void {
+    this.#pending.add(command)
+    if (this.#timer === undefined) this.#arm(this.timeoutMs)
+  }
+
+  remove(command: Expiring): void {
+    this.#pending.delete(command)
   }
 
   /** Expires all at once and leaves no timer. */
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const pending of [...this.#pending]) this.#expire(pending)
+    for (const command of [...this.#pending]) this.#expire(command)
   }
 
+  // It holds the process while a command waits, since somebody awaits that; an idle one is let go when it fires.
   #arm(delayMs: number): void {
-    // A command is awaited by somebody, so its end must come even if nothing else holds the process; without commands the timer
-    // fires once more and is not set again.
     this.#timer = this.#clock.setTimer(() => this.#look(), delayMs)
   }
 
   #look(): void {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
-    for (const pending of this.#pending) {
-      if (pending.endsAtMs > nowMs) return this.#arm(pending.endsAtMs - nowMs)
-      this.#expire(pending)
+    for (const command of this.#pending) {
+      if (command.endsAtMs > nowMs) return this.#arm(command.endsAtMs - nowMs)
+      this.#expire(command)
     }
   }
 
-  #expire(pending: Pending): void {
-    this.#pending.delete(pending)
-    pending.expire()
+  #expire(command: Expiring): void {
+    this.#pending.delete(command)
+    command.expire()
   }
 }

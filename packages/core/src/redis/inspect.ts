@@ -2,25 +2,36 @@ import { FencingToken } from '../fencing/token.ts'
 import { decodeMeta } from '../lease/options.ts'
 import type { LeaseInfo, LeaseParty } from '../ports/leases.ts'
 
-const WAITER = /^(\S+) \S+ \S+ (.*)$/s
+const STATE = /^(\d{20})(\d{20})[01](\d{13}.*)$/s
+const RECORD = /^\d{13}(\S+) (.*)$/s
 
-/** Reads the hash that `scripts/lease-steps.ts` keeps, at a moment of server time. */
-export function readLeaseInfo(resource: string, hash: Readonly<Record<string, string>>, nowUs: number): LeaseInfo {
-  const { o: requestId, e: endUs, t: token } = hash
-  const remainingMs = (Number(endUs ?? 0) - nowUs) / 1_000
-  const isHeld = requestId !== undefined && token !== undefined && remainingMs > 0
-  const holder = isHeld
-    ? { requestId, token: FencingToken.parse(token), remainingMs, meta: decodeMeta(hash['m'] ?? '') }
-    : undefined
-  return { resource, holder, waiters: readWaiters(hash) }
+/** What `scripts/lease-steps.ts` keeps of one resource. */
+export interface StoredLease {
+  readonly state: string
+  readonly queue: Readonly<Record<string, string>>
 }
 
-function readWaiters(hash: Readonly<Record<string, string>>): readonly LeaseParty[] {
-  return Object.entries(hash)
+/** Reads it, at a moment of server time. */
+export function readLeaseInfo(resource: string, stored: StoredLease, nowUs: number): LeaseInfo {
+  return { resource, holder: readHolder(stored.state, nowUs), waiters: readWaiters(stored.queue) }
+}
+
+function readHolder(state: string, nowUs: number): LeaseInfo['holder'] {
+  const [, token = '', endUs, record = ''] = STATE.exec(state) ?? []
+  const remainingMs = (Number(endUs) - nowUs) / 1_000
+  const party = readParty(record)
+  if (party === undefined || remainingMs <= 0) return undefined
+  return { ...party, token: FencingToken.parse(token), remainingMs }
+}
+
+function readWaiters(queue: Readonly<Record<string, string>>): readonly LeaseParty[] {
+  return Object.entries(queue)
     .filter(([field]) => /^w\d+$/.test(field))
     .sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
-    .flatMap(([, waiter]) => {
-      const [, requestId, meta] = WAITER.exec(waiter) ?? []
-      return requestId === undefined ? [] : [{ requestId, meta: decodeMeta(meta ?? '') }]
-    })
+    .flatMap(([, record]) => readParty(record) ?? [])
+}
+
+function readParty(record: string): LeaseParty | undefined {
+  const [, requestId, meta = ''] = RECORD.exec(record) ?? []
+  return requestId === undefined ? undefined : { requestId, meta: decodeMeta(meta) }
 }

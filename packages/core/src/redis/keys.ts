@@ -2,9 +2,16 @@ import { percentEncode } from '../names.ts'
 
 const RESERVED = /[{}%]/g
 
-/** Where everything about leases on a resource is kept: one hash, so that one slot of a Cluster has it all. */
-export function leaseKey(prefix: string, resource: string): string {
-  return `${prefix}:{${percentEncode(resource, RESERVED)}}`
+/** The two keys of a lease, in one slot of a Cluster. */
+export interface LeaseKeys {
+  readonly state: string
+  readonly queue: string
+}
+
+/** Where the lease on a resource is kept, as `scripts/lease-steps.ts` describes it. */
+export function leaseKeys(prefix: string, resource: string): LeaseKeys {
+  const state = `${prefix}:{${/[{}%]/.test(resource) ? percentEncode(resource, RESERVED) : resource}}`
+  return { state, queue: `${state}:q` }
 }
 
 /** What the channels of all inboxes start with; the rest is what request ids start with. */

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
-import { InvariantError } from '../errors.ts'
+import { InvariantError, RefusedError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline } from '../lease/deadline.ts'
 import type { Grant, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { RedisConnection } from './connection.ts'
-import { leaseKey } from './keys.ts'
+import { leaseKeys } from './keys.ts'
 import type { StepSender } from './steps.ts'
 
 /** What an acquire step answers. */
@@ -54,27 +54,25 @@ export class LeaseCommands {
     return request.ttlMs ?? TTL_MS_DEFAULT
   }
 
-  async acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
+  acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
     const ttlMs = this.ttlMsOf(request)
-    const wait = options.mayQueue ? '1' : '0'
-    const words = ['a', request.requestId, String(ttlMs), String(this.claimMs), wait, request.meta]
-    const { sent, value } = await this.#sender.send({ key: this.#keyOf(request), words })
-    const [kind, first, remainingMs, position] = value as readonly [string, unknown, number, number]
-    if (kind === 'h') return { kind: 'held' }
-    if (kind === 'q') return { kind: 'queued', sent, serverUs: Number(first), remainingMs, position }
-    if (kind !== 'g') throw new InvariantError(`The acquire step answered ${JSON.stringify(value)}.`)
-    const deadline = answeredDeadline(this.#clock, sent, ttlMs)
-    const token = FencingToken.parse(String(first))
-    return { kind: 'granted', grant: { request, token, ttlMs, deadline, isProvisional: false } }
+    const claimMs = options.mayQueue ? this.claimMs : 0
+    const order = `a${digits(ttlMs, 8)}${digits(claimMs, 5)}${request.requestId} ${request.meta}`
+    return this.#step(request, order, (value, sent) => {
+      if (value === 0) return { kind: 'held' }
+      if (typeof value !== 'string') return queued(value, sent)
+      const deadline = answeredDeadline(this.#clock, sent, ttlMs)
+      const token = FencingToken.parse(value)
+      return { kind: 'granted', grant: { request, token, ttlMs, deadline, isProvisional: false } }
+    })
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
     return await Promise.all(renewals.map((renewal) => this.#renew(renewal)))
   }
 
-  async release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    const { value } = await this.#sender.send({ key: this.#keyOf(request), words: ['r', request.requestId] })
-    return value === 1 ? 'released' : 'lost'
+  release(request: LeaseRequest): Promise<'released' | 'lost'> {
+    return this.#step(request, `r${request.requestId}`, (value) => (value === 1 ? 'released' : 'lost'))
   }
 
   /** Takes back what a request may have left on the server, in the background, for as long as it could matter there. */
@@ -88,11 +86,19 @@ export class LeaseCommands {
     await Promise.allSettled(this.#takingBack)
   }
 
-  async #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
-    const words = ['n', grant.request.requestId, String(ttlMs)]
-    const { sent, value } = await this.#sender.send({ key: this.#keyOf(grant.request), words })
-    if (value !== 1) return { kind: 'lost', reason: 'revoked' }
-    return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
+  #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
+    const order = `n${digits(ttlMs, 8)}${grant.request.requestId}`
+    return this.#step(grant.request, order, (value, sent) => {
+      if (value !== 1) return { kind: 'lost', reason: 'revoked' }
+      return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
+    })
+  }
+
+  #step<T>(request: LeaseRequest, order: string, read: (value: unknown, sent: Moment) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const keys = leaseKeys(this.#prefix, request.resource)
+      this.#sender.send({ keys, order, failed: reject, answered: (value, sent) => resolve(read(value, sent)) })
+    })
   }
 
   async #takeBack(request: LeaseRequest): Promise<void> {
@@ -101,14 +107,21 @@ export class LeaseCommands {
       try {
         await this.release(request)
         return
-      } catch {
+      } catch (error) {
+        if (error instanceof RefusedError) return
         if (this.#clock.monotonicMs() >= untilMs) return
         await new Promise<void>((resolve) => this.#clock.setTimer(resolve, TAKE_BACK_RETRY_MS))
       }
     }
   }
+}
 
-  #keyOf(request: LeaseRequest): string {
-    return leaseKey(this.#prefix, request.resource)
-  }
+function digits(value: number, count: number): string {
+  return String(value).padStart(count, '0')
+}
+
+function queued(answer: unknown, sent: Moment): AcquireOutcome {
+  if (!Array.isArray(answer)) throw new InvariantError(`The acquire step answered ${JSON.stringify(answer)}.`)
+  const [serverUs, remainingMs, position] = answer as [number, number, number]
+  return { kind: 'queued', sent, serverUs, remainingMs, position }
 }

@@ -1,4 +1,4 @@
-import { onAbort } from '../abort.ts'
+import { onAbort, orAborted } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { ClosedError } from '../errors.ts'
@@ -15,7 +15,7 @@ import type { RequestIds } from '../request-ids.ts'
 import type { RedisConnection } from './connection.ts'
 import type { Inbox } from './inbox.ts'
 import { readLeaseInfo } from './inspect.ts'
-import { leaseKey } from './keys.ts'
+import { leaseKeys } from './keys.ts'
 import type { LeaseCommands } from './lease-commands.ts'
 import { Waiter } from './waiter.ts'
 
@@ -51,25 +51,17 @@ export class RedisLeaseStore implements LeaseStore {
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
     this.#parts.lifecycle.checkOpen()
     signal?.throwIfAborted()
-    const outcome = await this.#ask(request)
-    if (outcome.kind === 'granted' && signal?.aborted === true) {
+    try {
+      const outcome = await orAborted(this.#parts.commands.acquire(request, { mayQueue: false }), signal)
+      return outcome.kind === 'granted' ? outcome : { kind: 'held' }
+    } catch (error) {
       this.#parts.commands.takeBack(request)
-      signal.throwIfAborted()
+      throw error
     }
-    return outcome
   }
 
-  async grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
-    this.#parts.lifecycle.checkOpen()
-    signal?.throwIfAborted()
-    // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
-    // resource that is most often free.
-    if (!this.#parts.inbox.isListening) {
-      const outcome = await this.tryGrant(request, signal)
-      if (outcome.kind === 'granted') return outcome.grant
-      await this.#listen(signal)
-    }
-    return await this.#wait(request, signal)
+  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+    return this.#parts.inbox.isListening ? this.#wait(request, signal) : this.#grantOrListen(request, signal)
   }
 
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -82,9 +74,11 @@ export class RedisLeaseStore implements LeaseStore {
 
   async inspect(resource: string): Promise<LeaseInfo> {
     this.#parts.lifecycle.checkOpen()
-    const key = leaseKey(this.#parts.prefix, resource)
-    const [hash, time] = await this.#parts.connection.within((client) => Promise.all([client.hgetall(key), client.time()]))
-    return readLeaseInfo(resource, hash, Number(time[0]) * 1_000_000 + Number(time[1]))
+    const { state, queue } = leaseKeys(this.#parts.prefix, resource)
+    const [text, waiters, time] = await this.#parts.connection.within((client) =>
+      Promise.all([client.get(state), client.hgetall(queue), client.time()]),
+    )
+    return readLeaseInfo(resource, { state: text ?? '', queue: waiters }, Number(time[0]) * 1_000_000 + Number(time[1]))
   }
 
   /** The server says nothing of its own accord: what is lost shows at the next renewal, or at the deadline. */
@@ -97,25 +91,24 @@ export class RedisLeaseStore implements LeaseStore {
     for (const waiter of [...this.#waiting]) waiter.giveUp(new ClosedError('redis backend'))
   }
 
-  async #ask(request: LeaseRequest): Promise<TryGrantOutcome> {
-    try {
-      const outcome = await this.#parts.commands.acquire(request, { mayQueue: false })
-      return outcome.kind === 'granted' ? outcome : { kind: 'held' }
-    } catch (error) {
-      this.#parts.commands.takeBack(request)
-      throw error
-    }
+  // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
+  // resource that is most often free.
+  async #grantOrListen(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
+    const outcome = await this.tryGrant(request, signal)
+    if (outcome.kind === 'granted') return outcome.grant
+    await this.#listen()
+    return await this.#wait(request, signal)
   }
 
-  async #listen(signal: AbortSignal | undefined): Promise<void> {
+  async #listen(): Promise<void> {
     const { inbox, connection } = this.#parts
     await connection.within((client) => inbox.listen(client))
-    signal?.throwIfAborted()
-    this.#parts.lifecycle.checkOpen()
   }
 
   #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
     return new Promise<Grant>((resolve, reject) => {
+      this.#parts.lifecycle.checkOpen()
+      signal?.throwIfAborted()
       const over = (): void => {
         this.#waiting.delete(waiter)
         stopListening()

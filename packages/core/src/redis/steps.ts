@@ -1,33 +1,25 @@
-import { RefusedError } from '../errors.ts'
+import type { Redis } from 'ioredis'
+import type { Clock } from '../clock.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { momentOf } from '../lease/deadline.ts'
-import type { Clock } from '../clock.ts'
-import type { Redis } from 'ioredis'
 import type { RedisConnection } from './connection.ts'
-import { evaluate } from './connection.ts'
-import { leaseSteps } from './scripts/lease-steps.ts'
+import { refusal } from './errors.ts'
+import { evaluate } from './evaluate.ts'
+import type { LeaseKeys } from './keys.ts'
+import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 
-/** One step of one lease: the key it stands on, and what the script is told. */
+/** One step of one lease: the keys it stands on, what the script is told, and what to do with the answer. */
 export interface Step {
-  readonly key: string
-  readonly words: readonly string[]
+  readonly keys: LeaseKeys
+  readonly order: string
+  /** The answer is as `scripts/lease-steps.ts` says; `sent` is the moment before it was asked for. */
+  readonly answered: (value: unknown, sent: Moment) => void
+  readonly failed: (error: unknown) => void
 }
 
-/** What the server answered, and the moment before it was asked. */
-export interface StepAnswer {
-  readonly sent: Moment
-  /** As `scripts/lease-steps.ts` says. */
-  readonly value: unknown
-}
-
-interface Queued {
-  readonly step: Step
-  readonly resolve: (answer: StepAnswer) => void
-  readonly reject: (error: unknown) => void
-}
-
-// One call runs at most so many steps, so that it does not keep the server from others.
-const STEPS_MAX = 100
+// One call runs at most so many steps: it must not keep the server from others, and the server works on the next call while the
+// answers of this one are read.
+const STEPS_MAX = 32
 
 /**
  * Sends steps. Those that come up in one turn of the event loop share a call, so that many locks in flight cost one round trip:
@@ -36,51 +28,52 @@ const STEPS_MAX = 100
 export class StepSender {
   readonly #connection: RedisConnection
   readonly #clock: Clock
-  readonly #inboxPrefix: string
-  #queue: Queued[] = []
+  #queue: Step[] = []
 
-  constructor(connection: RedisConnection, clock: Clock, inboxPrefix: string) {
+  constructor(connection: RedisConnection, clock: Clock) {
     this.#connection = connection
     this.#clock = clock
-    this.#inboxPrefix = inboxPrefix
   }
 
-  send(step: Step): Promise<StepAnswer> {
-    return new Promise((resolve, reject) => {
-      if (this.#queue.push({ step, resolve, reject }) === 1) this.#flushSoon()
-    })
-  }
-
-  // From inside a promise reaction `nextTick` runs when all reactions have run; from elsewhere it would run before them.
-  #flushSoon(): void {
-    queueMicrotask(() => process.nextTick(() => this.#flush()))
+  send(step: Step): void {
+    // From inside a promise reaction `nextTick` runs when all reactions have run; from elsewhere it would run before them.
+    if (this.#queue.push(step) === 1) queueMicrotask(() => process.nextTick(() => this.#flush()))
   }
 
   #flush(): void {
     const queue = this.#queue
     this.#queue = []
+    if (queue.length <= STEPS_MAX) return this.#sendBatch(queue)
     for (let from = 0; from < queue.length; from += STEPS_MAX) this.#sendBatch(queue.slice(from, from + STEPS_MAX))
   }
 
-  #sendBatch(batch: readonly Queued[]): void {
-    const keys = batch.map(({ step }) => step.key)
-    const args = [this.#inboxPrefix]
-    for (const { step } of batch) args.push(...step.words)
-    const send = async (client: Redis): Promise<void> => {
-      const sent = momentOf(this.#clock)
-      const answers = await evaluate(client, leaseSteps, keys, args)
-      settle(batch, answers as readonly unknown[], sent)
+  #sendBatch(batch: readonly Step[]): void {
+    const keys: string[] = []
+    const orders: string[] = []
+    for (const step of batch) {
+      keys.push(step.keys.state, step.keys.queue)
+      orders.push(step.order)
     }
-    this.#connection.within(send).catch((error: unknown) => {
-      for (const { reject } of batch) reject(error)
+    // Each time it is sent, so that a repeated one counts from its own moment.
+    let sent: Moment | undefined
+    this.#connection.run<unknown>({
+      isIdempotent: true,
+      send: (client: Redis) => {
+        sent = momentOf(this.#clock)
+        return evaluate(client, batch.length === 1 ? leaseStep : leaseSteps, keys, orders)
+      },
+      answered: (answers) => settle(batch, batch.length === 1 ? [answers] : answers, sent ?? momentOf(this.#clock)),
+      failed: (error) => {
+        for (const step of batch) step.failed(error)
+      },
     })
   }
 }
 
-function settle(batch: readonly Queued[], answers: readonly unknown[], sent: Moment): void {
-  for (const [index, { resolve, reject }] of batch.entries()) {
-    const value = answers[index]
-    if (Array.isArray(value) && value[0] === 'e') reject(new RefusedError(`Redis refused: ${String(value[1])}`))
-    else resolve({ sent, value })
+function settle(batch: readonly Step[], answers: unknown, sent: Moment): void {
+  for (const [index, step] of batch.entries()) {
+    const value = (answers as readonly unknown[])[index]
+    if (value instanceof Error) step.failed(refusal(value))
+    else step.answered(value, sent)
   }
 }

@@ -1,178 +1,190 @@
 import { defineScript } from './script.ts'
 import type { Script } from './script.ts'
 
-/**
- * Steps of leases, one or many in one call, each on its own resource and each under its own `pcall`.
+/*
+ * Steps of leases. Each stands on two keys of a resource, its state and its queue, and is told one order:
  *
- * KEYS[i]  the hash of the resource of step i.
- * ARGV[1]  what the channel of an inbox starts with.
- * ARGV[2…] the steps, one behind the other:
- *   `a` id ttlMs claimMs wait meta   acquire: grant, or with wait `1` take a place in the queue. Again with the same id: the same answer.
- *   `r` id                           take back: free what the id holds, or leave the queue.
- *   `n` id ttlMs                     renew.
+ *   `a` ttlMs (8 digits) claimMs (5 digits) id ` ` meta   acquire: grant, or with claimMs > 0 take a place in the queue. Again with
+ *                                                         the same id: the same answer.
+ *   `r` id                                                take back: free what the id holds, or leave the queue.
+ *   `n` ttlMs (8 digits) id                               renew.
  *
- * Returns an answer for each step:
- *   a  { 'g', token } granted for all of ttlMs · { 'q', nowUs, remainingMs, position } queued · { 'h' } held by another
+ * and answers
+ *
+ *   a  a token, as text: granted for all of ttlMs · 0 held by another · { nowUs, remainingMs, position } queued
  *   r  1 it was held until now · 0 it was not
  *   n  1 renewed · 0 it is another's, or nobody's
- *   { 'e', message } the step failed
  *
- * The hash: `o` owner id, `t` last token (never goes back while the hash lives), `e` end in µs of server time, `m` meta of the
- * owner; the queue is `a` first and `z` last ticket, `w<ticket>` = "id ttlMs claimMs meta", `r<id>` = ticket.
+ * The state is one text: the last token (20 digits, never goes back while the text lives), the end of the lease in µs of server
+ * time (20 digits), `1` when somebody is queued, and while it is held the owner's record: its order without the letter. The queue
+ * is a hash: `a` first and `z` last ticket, `w<ticket>` = record, `r<id>` = ticket.
  *
- * A release hands the lease straight to the first waiter: it publishes `id token nowUs spanMs` to that waiter's inbox (the id up
- * to its dot). Nobody listening means a closed inbox, and the next one is tried. The new first waiter is told `id remainingMs`, so
- * that it wakes when the new holder dies.
+ * A release hands the lease straight to the first waiter, for claimMs at most: it publishes `id token nowUs spanMs` to that
+ * waiter's inbox (the prefix of the keys, `:inbox:`, the id up to its dot). Nobody listening means a closed inbox, and the next one
+ * is tried. The new first waiter is told `id remainingMs`, so that it wakes when the new holder dies.
  *
- * The hash outlives the holder by RETENTION_MS of wall time: the last token then guards against a server clock that is set back;
+ * The state outlives the holder by RETENTION_MS of wall time: the last token then guards against a server clock that is set back;
  * after that, or when the data is lost, the server's time alone keeps tokens growing.
+ *
+ * What only a queue needs stands behind the quick ways out: making those functions costs more than a step on a free resource.
  */
-export const leaseSteps: Script = defineScript(`
+const PRELUDE = `
 local RETENTION_MS = 60000
-local time = redis.call('TIME')
+local NEVER = '00000000000000000000'
+local call, sub, format = redis.call, string.sub, string.format
+local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local inbox = ARGV[1]
 
-local function text(number) return string.format('%.0f', number) end
+local function hold(key, last, spanMs, flag, record)
+  local head = format('%020.0f%020.0f', last < now and now or last + 1, now + spanMs * 1000)
+  call('SET', key, head .. flag .. record, 'PX', spanMs + RETENTION_MS)
+  return sub(head, 1, 20)
+end
+`
 
-local function give(key, id, ttlMs, meta, last)
-  local token = math.max((tonumber(last) or 0) + 1, now)
-  redis.call('HSET', key, 'o', id, 't', text(token), 'e', text(now + ttlMs * 1000), 'm', meta)
-  redis.call('PEXPIRE', key, ttlMs + RETENTION_MS)
-  return token
+const STEP = `
+local kind, state = sub(order, 1, 1), call('GET', key)
+local last, ending, isQueued = 0, 0
+if state then
+  last, ending, isQueued = tonumber(sub(state, 1, 20)), tonumber(sub(state, 21, 40)), sub(state, 41, 41) == '1'
+else
+  isQueued = call('EXISTS', queue) == 1
 end
 
-local function publish(id, message)
-  return redis.call('PUBLISH', inbox .. string.match(id, '^[^.]*'), message)
+if kind == 'a' and ending <= now and not isQueued then
+  return hold(key, last, tonumber(sub(order, 2, 9)), '0', sub(order, 2))
 end
 
-local function tell(waiter, ending)
-  local id = string.match(waiter, '^%S+')
-  publish(id, id .. ' ' .. text(math.max(0, math.ceil((ending - now) / 1000))))
+local id = kind == 'r' and sub(order, 2) or kind == 'n' and sub(order, 10) or string.match(order, '^%S+', 15)
+local isOurs = state and sub(state, 55, 55 + #id) == id .. ' '
+
+if isOurs and ending > now and kind ~= 'r' then
+  local ttlMs = tonumber(sub(order, 2, 9))
+  call('SET', key, sub(state, 1, 20) .. format('%020.0f', now + ttlMs * 1000) .. sub(state, 41), 'PX', ttlMs + RETENTION_MS)
+  return kind == 'n' and 1 or sub(state, 1, 20)
+end
+if kind == 'n' then return 0 end
+if isOurs and kind == 'r' and not isQueued then
+  call('SET', key, sub(state, 1, 20) .. NEVER .. '0', 'KEEPTTL')
+  return ending > now and 1 or 0
+end
+if kind == 'r' and not isQueued then return 0 end
+if ending > now and kind == 'a' and sub(order, 10, 14) == '00000' then return 0 end
+
+local inbox = string.match(key, '^[^{]*') .. 'inbox:'
+
+local function id_of(record) return string.match(record, '^%S+', 14) end
+
+local function publish(to, message) return call('PUBLISH', inbox .. string.match(to, '^[^.]*'), message) end
+
+local function tell(record, untilUs)
+  publish(id_of(record), format('%s %.0f', id_of(record), math.max(0, math.ceil((untilUs - now) / 1000))))
 end
 
--- Makes the first waiter from a ticket on the head of the queue: \`a\` always names one who waits. Tickets of those who left are gaps.
-local function set_first(key, ticket, last)
-  for candidate = ticket, last do
-    local waiter = redis.call('HGET', key, 'w' .. text(candidate))
-    if waiter then
-      redis.call('HSET', key, 'a', text(candidate))
-      return candidate, waiter
+local function first_waiter()
+  local first = call('HGET', queue, 'a')
+  if first then return call('HGET', queue, 'w' .. first), first end
+end
+
+-- Takes one out of the queue. 'a' goes on to the next who waits (tickets of those who left are gaps), and he is returned.
+local function remove(ticket, who)
+  call('HDEL', queue, 'w' .. ticket, 'r' .. who)
+  local first, final = call('HGET', queue, 'a'), tonumber(call('HGET', queue, 'z'))
+  if ticket ~= first then return call('HGET', queue, 'w' .. first), false end
+  for candidate = tonumber(ticket) + 1, final do
+    local record = call('HGET', queue, format('w%.0f', candidate))
+    if record then
+      call('HSET', queue, 'a', format('%.0f', candidate))
+      return record, true
     end
   end
-  redis.call('HDEL', key, 'a', 'z')
+  call('DEL', queue)
 end
 
-local function first_waiter(key, state)
-  return state[4] and redis.call('HGET', key, 'w' .. state[4])
-end
-
--- Frees the resource, or hands it to the first waiter that listens. Returns whether it is free now.
-local function hand_off(key, state)
-  local ticket, last = tonumber(state[4]), tonumber(state[5])
-  local waiter = first_waiter(key, state)
-  while waiter do
-    local id, ttlMs, claimMs, meta = string.match(waiter, '^(%S+) (%S+) (%S+) (.*)$')
-    redis.call('HDEL', key, 'w' .. text(ticket), 'r' .. id)
-    ticket, waiter = set_first(key, ticket + 1, last)
-    local spanMs = math.min(tonumber(ttlMs), tonumber(claimMs))
-    local token = math.max((tonumber(state[3]) or 0) + 1, now)
-    if publish(id, id .. ' ' .. text(token) .. ' ' .. text(now) .. ' ' .. text(spanMs)) > 0 then
-      give(key, id, spanMs, meta, state[3])
-      if waiter then tell(waiter, now + spanMs * 1000) end
+-- Hands the resource to the first waiter that listens, or frees it. Returns whether it is free.
+local function hand_off()
+  local record, ticket = first_waiter()
+  while record do
+    local who = id_of(record)
+    local behind = remove(ticket, who)
+    local spanMs = math.min(tonumber(sub(record, 1, 8)), tonumber(sub(record, 9, 13)))
+    local token = last < now and now or last + 1
+    if publish(who, format('%s %.0f %.0f %.0f', who, token, now, spanMs)) > 0 then
+      hold(key, last, spanMs, behind and '1' or '0', record)
+      if behind then tell(behind, now + spanMs * 1000) end
       return false
     end
+    record, ticket = first_waiter()
   end
-  redis.call('HDEL', key, 'o', 'e', 'm')
+  call('SET', key, format('%020.0f', last) .. NEVER .. '0', 'PX', RETENTION_MS)
   return true
 end
 
--- Returns the new first waiter when it was the first who left.
-local function leave_queue(key, id, state)
-  local ticket = redis.call('HGET', key, 'r' .. id)
-  if not ticket then return end
-  redis.call('HDEL', key, 'r' .. id, 'w' .. ticket)
-  if ticket ~= state[4] then return end
-  local _, waiter = set_first(key, tonumber(ticket) + 1, tonumber(state[5]))
-  return waiter
+if kind == 'r' and isOurs then
+  hand_off()
+  return ending > now and 1 or 0
 end
 
-local function enqueue(key, id, ttlMs, claimMs, meta, state)
-  local ticket = tonumber(redis.call('HGET', key, 'r' .. id))
-  local first = tonumber(state[4])
-  if not ticket then
-    ticket = (tonumber(state[5]) or 0) + 1
-    first = first or ticket
-    local waiter = id .. ' ' .. ttlMs .. ' ' .. claimMs .. ' ' .. meta
-    redis.call('HSET', key, 'a', text(first), 'z', text(ticket), 'w' .. text(ticket), waiter, 'r' .. id, text(ticket))
-  end
-  local remainingMs = math.max(0, math.ceil((tonumber(state[2]) - now) / 1000))
-  return { 'q', now, remainingMs, ticket - first }
-end
+local ticket = call('HGET', queue, 'r' .. id)
 
-local function acquire(key, id, ttlMs, claimMs, wait, meta)
-  local state = redis.call('HMGET', key, 'o', 'e', 't', 'a', 'z')
-  local isHeld = state[1] and tonumber(state[2]) > now
-  if isHeld and state[1] == id then
-    redis.call('HSET', key, 'e', text(now + ttlMs * 1000))
-    redis.call('PEXPIRE', key, ttlMs + RETENTION_MS)
-    return { 'g', state[3] }
+if kind == 'r' then
+  if ticket then
+    local behind, isFirst = remove(ticket, id)
+    if behind and isFirst then tell(behind, ending) end
+    if not behind and state then call('SETRANGE', key, 40, '0') end
   end
-  if not isHeld then
-    local waiter = first_waiter(key, state)
-    if waiter and string.match(waiter, '^%S+') == id then
-      local token = give(key, id, ttlMs, meta, state[3])
-      local behind = leave_queue(key, id, state)
-      if behind then tell(behind, now + ttlMs * 1000) end
-      return { 'g', text(token) }
-    end
-    if not waiter or hand_off(key, state) then
-      return { 'g', text(give(key, id, ttlMs, meta, state[3])) }
-    end
-    state = redis.call('HMGET', key, 'o', 'e', 't', 'a', 'z')
-    -- It can have gone to this very request, behind some who had left: then it is alive, and gets all of its time.
-    if state[1] == id then return acquire(key, id, ttlMs, claimMs, wait, meta) end
-  end
-  if wait ~= '1' then return { 'h' } end
-  return enqueue(key, id, ttlMs, claimMs, meta, state)
-end
-
-local function take_back(key, id)
-  local state = redis.call('HMGET', key, 'o', 'e', 't', 'a', 'z')
-  if state[1] == id then
-    local wasHeld = tonumber(state[2]) > now
-    hand_off(key, state)
-    return wasHeld and 1 or 0
-  end
-  local behind = state[4] and leave_queue(key, id, state)
-  if behind and state[2] then tell(behind, tonumber(state[2])) end
   return 0
 end
 
-local function renew(key, id, ttlMs)
-  local state = redis.call('HMGET', key, 'o', 'e')
-  if state[1] ~= id or tonumber(state[2]) <= now then return 0 end
-  redis.call('HSET', key, 'e', text(now + ttlMs * 1000))
-  redis.call('PEXPIRE', key, ttlMs + RETENTION_MS)
-  return 1
+local record, ttlMs = sub(order, 2), tonumber(sub(order, 2, 9))
+
+if ending <= now then
+  -- Nobody holds it, and some are queued: it is the first one's.
+  if ticket and ticket == call('HGET', queue, 'a') then
+    local behind = remove(ticket, id)
+    if behind then tell(behind, now + ttlMs * 1000) end
+    return hold(key, last, ttlMs, behind and '1' or '0', record)
+  end
+  if hand_off() then return hold(key, last, ttlMs, '0', record) end
+  state = call('GET', key)
+  ending = tonumber(sub(state, 21, 40))
+  -- It can have gone to this very request, behind some who had left: then it is alive, and gets all of its time.
+  if sub(state, 55, 55 + #id) == id .. ' ' then return hold(key, last, ttlMs, sub(state, 41, 41), record) end
+  if sub(order, 10, 14) == '00000' then return 0 end
+end
+
+if not ticket then
+  ticket = format('%.0f', (tonumber(call('HGET', queue, 'z')) or 0) + 1)
+  call('HSETNX', queue, 'a', ticket)
+  call('HSET', queue, 'z', ticket, 'w' .. ticket, record, 'r' .. id, ticket)
+  call('SETRANGE', key, 40, '1')
+end
+local position = tonumber(ticket) - tonumber(call('HGET', queue, 'a'))
+local remainingMs = math.max(0, math.ceil((ending - now) / 1000))
+-- Everybody who waits asks again before this is over.
+local keepMs = remainingMs + RETENTION_MS + (position + 1) * tonumber(sub(order, 10, 14))
+if call('PTTL', queue) < keepMs then call('PEXPIRE', queue, keepMs) end
+return { now, remainingMs, position }
+`
+
+/** One step. KEYS[1] its state, KEYS[2] its queue, ARGV[1] its order. Returns its answer. */
+export const leaseStep: Script = defineScript(`${PRELUDE}
+local key, queue, order = KEYS[1], KEYS[2], ARGV[1]
+${STEP}`)
+
+/**
+ * Many steps. KEYS[2i-1] the state, KEYS[2i] the queue and ARGV[i] the order of step i. Returns an answer for each; a step that
+ * fails answers with an error and touches no other.
+ */
+export const leaseSteps: Script = defineScript(`${PRELUDE}
+local function step(key, queue, order)
+${STEP}
 end
 
 local answers = {}
-local at = 2
-for step = 1, #KEYS do
-  local kind, id = ARGV[at], ARGV[at + 1]
-  local isFine, answer
-  if kind == 'a' then
-    isFine, answer = pcall(acquire, KEYS[step], id, tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
-    at = at + 6
-  elseif kind == 'n' then
-    isFine, answer = pcall(renew, KEYS[step], id, tonumber(ARGV[at + 2]))
-    at = at + 3
-  else
-    isFine, answer = pcall(take_back, KEYS[step], id)
-    at = at + 2
-  end
-  answers[step] = isFine and answer or { 'e', type(answer) == 'table' and answer.err or tostring(answer) }
+for i = 1, #ARGV do
+  local isFine, answer = pcall(step, KEYS[i * 2 - 1], KEYS[i * 2], ARGV[i])
+  answers[i] = isFine and answer or redis.error_reply(type(answer) == 'table' and answer.err or tostring(answer))
 end
 return answers
 `)
