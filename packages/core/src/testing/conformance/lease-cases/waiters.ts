@@ -136,8 +136,11 @@ export const waiterCases: readonly LeaseCase[] = [
       const info = await scene.within(other.leases.inspect(resource), HOP_MS, 'the answer')
       assert.equal(info.resource, resource)
       assert.equal(info.holder?.requestId, held.request.requestId)
-      assert.equal(info.holder?.token.value, held.token.value)
-      assert.deepEqual({ ...info.holder?.meta }, { purpose: 'to hold', 'ключ "1"': '{}%/' })
+      // Of another's lease a store may know no more than a token between his and the next one's.
+      assert.ok(info.holder !== undefined && info.holder.token.value >= held.token.value)
+      const own = await scene.within(one.leases.inspect(resource), HOP_MS, 'the answer')
+      assert.equal(own.holder?.token.value, held.token.value)
+      assert.deepEqual({ ...info.holder.meta }, { purpose: 'to hold', 'ключ "1"': '{}%/' })
       const shown = info.waiters.map(({ requestId, meta }) => ({ requestId, meta: { ...meta } }))
       const expected = waiting.map(({ request }) => ({
         requestId: request.requestId,
