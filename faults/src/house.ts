@@ -1,0 +1,37 @@
+import type { BackendKind, Scenario } from './scenario.ts'
+import { memorySite } from './sites/memory.ts'
+import { redisSite } from './sites/redis.ts'
+import type { Site } from './sites/site.ts'
+import { zookeeperSite } from './sites/zookeeper.ts'
+
+/** The servers of all scenarios: one of each kind is shared by those that leave their server whole. */
+export class House implements AsyncDisposable {
+  readonly #shared = new Map<BackendKind, Promise<Site>>()
+
+  /** What a scenario plays on; `leave` when it is over. */
+  async enter(scenario: Scenario, backend: BackendKind): Promise<{ readonly site: Site; leave(): Promise<void> }> {
+    if (scenario.breaksServer === true) {
+      const own = await open(backend, false)
+      return { site: own, leave: async () => await own[Symbol.asyncDispose]() }
+    }
+    const shared = this.#shared.get(backend) ?? open(backend, true)
+    this.#shared.set(backend, shared)
+    return { site: await shared, leave: async () => {} }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const sites = await Promise.allSettled(this.#shared.values())
+    await Promise.all(sites.map(site => (site.status === 'fulfilled' ? site.value[Symbol.asyncDispose]() : undefined)))
+  }
+}
+
+async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
+  switch (backend) {
+    case 'memory':
+      return memorySite()
+    case 'redis':
+      return await redisSite({ isDurable })
+    case 'zookeeper':
+      return await zookeeperSite()
+  }
+}

@@ -1,0 +1,35 @@
+import type { Stage } from './stage/stage.ts'
+
+export type BackendKind = 'memory' | 'redis' | 'zookeeper'
+
+/** What one run has shown. */
+export interface Findings {
+  /** A sentence for each promise that was broken. */
+  readonly violations: readonly string[]
+  /** Of several runs, names in `…Max` keep the greatest, in `…Min` the least, in `bound…` the last; the rest are sums. */
+  readonly numbers: Readonly<Record<string, number>>
+}
+
+/** How a run is done. */
+export type Mode =
+  /** As promised. */
+  | 'guarded'
+  /** Without the guard, or with the naive variant: what it breaks must be found, or the checker is blind. */
+  | 'control'
+
+/** A fault, and how it is shown that nothing breaks. */
+export interface Scenario {
+  readonly name: string
+  readonly backends: readonly BackendKind[]
+  /** How many runs there are when nobody says. */
+  readonly runs: number
+  /** What a run may take. */
+  readonly runMsMax: number
+  /** How many runs go on at the same time. @default 1 */
+  readonly parallelRuns?: number
+  /** Whether a busy machine would falsify it: then nothing runs beside it. @default false */
+  readonly isTimed?: boolean
+  /** Whether it breaks its server, or what others keep there. @default false */
+  readonly breaksServer?: boolean
+  run(stage: Stage, mode: Mode): Promise<Findings>
+}

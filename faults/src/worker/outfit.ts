@@ -1,0 +1,61 @@
+import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
+import { redisBackend } from '@holdfast/core/redis'
+import { systemClock } from '@holdfast/core'
+import type { Contender } from './contender.ts'
+import { HoldfastContender } from './holdfast.ts'
+import type { Ledger } from './ledger.ts'
+import { MemoryLedger } from './memory-ledger.ts'
+import { NaiveExpiringRedis, NaiveForeverRedis } from './naive-redis.ts'
+import type { LockKind, Place } from './protocol.ts'
+import { RedisLedger } from './redis-ledger.ts'
+
+/** A client of the locks, and the data that they protect. */
+export interface Outfit {
+  readonly contender: Contender
+  readonly ledger: Ledger
+  /** The world of the memory backend, which the clients of one worker share. */
+  readonly world: MemoryWorld | undefined
+  close(): Promise<void>
+}
+
+export async function openOutfit(place: Place, lock: LockKind, beside: Outfit | undefined): Promise<Outfit> {
+  switch (place.kind) {
+    case 'memory': {
+      const world = beside?.world ?? new MemoryWorld(systemClock)
+      const ledger = beside?.ledger ?? new MemoryLedger()
+      return outfit(new HoldfastContender(memoryBackend({ world }), ledger.guard), ledger, world)
+    }
+    case 'redis': {
+      const ledger = new RedisLedger(place.dataPort, place.prefix)
+      return outfit(redisContender(place, lock, ledger), ledger)
+    }
+    case 'zookeeper':
+      return await (await import('./zookeeper-outfit.ts')).openZooKeeperOutfit(place, lock)
+  }
+}
+
+function redisContender(place: Place & { kind: 'redis' }, lock: LockKind, ledger: Ledger): Contender {
+  const { lockPort, prefix, claimMs, commandTimeoutMs } = place
+  switch (lock) {
+    case 'holdfast': {
+      const url = `redis://127.0.0.1:${lockPort}`
+      return new HoldfastContender(redisBackend({ url, prefix, claimMs, commandTimeoutMs }), ledger.guard)
+    }
+    case 'naive-expiring':
+      return new NaiveExpiringRedis(lockPort, prefix)
+    case 'naive-forever':
+      return new NaiveForeverRedis(lockPort, prefix)
+  }
+}
+
+export function outfit(contender: Contender, ledger: Ledger, world?: MemoryWorld): Outfit {
+  return {
+    contender,
+    ledger,
+    world,
+    close: async () => {
+      await contender.close()
+      await ledger.close()
+    },
+  }
+}

@@ -1,0 +1,68 @@
+import type { Backend, Guard } from '@holdfast/core'
+import { FencingToken, LeaseLostError, StaleTokenError, UnavailableError, UnknownOutcomeError } from '@holdfast/core'
+import type { ZooKeeperFence } from '@holdfast/core/zookeeper'
+import { zookeeperBackend, zookeeperFence } from '@holdfast/core/zookeeper'
+import { RawZooKeeper, isProblem } from '../raw-zookeeper.ts'
+import type { Ledger, LedgerWrite } from './ledger.ts'
+import type { WriteOutcome } from './protocol.ts'
+
+// Longer than any run: a write that is late in the network must not be refused for its session's sake.
+const SESSION_MS = 60_000
+
+/** A ledger in a ZooKeeper node. */
+export class ZooKeeperLedger implements Ledger {
+  readonly guard: Guard
+  readonly #backend: Backend
+  readonly #fence: ZooKeeperFence
+  readonly #raw: RawZooKeeper
+  readonly #root: string
+  readonly #made = new Set<string>()
+
+  private constructor(port: number, root: string, raw: RawZooKeeper) {
+    this.#backend = zookeeperBackend({ connect: `127.0.0.1:${port}`, root, sessionTimeoutMs: SESSION_MS })
+    this.#fence = zookeeperFence(this.#backend)
+    this.guard = this.#fence
+    this.#raw = raw
+    this.#root = root
+  }
+
+  static async open(port: number, root: string): Promise<ZooKeeperLedger> {
+    const raw = new RawZooKeeper(port, SESSION_MS)
+    await raw.ready()
+    return new ZooKeeperLedger(port, root, raw)
+  }
+
+  async write({ resource, token, isGuarded }: LedgerWrite): Promise<WriteOutcome> {
+    const path = ledgerPath(this.#root, resource)
+    await this.#make(path)
+    if (!isGuarded) return { kind: 'accepted', order: await this.#raw.write(path, String(token)) }
+    try {
+      const operations = [{ kind: 'set', path, data: String(token) }] as const
+      const [result] = await this.#fence.apply({ lease: { resource, token: new FencingToken(token) }, operations })
+      return { kind: 'accepted', order: result?.kind === 'set' ? result.version : 0 }
+    } catch (error) {
+      if (error instanceof StaleTokenError || error instanceof LeaseLostError) return { kind: 'refused' }
+      if (error instanceof UnknownOutcomeError || error instanceof UnavailableError) {
+        return { kind: 'unknown', message: error.message }
+      }
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#raw.close()
+    await this.#backend.close()
+  }
+
+  async #make(path: string): Promise<void> {
+    if (this.#made.has(path)) return
+    this.#made.add(path)
+    await this.#raw.create(path, '', 'PERSISTENT').catch((error: unknown) => {
+      if (!isProblem(error, 'NODE_EXISTS')) throw error
+    })
+  }
+}
+
+export function ledgerPath(root: string, resource: string): string {
+  return `${root}-ledger/${resource}`
+}
