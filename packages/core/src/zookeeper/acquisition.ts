@@ -7,7 +7,6 @@ import { Contender } from './contender.ts'
 import type { ContenderNames } from './contenders.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
-import type { Listing } from './operations.ts'
 import { getData } from './operations.ts'
 import type { Layout } from './paths.ts'
 import { lockDirectory } from './paths.ts'
@@ -37,13 +36,12 @@ const SESSIONS_MAX = 10
 /**
  * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before.
  *
- * The token is the parent's pzxid (the transaction that last created or deleted a child) in the very listing that showed our node
- * first. Tokens grow in the order of grants: that listing still has our node, so it is older than our node's deletion D, and our
- * token is less than D. Whoever is first after us has listed the children without our node, so at D or later, and deleting a child
- * sets the parent's pzxid: his token is D or more. It does not matter which server answers, for each shows a prefix of the one
- * history. A parent can only be deleted when it is empty, so after D; one that is made anew starts with a pzxid later than that,
- * while its sequence numbers start at 0: they are no tokens. A listing from before our turn would not do: it is older than the
- * deletion that made us first, and could be as old as our predecessor's own.
+ * The token is our node's czxid, the transaction that created it, which the create's own reply tells. Tokens grow in the order of
+ * grants: that is the order of the sequence numbers, and those are given in the order of creation. A parent that is deleted and
+ * made anew begins again with the number 0 (so the numbers are no tokens), but it can only be deleted when it has no children, so
+ * who contends in the new one was created after everybody who held in the old one; and the transactions of an ensemble are
+ * numbered once and for all. It does not matter which server tells it. Anybody can read it from the node as well, which is how
+ * `inspect` shows the token of a lease that another process holds.
  */
 export class Acquisition {
   readonly #parts: AcquisitionParts
@@ -101,14 +99,14 @@ export class Acquisition {
     }
   }
 
-  async #takeTurn(contender: Contender, entered: Listing): Promise<HeldNode | undefined> {
+  async #takeTurn(contender: Contender, entered: readonly string[]): Promise<HeldNode | undefined> {
     let listing = entered
     for (;;) {
       this.#checkWanted()
       const place = contender.placeIn(listing)
       switch (place.kind) {
         case 'first':
-          return this.#hold(contender, listing)
+          return this.#hold(contender)
         case 'absent':
           throw this.#ousted()
         case 'behind':
@@ -121,7 +119,7 @@ export class Acquisition {
     }
   }
 
-  async #list(contender: Contender): Promise<Listing> {
+  async #list(contender: Contender): Promise<readonly string[]> {
     try {
       return await contender.list()
     } catch (error) {
@@ -153,7 +151,7 @@ export class Acquisition {
     })
   }
 
-  async #hold(contender: Contender, { pzxid }: Listing): Promise<HeldNode> {
+  async #hold(contender: Contender): Promise<HeldNode> {
     const { session } = contender
     // What a listing proves is the order, not that the session lives: any server answers it.
     if (session.deadline === undefined || session.deadline.remainingMs() < session.deadline.lengthMs / 2) {
@@ -164,7 +162,7 @@ export class Acquisition {
     if (deadline === undefined || deadline.remainingMs() <= 0) {
       throw new UnavailableError(`Nothing of the session was left when "${this.#request.resource}" was granted.`)
     }
-    return new HeldNode(this.#request, contender, new FencingToken(pzxid), deadline)
+    return new HeldNode(this.#request, contender, new FencingToken(contender.czxid), deadline)
   }
 
   #checkWanted(): void {

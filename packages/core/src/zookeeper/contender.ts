@@ -1,7 +1,7 @@
 import type { ContenderNames, Place } from './contenders.ts'
 import { placeOf } from './contenders.ts'
 import { CODE, isCode, isFailure } from './errors.ts'
-import type { Listing } from './operations.ts'
+import type { Created } from './operations.ts'
 import { MODE, create, getChildren, getData, remove, sync } from './operations.ts'
 import { makeParents } from './parents.ts'
 import type { Session } from './session.ts'
@@ -25,6 +25,7 @@ export class Contender {
   readonly #names: ContenderNames
   readonly #prefix: string
   #node: string | undefined
+  #czxid = 0n
   // A create was sent and nobody knows what became of it.
   #isUncertain = false
   #withdrawal: Promise<Withdrawal> | undefined
@@ -42,12 +43,17 @@ export class Contender {
     return this.#node === undefined ? undefined : `${this.directory}/${this.#node}`
   }
 
+  /** The transaction that created its node. */
+  get czxid(): bigint {
+    return this.#czxid
+  }
+
   get isWithdrawing(): boolean {
     return this.#withdrawal !== undefined
   }
 
   /** Creates the node and lists the contenders, in one round. Rejects with `OperationError`; then `withdraw` it. */
-  async enter(data: Uint8Array): Promise<Listing> {
+  async enter(data: Uint8Array): Promise<readonly string[]> {
     for (let round = 1; ; round++) {
       this.#isUncertain = true
       const creating = this.session.run(create(`${this.directory}/${this.#prefix}`, data, MODE.ephemeralSequential))
@@ -66,13 +72,13 @@ export class Contender {
     }
   }
 
-  list(): Promise<Listing> {
+  list(): Promise<readonly string[]> {
     return this.session.run(getChildren(this.directory))
   }
 
   /** Where it stands; `absent` when its node is gone. */
-  placeIn(listing: Listing): Place {
-    return this.#node === undefined ? { kind: 'absent' } : placeOf(this.#node, listing.names, this.#names)
+  placeIn(listing: readonly string[]): Place {
+    return this.#node === undefined ? { kind: 'absent' } : placeOf(this.#node, listing, this.#names)
   }
 
   /** Whether the node is a leftover of this very request, which nobody else will ever take away. */
@@ -109,12 +115,13 @@ export class Contender {
     return this.#withdrawal
   }
 
-  #take(path: string): void {
+  #take({ path, czxid }: Created): void {
     this.#node = path.slice(this.directory.length + 1)
+    this.#czxid = czxid
     this.#isUncertain = false
   }
 
-  async #recover(error: unknown, round: number): Promise<Listing | undefined> {
+  async #recover(error: unknown, round: number): Promise<readonly string[] | undefined> {
     if (isCode(error, CODE.noNode)) {
       const problem = await makeParents(this.session, `${this.directory}/x`)
       if (problem !== undefined && round > 1) throw problem
@@ -125,14 +132,14 @@ export class Contender {
   }
 
   /** After a cut: was the node created? The server that we are connected to now may have to catch up first. */
-  async #lookUp(): Promise<Listing | undefined> {
+  async #lookUp(): Promise<readonly string[] | undefined> {
     try {
       const [, listing] = await Promise.all([this.session.run(sync(this.directory)), this.list()])
       if (this.#node !== undefined) return listing
       for (const node of this.#leftoversIn(listing)) {
         const { stat } = await this.session.run(getData(`${this.directory}/${node}`))
         if (stat.ephemeralOwner !== this.session.id) continue
-        this.#take(`${this.directory}/${node}`)
+        this.#take({ path: `${this.directory}/${node}`, czxid: stat.czxid })
         return listing
       }
       return undefined
@@ -163,8 +170,8 @@ export class Contender {
     }
   }
 
-  #leftoversIn(listing: Listing): string[] {
-    return listing.names.filter(node => this.isOwnLeftover(node) && this.#names.sequenceOf(node) !== undefined)
+  #leftoversIn(listing: readonly string[]): string[] {
+    return listing.filter(node => this.isOwnLeftover(node) && this.#names.sequenceOf(node) !== undefined)
   }
 }
 

@@ -5,7 +5,6 @@ import type { ContenderNames } from './contenders.ts'
 import { contendersInOrder } from './contenders.ts'
 import { CODE, isCode } from './errors.ts'
 import type { HeldNode } from './held-node.ts'
-import type { Listing } from './operations.ts'
 import { getChildren, getData } from './operations.ts'
 import type { Layout } from './paths.ts'
 import { lockDirectory } from './paths.ts'
@@ -19,15 +18,15 @@ export interface InspectParts {
   readonly layout: Layout
 }
 
-const EMPTY: Listing = Object.freeze({ names: [], pzxid: 0n })
+const NOBODY: readonly string[] = []
 const PARTIES_MAX = 1_000
 
-/**
- * Who holds and who waits, with what they wrote into their nodes; the first 1,000.
- *
- * Only the holder knows its token. For another's lease the parent's pzxid of now stands there: it is at least the holder's token,
- * and greater than all before it and less than all after it, as that is.
- */
+/** A contender, and the token that it has when it is first. */
+interface Contending extends LeaseParty {
+  readonly token: FencingToken
+}
+
+/** Who holds and who waits, with what they wrote into their nodes; the first 1,000. */
 export async function inspectLock(
   { sessions, names, layout }: InspectParts,
   resource: string,
@@ -35,14 +34,17 @@ export async function inspectLock(
 ): Promise<LeaseInfo> {
   const session = sessions.current
   const directory = lockDirectory(layout, resource)
-  const listing = await session.run(getChildren(directory)).catch(whenMissing(EMPTY))
-  const nodes = contendersInOrder(listing.names, names).slice(0, PARTIES_MAX)
+  const children = await session.run(getChildren(directory)).catch(whenMissing(NOBODY))
+  const nodes = contendersInOrder(children, names).slice(0, PARTIES_MAX)
   const parties = await Promise.all(nodes.map(node => readParty(session, directory, node, names)))
   const [first, ...waiters] = parties.filter(party => party !== undefined)
-  if (first === undefined) return { resource, holder: undefined, waiters }
-  const held = heldBy(first.requestId)
-  const token = held?.token ?? new FencingToken(listing.pzxid)
-  return { resource, holder: { ...first, token, remainingMs: held?.deadline.remainingMs() }, waiters }
+  if (first === undefined) return { resource, holder: undefined, waiters: [] }
+  const remainingMs = heldBy(first.requestId)?.deadline.remainingMs()
+  return {
+    resource,
+    holder: { ...first, remainingMs },
+    waiters: waiters.map(({ requestId, meta }) => ({ requestId, meta })),
+  }
 }
 
 async function readParty(
@@ -50,10 +52,15 @@ async function readParty(
   directory: string,
   node: string,
   names: ContenderNames,
-): Promise<LeaseParty | undefined> {
+): Promise<Contending | undefined> {
   const read = await session.run(getData(`${directory}/${node}`)).catch(whenMissing(undefined))
   if (read === undefined) return undefined
-  return { requestId: names.requestIdOf(node), meta: decodeMeta(read.data.toString('utf8')) }
+  const { data, stat } = read
+  return {
+    requestId: names.requestIdOf(node),
+    meta: decodeMeta(data.toString('utf8')),
+    token: new FencingToken(stat.czxid),
+  }
 }
 
 function whenMissing<T>(value: T): (error: unknown) => T {

@@ -69,12 +69,11 @@ export function textBytes(value: string): number {
 
 /** What ZooKeeper knows of a node, as far as the adapter looks at it. */
 export interface Stat {
+  /** The transaction that created it. */
   readonly czxid: bigint
   /** 0 for a node that is not ephemeral. */
   readonly ephemeralOwner: bigint
   readonly version: number
-  /** The transaction that last created or deleted a child. */
-  readonly pzxid: bigint
 }
 
 const STAT_BYTES = 68
@@ -125,7 +124,6 @@ export class ReplyReader {
       czxid: this.#bytes.readBigInt64BE(at),
       version: this.#bytes.readInt32BE(at + 32),
       ephemeralOwner: this.#bytes.readBigInt64BE(at + 44),
-      pzxid: this.#bytes.readBigInt64BE(at + 60),
     }
   }
 

@@ -16,7 +16,7 @@ import type {
 import type { AcquisitionParts } from './acquisition.ts'
 import { Acquisition, checkTtl } from './acquisition.ts'
 import type { Withdrawal } from './contender.ts'
-import { CODE, isCode, toHoldfastError } from './errors.ts'
+import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
 import { inspectLock } from './inspect.ts'
 import { getData } from './operations.ts'
@@ -35,6 +35,7 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   readonly guarantee = 'lease'
   readonly #parts: LeaseParts
   readonly #held = new Map<string, HeldNode>()
+  readonly #asking = new Map<string, Promise<HeldNode | undefined>>()
   readonly #listeners = new Set<GrantLostListener>()
 
   constructor(parts: LeaseParts) {
@@ -60,6 +61,7 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    this.#parts.lifecycle.checkOpen()
     try {
       return await Promise.all(renewals.map(renewal => this.#renew(renewal)))
     } catch (error) {
@@ -97,7 +99,7 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   }
 
   #acquire(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
-    const acquiring = this.#register(new Acquisition(this.#parts, { request, mayWait, signal }).run())
+    const acquiring = this.#askOnce(request, mayWait, signal)
     if (signal === undefined) return acquiring
     // An abort is answered at once; what was under way notices at its next step, and a grant that crosses it is given back.
     return new Promise((resolve, reject) => {
@@ -116,10 +118,25 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     })
   }
 
-  async #register(acquiring: Promise<HeldNode | undefined>): Promise<HeldNode | undefined> {
-    const held = await acquiring
-    if (held !== undefined) this.#held.set(held.request.requestId, held)
-    return held
+  /** A request that is asked again, while it is under way or held, has one node all the same. */
+  #askOnce(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
+    const known = this.#asking.get(request.requestId)
+    if (known !== undefined) return known
+    const asking = this.#ask(request, mayWait, signal)
+    this.#asking.set(request.requestId, asking)
+    return asking
+  }
+
+  async #ask(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
+    try {
+      const before = this.#held.get(request.requestId)
+      if (before !== undefined && before.deadline.remainingMs() > 0) return before
+      const held = await new Acquisition(this.#parts, { request, mayWait, signal }).run()
+      if (held !== undefined) this.#held.set(request.requestId, held)
+      return held
+    } finally {
+      this.#asking.delete(request.requestId)
+    }
   }
 
   async #release(held: HeldNode): Promise<'released' | 'lost'> {
@@ -145,12 +162,14 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     const { contender, deadline } = held
     const { session, path = '' } = contender
     checkTtl(ttlMs, session)
-    try {
-      // The first proves the session, the second that nobody took the node away.
-      await Promise.all([session.heartbeat.beat(), session.run(getData(path))])
-    } catch (error) {
-      if (!isCode(error, CODE.noNode)) throw error
-      this.#lose(held, 'revoked')
+    if (deadline.remainingMs() > 0) {
+      try {
+        // The first proves the session, the second that nobody took the node away.
+        await Promise.all([session.heartbeat.beat(), session.run(getData(path))])
+      } catch (error) {
+        if (isCode(error, CODE.noNode)) this.#lose(held, 'revoked')
+        else if (!isFailure(error, 'session-lost')) throw error
+      }
     }
     if (held.lostBecause === undefined && deadline.remainingMs() <= 0) this.#lose(held, 'expired')
     if (held.lostBecause !== undefined) return { kind: 'lost', reason: held.lostBecause }

@@ -41,7 +41,7 @@ const XID_MAX = 2_000_000_000
 const HANDSHAKE_MS_MIN = 200
 const BACKOFF_MS = 50
 const BACKOFF_MS_MAX = 1_000
-const CLOSE_MS = 500
+const CLOSE_MS = 400
 
 /**
  * One session's connection, over the driver's connection manager with its faults repaired from outside (the numbers are those of
@@ -145,7 +145,7 @@ export class Link {
     this.#manager.socket?.destroy()
   }
 
-  /** Ends the session, and with it all its nodes; gives the server half a second to say so. */
+  /** Ends the session, and with it all its nodes; waits a little for the server to say so. */
   async close(): Promise<void> {
     if (this.isConnected && !this.#isOver) {
       await new Promise<void>(resolve => {

@@ -22,6 +22,7 @@ export const OPCODE = {
   getChildren2: 12,
   check: 13,
   multi: 14,
+  create2: 15,
   createContainer: 19,
 } as const
 
@@ -30,10 +31,12 @@ export const MODE = { persistent: 0, ephemeral: 1, ephemeralSequential: 3, conta
 
 export type Mode = (typeof MODE)[keyof typeof MODE]
 
-/** The children of a node, and the transaction that last changed them. */
-export interface Listing {
-  readonly names: readonly string[]
-  readonly pzxid: bigint
+/** A node that was created. */
+export interface Created {
+  /** The full path; of a sequential node with its number. */
+  readonly path: string
+  /** The transaction that created it. */
+  readonly czxid: bigint
 }
 
 /** The data of a node. */
@@ -52,12 +55,12 @@ function openAcl(): Uint8Array {
   return new RequestWriter(0, size).int(1).int(31).text('world').text('anyone').toBuffer().subarray(12)
 }
 
-/** Creates a node; the reply is its full path. Containers are a kind of node that the server deletes once they are empty. */
-export function create(path: string, data: Uint8Array, mode: Mode): Operation<string> {
+/** Creates a node. Containers are a kind of node that the server deletes some time after their last child went. */
+export function create(path: string, data: Uint8Array, mode: Mode): Operation<Created> {
   const size = textBytes(path) + 4 + data.length + OPEN_ACL.length + 4
-  const opcode = mode === MODE.container ? OPCODE.createContainer : OPCODE.create
+  const opcode = mode === MODE.container ? OPCODE.createContainer : OPCODE.create2
   const request = new RequestWriter(opcode, size).text(path).bytes(data).raw(OPEN_ACL).int(mode)
-  return { request, isWrite: true, decode: decodePath }
+  return { request, isWrite: true, decode: decodeCreated }
 }
 
 /** Deletes a node; a version of -1 is any. */
@@ -79,7 +82,8 @@ export function getData(path: string, watch = false): Operation<NodeData> {
   return { request, isWrite: false, decode: decodeData }
 }
 
-export function getChildren(path: string): Operation<Listing> {
+/** The names of a node's children, in no order. */
+export function getChildren(path: string): Operation<readonly string[]> {
   const request = new RequestWriter(OPCODE.getChildren2, textBytes(path) + 1).text(path).flag(false)
   return { request, isWrite: false, decode: decodeListing }
 }
@@ -90,8 +94,9 @@ export function sync(path: string): Operation<undefined> {
   return { request, isWrite: false, decode: decodeNothing }
 }
 
-function decodePath(frame: Buffer): string {
-  return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).text()
+function decodeCreated(frame: Buffer): Created {
+  const reader = new ReplyReader(frame, REPLY_PAYLOAD_OFFSET)
+  return { path: reader.text(), czxid: reader.stat().czxid }
 }
 
 function decodeVersion(frame: Buffer): number {
@@ -103,9 +108,8 @@ function decodeData(frame: Buffer): NodeData {
   return { data: reader.bytes(), stat: reader.stat() }
 }
 
-function decodeListing(frame: Buffer): Listing {
-  const reader = new ReplyReader(frame, REPLY_PAYLOAD_OFFSET)
-  return { names: reader.texts(), pzxid: reader.stat().pzxid }
+function decodeListing(frame: Buffer): readonly string[] {
+  return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).texts()
 }
 
 function decodeNothing(): undefined {}

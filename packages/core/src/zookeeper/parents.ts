@@ -25,8 +25,5 @@ export async function makeParents(
   const refusals = outcomes.flatMap(outcome =>
     outcome.status === 'rejected' ? [outcome.reason as OperationError] : [],
   )
-  const problem = refusals.find(error => !isCode(error, CODE.nodeExists))
-  // A server older than 3.5 has no containers.
-  if (mode === MODE.container && isCode(problem, CODE.unimplemented)) return makeParents(session, path, MODE.persistent)
-  return problem
+  return refusals.find(error => !isCode(error, CODE.nodeExists))
 }

@@ -1,0 +1,105 @@
+import { createRequire } from 'node:module'
+
+/** The driver, as its own users use it: to show its faults, and to look at the server past the adapter. */
+export interface RawDriver {
+  createClient(connectString: string, options?: object): RawDriverClient
+  readonly CreateMode: Readonly<Record<'EPHEMERAL' | 'EPHEMERAL_SEQUENTIAL' | 'PERSISTENT', number>>
+  readonly Exception: Readonly<Record<string, number>>
+}
+
+type Callback = (error: { readonly code: number } | null, ...results: unknown[]) => void
+
+/** A client of the driver; the methods that tests call. */
+export interface RawDriverClient {
+  readonly connectionManager: RawManager
+  connect(): void
+  close(): void
+  on(event: string, listener: (...args: unknown[]) => void): void
+  once(event: string, listener: (...args: unknown[]) => void): void
+  getState(): { readonly name: string }
+  create(path: string, data: Buffer, mode: number, callback: Callback): void
+  remove(path: string, callback: Callback): void
+  removeRecursive(path: string, callback: Callback): void
+  mkdirp(path: string, callback: Callback): void
+  getData(path: string, callback: Callback): void
+  getData(path: string, watcher: () => void, callback: Callback): void
+  getChildren(path: string, callback: Callback): void
+  setData(path: string, data: Buffer | null, version: number, callback: Callback): void
+  exists(path: string, callback: Callback): void
+  transaction(): RawTransaction
+}
+
+export interface RawManager {
+  xid: number
+  readonly socket?: { destroy(): void }
+}
+
+export interface RawTransaction {
+  check(path: string, version: number): RawTransaction
+  setData(path: string, data: Buffer, version: number): RawTransaction
+  commit(callback: Callback): void
+}
+
+export const rawDriver: RawDriver = createRequire(import.meta.url)('node-zookeeper-client') as RawDriver
+
+/** The driver's client with promises. */
+export class RawClient {
+  readonly client: RawDriverClient
+
+  constructor(connectString: string, options: object = {}) {
+    this.client = rawDriver.createClient(connectString, { sessionTimeout: 10_000, retries: 0, ...options })
+  }
+
+  static async connect(connectString: string, options?: object): Promise<RawClient> {
+    const raw = new RawClient(connectString, options)
+    await new Promise<void>(resolve => {
+      raw.client.once('connected', () => resolve())
+      raw.client.connect()
+    })
+    return raw
+  }
+
+  close(): void {
+    this.client.close()
+  }
+
+  create(path: string, data = '', mode: number = rawDriver.CreateMode.PERSISTENT): Promise<string> {
+    return call(done => this.client.create(path, Buffer.from(data), mode, done))
+  }
+
+  /** A contender as Curator makes one. */
+  contend(directory: string, id = 'f47ac10b-58cc-4372-a567-0e02b2c3d479'): Promise<string> {
+    return this.create(`${directory}/_c_${id}-lock-`, '127.0.0.1', rawDriver.CreateMode.EPHEMERAL_SEQUENTIAL)
+  }
+
+  remove(path: string): Promise<void> {
+    return call(done => this.client.remove(path, done))
+  }
+
+  async removeTree(path: string): Promise<void> {
+    await call(done => this.client.removeRecursive(path, done)).catch(() => undefined)
+  }
+
+  mkdirp(path: string): Promise<void> {
+    return call(done => this.client.mkdirp(path, done))
+  }
+
+  children(path: string): Promise<string[]> {
+    return call(done => this.client.getChildren(path, done))
+  }
+
+  async text(path: string): Promise<string> {
+    return String(await call<Buffer>(done => this.client.getData(path, done)))
+  }
+
+  write(path: string, data: string, version = -1): Promise<void> {
+    return call(done => this.client.setData(path, Buffer.from(data), version, done))
+  }
+}
+
+/** What a callback of the driver gets, as a promise. */
+export function call<T>(run: (done: Callback) => void): Promise<T> {
+  return new Promise((resolve, reject) =>
+    run((error, result) => (error === null || error === undefined ? resolve(result as T) : reject(error))),
+  )
+}
