@@ -1,0 +1,22 @@
+/** A lock that is held. */
+export interface Held {
+  release(): Promise<unknown>
+  /** Only where it does not renew itself. */
+  renew?(): Promise<unknown>
+}
+
+/** One connection of a contestant, as one service would have it. */
+export interface Client {
+  /** Called once for each name before it is used. */
+  prepare?(name: string): Promise<unknown>
+  /** Waits its turn. */
+  acquire(name: string): Promise<Held>
+}
+
+/** A way to lock. Each connects to the server by its own means. */
+export interface Contestant {
+  connect(address: string): Promise<Client>
+}
+
+/** How long everybody's locks last, in milliseconds: our default. */
+export const TTL_MS = 30_000

@@ -1,0 +1,103 @@
+import { createFaultProxy } from '@holdfast/core/testing'
+import type { RoundResults } from '../rounds.ts'
+import { mediansOf } from '../rounds.ts'
+import type { Measured } from '../row.ts'
+import type { Measure, RunSettings } from '../suite.ts'
+import type { Contest } from './contest.ts'
+import { runContest } from './contest.ts'
+import { ContestantProcess } from './contestant-process.ts'
+import type { Store } from './contestants/index.ts'
+import type { HandOffLoad, HandOffResult } from './loads/hand-off.ts'
+import { absoluteRow, ratioRow, speedRow } from './rows.ts'
+import type { Servers } from './servers.ts'
+
+const CLIENTS = 16
+const HOLD_MS = 1
+/** Ours first, then the floor that it is compared with. */
+const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]>> = {
+  redis: ['ours', 'blpop', 'redlock', 'redlock-tuned', 'redis-semaphore'],
+  zookeeper: ['ours', 'raw'],
+}
+const FULL = { rounds: 7, durationMs: 1_500, warmUpMs: 800 }
+const SMOKE = { rounds: 2, durationMs: 150, warmUpMs: 100 }
+
+/** What differs between hand-off measures. */
+export interface HandOffOptions {
+  readonly store: Store
+  readonly thinkMsMax: number
+}
+
+/**
+ * Sixteen clients of one process, with a connection each, want the same lock and hold it for 1 ms. Counted are hand-offs to
+ * another client than the last; whoever takes it again himself gets nothing for it.
+ */
+export function handOff({ store, thinkMsMax }: HandOffOptions): Measure<Servers> {
+  const name = `${store}/handoff-${CLIENTS}${thinkMsMax > 0 ? '-think' : ''}`
+  return {
+    name,
+    async run(servers, settings) {
+      const contest = contestOf(name, { store, thinkMsMax }, settings)
+      const results = await runContest(contest, servers, settings)
+      const rows = rowsOf(name, results, CONTESTANTS[store][1])
+      if (store === 'redis') rows.push(await requestsRow(contest, servers, settings))
+      return rows
+    },
+  }
+}
+
+function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings: RunSettings): Contest<HandOffLoad> {
+  const { rounds, durationMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
+  return {
+    name,
+    store,
+    contestants: CONTESTANTS[store],
+    connections: CLIENTS,
+    rounds,
+    namesOf: contestant => [`${contestant}-${name.replace('/', '-')}`],
+    loadOf: ([lock = ''], round) => {
+      const length = round < 0 ? warmUpMs : durationMs
+      return { kind: 'hand-off', name: lock, durationMs: length, holdMs: HOLD_MS, thinkMsMax, seed: round + 1 }
+    },
+    limitMs: durationMs + warmUpMs + 30_000,
+  }
+}
+
+function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: string): Measured[] {
+  return [
+    speedRow({ name, unit: 'hand-offs/s', better: 'higher' }, results, { reference, figure: result => result.perSecond }),
+    ratioRow({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, { reference, figure: result => result.gapP50Ms }),
+    absoluteRow(
+      { name: `${name}:jain`, unit: 'index', better: 'higher' },
+      mediansOf(results, result => result.jain),
+    ),
+  ]
+}
+
+// Apart from the timed rounds, since what counts the requests stands in their way.
+async function requestsRow(contest: Contest<HandOffLoad>, servers: Servers, settings: RunSettings): Promise<Measured> {
+  const figures = new Map<string, number>()
+  for (const contestant of contest.contestants) {
+    settings.say(`${contest.name}: counting the requests of ${contestant}`)
+    figures.set(contestant, await requestsPerAcquisition(contest, contestant, servers))
+  }
+  return absoluteRow({ name: `${contest.name}:requests`, unit: 'requests/acquisition', better: 'lower' }, figures)
+}
+
+async function requestsPerAcquisition(
+  { store, connections, namesOf, loadOf, limitMs }: Contest<HandOffLoad>,
+  contestant: string,
+  servers: Servers,
+): Promise<number> {
+  const target = { host: '127.0.0.1', port: await servers.portOf(store) }
+  const proxy = await createFaultProxy({ target, protocol: store })
+  // Other names than in the timed rounds: what those left must not be prepared again.
+  const names = namesOf(contestant).map(lock => `${lock}-counted`)
+  const address = store === 'redis' ? proxy.redisUrl : proxy.connectString
+  await using started = await ContestantProcess.start({ store, contestant, address, connections, names })
+  // Disposed first: its connections are to be cut, not to be followed to their end.
+  await using counted = proxy
+  await started.run(loadOf(names, -1), limitMs)
+  counted.resetCounts()
+  const { acquisitions } = await started.run(loadOf(names, 0), limitMs)
+  return counted.requests / acquisitions
+}

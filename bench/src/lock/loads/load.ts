@@ -1,0 +1,34 @@
+import type { Client } from '../contestants/contestant.ts'
+import type { HandOffLoad, HandOffResult } from './hand-off.ts'
+import { runHandOff } from './hand-off.ts'
+import type { HoldLoad, WaitLoad } from './idle.ts'
+import { hold, wait } from './idle.ts'
+import type { UncontendedLoad, UncontendedResult } from './uncontended.ts'
+import { runUncontended } from './uncontended.ts'
+
+/** What a contestant's process is told to do. */
+export type Load = UncontendedLoad | HandOffLoad | HoldLoad | WaitLoad
+
+/** What it gives. */
+export interface LoadResults {
+  readonly uncontended: UncontendedResult
+  readonly 'hand-off': HandOffResult
+  readonly hold: null
+  readonly wait: null
+}
+
+/** Puts a load on the connections of one contestant. */
+export async function runLoad(clients: readonly Client[], load: Load): Promise<LoadResults[Load['kind']]> {
+  const [client] = clients
+  if (client === undefined) throw new Error('Expected at least one connection.')
+  switch (load.kind) {
+    case 'uncontended':
+      return await runUncontended(client, load)
+    case 'hand-off':
+      return await runHandOff(clients, load)
+    case 'hold':
+      return await hold(client, load)
+    case 'wait':
+      return wait(client, load)
+  }
+}

@@ -1,0 +1,35 @@
+import type { Measured, Row } from './row.ts'
+import type { Suite } from './suite.ts'
+import type { Verdict } from './verdict.ts'
+import { judge } from './verdict.ts'
+
+const MARKS: Readonly<Record<Verdict['kind'], string>> = { reached: 'reached', missed: 'MISSED', informative: '-' }
+
+/** A row for people: the figures of all, then the ratio. */
+export function rowText({ row, ratios }: Measured): string {
+  const figures = [['ours', row.ours] as const, ...Object.entries(row.peers)]
+  const text = figures.map(([name, value]) => `${name} ${shown(value)}`).join(' · ')
+  return `${row.name}  (${row.unit}, ${row.better} is better)\n    ${text}${ratioText(row, ratios)}\n`
+}
+
+function ratioText(row: Row, ratios: readonly number[]): string {
+  if (row.ratio === null) return ''
+  const range = ratios.length < 2 ? '' : ` (${shown(Math.min(...ratios))} to ${shown(Math.max(...ratios))} in ${ratios.length} rounds)`
+  return `\n    ratio to ${row.reference} ${shown(row.ratio)}${range}`
+}
+
+/** A verdict a row. */
+export function verdictsText(rows: readonly Row[], { bounds }: Suite): string {
+  const width = Math.max(...rows.map(({ name }) => name.length))
+  const lines = rows.map(row => {
+    const { kind, text } = judge(row, bounds[row.name])
+    return `${MARKS[kind].padEnd(7)}  ${row.name.padEnd(width)}  ${text}\n`
+  })
+  return lines.join('')
+}
+
+/** A figure in as many digits as mean something. */
+export function shown(value: number): string {
+  if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en-US')
+  return String(Number(value.toPrecision(3)))
+}
