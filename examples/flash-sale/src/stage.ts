@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { sharedRedis } from '@holdfast/scripts/servers'
+import { sharedRedis, sharedZooKeeper } from '@holdfast/scripts/servers'
 import type { Crew, CrewOptions } from './crew/crew.ts'
 import { hireProcesses } from './crew/processes.ts'
 import { hireTasks } from './crew/tasks.ts'
@@ -21,7 +21,7 @@ export async function setStage(backend: BackendName): Promise<Stage> {
     const shelf = new MemoryShelf()
     return stageOn(await openShop(shelf, BOOKKEEPING), options => hireTasks(shelf, options))
   }
-  const { address, stop } = await addressOn(backend)
+  const { address, stop } = await placeOn(backend)
   try {
     return stageOn(await openShop(address, BOOKKEEPING), options => hireProcesses(address, options), stop)
   } catch (error) {
@@ -38,11 +38,15 @@ interface Place {
   readonly stop: () => Promise<void>
 }
 
-async function addressOn(_backend: BackendName): Promise<Place> {
+async function placeOn(backend: Exclude<BackendName, 'memory'>): Promise<Place> {
   // Of this run alone: the server may be somebody's own.
   const name = `flash-sale-${randomBytes(6).toString('hex')}`
-  const redis = await sharedRedis()
-  return { address: { kind: 'redis', url: redis.url, prefix: name }, stop: () => redis.stop() }
+  if (backend === 'redis') {
+    const server = await sharedRedis()
+    return { address: { kind: 'redis', url: server.url, prefix: name }, stop: () => server.stop() }
+  }
+  const server = await sharedZooKeeper()
+  return { address: { kind: 'zookeeper', connect: server.connectString, root: `/${name}` }, stop: () => server.stop() }
 }
 
 function stageOn(shop: Shop, hire: Stage['hire'], stopServer: () => Promise<void> = async () => {}): Stage {
@@ -57,9 +61,12 @@ function stageOn(shop: Shop, hire: Stage['hire'], stopServer: () => Promise<void
     [Symbol.asyncDispose]: async () => {
       // Nobody may be left who could write after the sweep.
       await Promise.all(crews.map(crew => crew.dismiss()))
-      await shop.cleanUp()
-      await shop.close()
-      await stopServer()
+      try {
+        await shop.cleanUp()
+      } finally {
+        await shop.close()
+        await stopServer()
+      }
     },
   }
 }

@@ -1,10 +1,11 @@
 import type { MemoryShelf } from './memory.ts'
 import type { RedisShopAddress } from './redis.ts'
 import type { Shop, ShopOptions } from './shop.ts'
+import type { ZooKeeperShopAddress } from './zookeeper.ts'
 
 /** Which shop a worker is to open. All but the one in memory can be told to another process. */
 export type ShopAddress = RemoteShopAddress | MemoryShelf
-export type RemoteShopAddress = RedisShopAddress
+export type RemoteShopAddress = RedisShopAddress | ZooKeeperShopAddress
 
 /** Opens a shop. A driver is only loaded where it is needed. */
 export async function openShop(address: ShopAddress, options: ShopOptions): Promise<Shop> {
@@ -13,5 +14,7 @@ export async function openShop(address: ShopAddress, options: ShopOptions): Prom
       return (await import('./memory.ts')).openMemoryShop(address, options)
     case 'redis':
       return (await import('./redis.ts')).openRedisShop(address, options)
+    case 'zookeeper':
+      return (await import('./zookeeper.ts')).openZooKeeperShop(address, options)
   }
 }
