@@ -203,6 +203,31 @@ describe('FaultProxy', () => {
     expect(proxy.connections).toBe(0)
   })
 
+  it('drops a connection whose end it has just let through', async () => {
+    const client = await connected()
+    client.socket.write('x')
+    await until(() => expect(client.heard).toBe('hello x'))
+    proxy.hold()
+    client.socket.destroy()
+    await until(() => expect(client.socket.closed).toBe(true))
+    // The proxy hears of the end in a turn of its own.
+    await clock.advance(10)
+    proxy.heal()
+    proxy.dropConnections()
+    await until(() => expect(proxy.connections).toBe(0))
+  })
+
+  it('drops a connection whose other end does not read', async () => {
+    const client = await connected()
+    client.socket.pause()
+    proxy.hold({ direction: 'to-client' })
+    client.socket.write('x'.repeat(8_000_000))
+    await until(() => expect(proxy.bytesToClient).toBeGreaterThanOrEqual(8_000_000))
+    proxy.heal()
+    proxy.dropConnections()
+    await until(() => expect(proxy.connections).toBe(0))
+  })
+
   it('resets a client when there is no server behind it', async () => {
     const vacant = createServer()
     vacant.listen(0, '127.0.0.1')

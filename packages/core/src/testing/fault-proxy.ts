@@ -7,6 +7,7 @@ import type { FlowRule } from './fault-proxy/flow.ts'
 import type { FlowDirection } from './fault-proxy/link.ts'
 import { Link } from './fault-proxy/link.ts'
 import type { CountedProtocol } from './fault-proxy/request-counters.ts'
+import { resetSocket } from './fault-proxy/reset-socket.ts'
 import { requestCounter } from './fault-proxy/request-counters.ts'
 
 /** How a fault proxy is made. */
@@ -161,7 +162,7 @@ export class FaultProxy implements AsyncDisposable {
   #accept(client: Socket): void {
     if (this.#isRefusing) {
       client.on('error', () => {})
-      client.resetAndDestroy()
+      resetSocket(client)
       return
     }
     this.#accepted += 1

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../../clock.ts'
+import { resetSocket } from './reset-socket.ts'
 
 /** What happens to bytes of one direction. */
 export type FlowRule =
@@ -36,9 +37,11 @@ export class Flow {
   #queue: Item[] = []
   #queuedBytes = 0
   #timer: Timer | undefined
+  // Once bytes were swallowed, nothing can come through any more.
   #hasLostBytes = false
   #hasEnded = false
   #isSinkFull = false
+  #isStopped = false
 
   constructor(options: FlowOptions) {
     this.#options = options
@@ -54,11 +57,6 @@ export class Flow {
     })
   }
 
-  /** Whether bytes of it were swallowed: then nothing can come through it any more. */
-  get hasLostBytes(): boolean {
-    return this.#hasLostBytes
-  }
-
   /** Lets everything through that is held or delayed. */
   releaseHeld(): void {
     const nowMs = this.#options.clock.monotonicMs()
@@ -66,8 +64,9 @@ export class Flow {
     this.#flush()
   }
 
-  /** Forgets what has not gone through. */
+  /** Forgets what has not gone through, and lets nothing more through. */
   stop(): void {
+    this.#isStopped = true
     this.#timer?.cancel()
     this.#queue = []
     this.#queuedBytes = 0
@@ -103,6 +102,7 @@ export class Flow {
 
   #flush(): void {
     this.#timer?.cancel()
+    if (this.#isStopped) return
     const { clock, source } = this.#options
     while (!this.#isSinkFull) {
       const item = this.#queue[0]
@@ -112,7 +112,8 @@ export class Flow {
     }
     if (this.#queuedBytes <= QUEUED_BYTES_MAX && source.isPaused()) source.resume()
     const next = this.#queue[0]
-    if (next === undefined || next.dueMs === Infinity) return
+    // A full sink tells when it has drained.
+    if (next === undefined || next.dueMs === Infinity || this.#isSinkFull) return
     this.#timer = clock.setTimer(() => this.#flush(), next.dueMs - clock.monotonicMs())
   }
 
@@ -120,7 +121,7 @@ export class Flow {
     const { sink } = this.#options
     if (item.kind === 'bytes') return this.#write(item.bytes)
     if (item.kind === 'end') sink.end()
-    else sink.resetAndDestroy()
+    else resetSocket(sink)
   }
 
   #write(bytes: Uint8Array): void {

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { Flow } from './flow.ts'
 import type { FlowRule } from './flow.ts'
+import { resetSocket } from './reset-socket.ts'
 
 /** A way through the proxy. */
 export type FlowDirection = 'to-server' | 'to-client'
@@ -43,11 +44,7 @@ export class Link {
   /** Ends both connections with a reset. */
   drop(): void {
     this.#stop()
-    for (const socket of [this.#options.client, this.#server]) {
-      // A connection that is not open yet cannot be reset.
-      if (socket.connecting) socket.destroy()
-      else socket.resetAndDestroy()
-    }
+    for (const socket of [this.#options.client, this.#server]) resetSocket(socket)
   }
 
   #flow(direction: FlowDirection): Flow {

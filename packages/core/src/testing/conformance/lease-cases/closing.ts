@@ -3,6 +3,7 @@ import { ClosedError } from '../../../errors.ts'
 import { acquireLease } from '../../../lease/acquire.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import { HOP_MS } from '../scene.ts'
+import type { Scene } from '../scene.ts'
 
 const CLOSE_MS = 5 * HOP_MS
 
@@ -83,4 +84,32 @@ export const closingCases: readonly LeaseCase[] = [
       await scene.nothingLeft(lease.resource)
     },
   },
+  {
+    promise: 'L5',
+    name: 'Closing a backend whose link fell silent takes 2 s at most: what is held ends, and who waits is rejected.',
+    needs: 'silence',
+    body: closeInSilence,
+  },
 ]
+
+async function closeInSilence(scene: Scene): Promise<void> {
+  const [one, other] = await scene.twoClients()
+  const held = await scene.take(other, scene.resource())
+  const ttlMs = scene.longTtlMs(one)
+  const lease = await scene.within(acquireLease(one, scene.resource(), { ttlMs, waitMs: 0 }), HOP_MS, 'a lease')
+  const { signal } = lease
+  const waiting = scene.wait(one, held.request.resource)
+  await scene.queued(other, waiting)
+  await scene.silence(one)
+  const asked = scene.wait(one, scene.resource())
+  const startMs = one.clock.monotonicMs()
+  await scene.within(one.close(), CLOSE_MS, 'closing over a silent link')
+  const tookMs = one.clock.monotonicMs() - startMs
+  assert.ok(tookMs <= 2_000 + scene.harness.slackMs, `It took ${tookMs} ms.`)
+  assert.equal(signal.aborted, true)
+  for (const { promise } of [waiting, asked]) {
+    const error = await scene.rejection(promise, HOP_MS, 'a request of a closed backend')
+    assert.ok(error instanceof ClosedError, `It rejects with ${String(error)}`)
+  }
+  await scene.release(other, held)
+}
