@@ -36,6 +36,7 @@ export interface SessionOptions extends Omit<LinkOptions, 'listener'> {
 
 const CONNECTING: SessionState = Object.freeze({ kind: 'connecting' })
 const CONNECTED: SessionState = Object.freeze({ kind: 'connected' })
+const CUT: OperationFailure = Object.freeze({ kind: 'cut' })
 const HELD_MAX = 100_000
 
 /** One session with an ensemble: its operations, its proof of life, its end. It never comes back once it is over. */
@@ -147,10 +148,15 @@ export class Session {
     const sent = isWrite ? momentOf(this.#clock) : undefined
     call.isSent = true
     this.#link.send(request, (error, frame) => {
-      if (frame === undefined)
-        return call.fail(this.#state.kind === 'over' ? this.#state.failure : { kind: 'cut' }, error)
+      if (frame === undefined) return call.fail(this.#state.kind === 'over' ? this.#state.failure : CUT, error)
       if (sent !== undefined && codeOf(frame) === 0) this.#acknowledge(sent)
-      call.answer(frame)
+      try {
+        call.answer(frame)
+      } catch (cause) {
+        // A reply that cannot be read: what follows it cannot be trusted either.
+        call.fail(CUT, cause)
+        this.#link.cut(cause)
+      }
     })
   }
 

@@ -44,8 +44,10 @@ export class Sessions {
    * The session of now, connected or not; the first call makes it.
    *
    * @throws {DriverError} `HF_DRIVER`
+   * @throws {ClosedError} `HF_CLOSED`
    */
   get current(): Session {
+    if (this.#isClosed) throw new ClosedError('zookeeper backend')
     this.#current ??= this.#begin(undefined)
     return this.#current
   }
