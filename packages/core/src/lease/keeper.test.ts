@@ -59,10 +59,11 @@ describe('The keeper', () => {
     expect(signal.aborted).toBe(true)
   })
 
-  it('has no timer when nothing is held', async () => {
+  it('has one timer in the background, and none a second after nothing is held any more', async () => {
     const lease = await acquireLease(backend, 'r', {})
     expect([clock.pendingTimers, clock.holdingTimers]).toEqual([1, 0])
     await lease.release()
+    await clock.advance(1_000)
     expect(clock.pendingTimers).toBe(0)
   })
 

@@ -162,6 +162,7 @@ describe('A lease that is renewed', () => {
     await clock.advance(LENGTH_MS - 1)
     lease.assertHeld()
     expect(failed.length).toBeGreaterThanOrEqual(5)
+    expect(failed.length).toBeLessThanOrEqual(10)
     await clock.advance(1)
     expect(lostBecause(lease)).toBe('expired')
     expect(clock.pendingTimers).toBe(0)
@@ -188,6 +189,7 @@ describe('A lease that is renewed', () => {
     const lease = await acquired()
     await clock.advance(3_300)
     expect(lostBecause(lease)).toBe('revoked')
+    await clock.advance(1_000)
     expect(clock.pendingTimers).toBe(0)
   })
 
@@ -218,6 +220,8 @@ describe('A lease that is renewed', () => {
     expect(lease.remainingMs()).toBe(1)
     await clock.advance(1)
     expect(lostBecause(lease)).toBe('hold-limit')
+    // Every third of its TTL, also when less than that is left.
+    expect(store.asked.filter(one => one === 'renew r').length).toBeLessThanOrEqual(11)
     const asked = store.asked.length
     await clock.advance(60_000)
     expect(store.asked.slice(asked)).not.toContain('renew r')
@@ -297,6 +301,7 @@ describe('Releasing a lease', () => {
     store.answers.release = async () => 'released'
     await clock.advance(100)
     expect(await released).toBe('released')
+    await clock.advance(1_000)
     expect(clock.pendingTimers).toBe(0)
   })
 
