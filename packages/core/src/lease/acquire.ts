@@ -1,7 +1,6 @@
 import type { Backend } from '../backend.ts'
-import { UnavailableError, WaitTimeoutError } from '../errors.ts'
+import { WaitTimeoutError } from '../errors.ts'
 import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
-import type { Keeper } from './keeper.ts'
 import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
@@ -16,9 +15,11 @@ import { withinWait } from './wait-limit.ts'
  * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had already seen a newer token
  */
 export async function acquireLease(backend: Backend, resource: string, options: AcquireOptions): Promise<Lease> {
-  const lease = await tryAcquireLease(backend, resource, options)
-  if (lease === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
-  return lease
+  options.signal?.throwIfAborted()
+  const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
+  if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
+  const lease = keeperOf(backend).hold(grant, options)
+  return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
 /** As `acquireLease`, but answers undefined when others held it for all of `waitMs`. */
@@ -28,12 +29,10 @@ export async function tryAcquireLease(
   options: AcquireOptions,
 ): Promise<Lease | undefined> {
   options.signal?.throwIfAborted()
-  const keeper = keeperOf(backend)
-  const request = requestOf(backend.leases, resource, options)
-  const grant = await granted(backend, request, options)
+  const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
   if (grant === undefined) return undefined
-  const lease = hold(keeper, grant, options)
-  return options.guard === undefined && options.signal === undefined ? lease : await checked(lease, grant, options)
+  const lease = keeperOf(backend).hold(grant, options)
+  return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
 function requestOf(store: LeaseStore, resource: string, options: AcquireOptions): LeaseRequest {
@@ -53,11 +52,8 @@ function granted(backend: Backend, request: LeaseRequest, options: AcquireOption
   return store.tryGrant(request, options.signal).then((outcome) => (outcome.kind === 'granted' ? outcome.grant : undefined))
 }
 
-function hold(keeper: Keeper, grant: Grant, options: AcquireOptions): Lease {
-  const lease = keeper.hold(grant, options)
-  if (lease.remainingMs() > 0) return lease
-  void lease.release()
-  throw new UnavailableError(`The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`)
+function needsCheck(options: AcquireOptions): boolean {
+  return options.guard !== undefined || options.signal !== undefined
 }
 
 async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Promise<Lease> {

@@ -1,6 +1,7 @@
 import type { Backend } from '../backend.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
 import { Emitter } from '../events.ts'
 import type { FencingToken } from '../fencing/token.ts'
 import type { Grant, LeaseStore } from '../ports/leases.ts'
@@ -44,25 +45,36 @@ export class Keeper {
     }
   }
 
-  /** Makes a lease of a grant and looks after it from now on. */
+  /**
+   * Makes a lease of a grant and looks after it from now on.
+   *
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when nothing of it is left: a lease that is over is never handed out.
+   */
   hold(grant: Grant, options: AcquireOptions): HeldLease {
     const lease = new HeldLease(this, this.#store, grant, options)
+    const leftMs = lease.leftMs()
+    if (leftMs <= 0) {
+      lease.lapse()
+      throw new UnavailableError(`The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`)
+    }
     this.#held.set(lease.requestId, lease)
-    this.#wakeIn(this.#untilNextLook(lease))
+    this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
     this.events.emit('granted', { resource: lease.resource, token: grant.token })
     return lease
   }
 
+  // The timer stays, for a second at most: setting it for each lease that comes and goes would cost more than the lease.
   forget(lease: HeldLease): void {
     this.#held.delete(lease.requestId)
-    if (this.#held.size === 0) this.#sleep()
   }
 
-  #untilNextLook(lease: HeldLease): number {
-    return Math.min(lease.leftMs(), lease.untilRenewalMs(this.clock.monotonicMs()))
+  #wakeFor(lease: HeldLease): void {
+    const leftMs = lease.leftMs()
+    this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
   }
 
   #wakeIn(delayMs: number): void {
+    if (this.#timer !== undefined && delayMs >= CHECK_MS) return
     const boundedMs = Math.max(0, Math.min(delayMs, CHECK_MS))
     const atMs = this.clock.monotonicMs() + boundedMs
     if (atMs >= this.#wakeAtMs) return
@@ -79,17 +91,14 @@ export class Keeper {
 
   #wake(): void {
     this.#sleep()
-    const nowMs = this.clock.monotonicMs()
     const due: HeldLease[] = []
     for (const lease of [...this.#held.values()]) {
-      if (lease.leftMs() <= 0) lease.lapse()
-      else if (lease.untilRenewalMs(nowMs) <= Math.min(CHECK_MS, lease.ttlMs / 12)) due.push(lease)
+      const leftMs = lease.leftMs()
+      if (leftMs <= 0) lease.lapse()
+      else if (lease.untilRenewalMs(leftMs) <= Math.min(CHECK_MS, lease.ttlMs / 12)) due.push(lease)
     }
     if (due.length > 0) void this.#renew(due)
-    if (this.#held.size === 0) return
-    let nextMs = CHECK_MS
-    for (const lease of this.#held.values()) nextMs = Math.min(nextMs, this.#untilNextLook(lease))
-    this.#wakeIn(nextMs)
+    for (const lease of this.#held.values()) this.#wakeFor(lease)
   }
 
   async #renew(leases: readonly HeldLease[]): Promise<void> {
@@ -104,11 +113,12 @@ export class Keeper {
       for (const lease of leases) lease.failRenewal()
       this.events.emit('renewFailed', { leases: leases.length, error })
     }
-    for (const lease of this.#held.values()) this.#wakeIn(this.#untilNextLook(lease))
+    for (const lease of this.#held.values()) this.#wakeFor(lease)
   }
 
   async #close(): Promise<void> {
     await Promise.all([...this.#held.values()].map((lease) => lease.close()))
+    this.#sleep()
   }
 }
 

@@ -77,7 +77,8 @@ export class HeldLease implements Lease {
   #ownEnd: Deadline | undefined
   #isProvisional: boolean
   #isRenewing = false
-  #renewAtMs: number
+  // The renewal is due once no more than this is left; 0 = never.
+  #renewBelowMs: number
   #state: State = HELD
   #abort: AbortController | undefined
   #release: Promise<'released' | 'lost'> | undefined
@@ -95,7 +96,7 @@ export class HeldLease implements Lease {
     this.#isProvisional = grant.isProvisional
     this.#holdLimit = options.holdMsMax === undefined ? undefined : this.#fromNow(options.holdMsMax)
     if (!this.#isRenewed && store.renewal === 'session') this.#ownEnd = this.#fromNow(this.#ttlMs)
-    this.#renewAtMs = this.#nextRenewal()
+    this.#renewBelowMs = this.#nextRenewal()
   }
 
   get requestId(): string {
@@ -165,10 +166,11 @@ export class HeldLease implements Lease {
     return left
   }
 
-  /** Until its renewal is due; `Infinity` when it is not to be renewed. */
-  untilRenewalMs(nowMs: number): number {
-    if (this.#state.kind !== 'held' || this.#isRenewing) return Infinity
-    return this.#renewAtMs - nowMs
+  /** Until its renewal is due, when so much is left; `Infinity` when it is not to be renewed. */
+  untilRenewalMs(leftMs: number): number {
+    if (this.#renewBelowMs === 0 || this.#state.kind !== 'held' || this.#isRenewing) return Infinity
+    // What `holdMsMax` leaves says nothing about when the store is to be asked again.
+    return (this.#holdLimit === undefined ? leftMs : this.#deadline.remainingMs()) - this.#renewBelowMs
   }
 
   /** Marks the renewal as under way. */
@@ -185,13 +187,14 @@ export class HeldLease implements Lease {
     this.#deadline = outcome.deadline
     this.#ttlMs = outcome.ttlMs
     this.#isProvisional = false
-    this.#renewAtMs = this.#nextRenewal()
+    this.#renewBelowMs = this.#nextRenewal()
   }
 
   /** The store did not answer: nothing is known, the deadline stands, and it is tried again. */
   failRenewal(): void {
     this.#isRenewing = false
-    this.#renewAtMs = this.#keeper.clock.monotonicMs() + Math.min(RENEW_RETRY_MS_MAX, this.#ttlMs / 10)
+    // Nothing is left for another try when this is 0: then only the end is to come.
+    this.#renewBelowMs = Math.max(0, this.#deadline.remainingMs() - Math.min(RENEW_RETRY_MS_MAX, this.#ttlMs / 10))
   }
 
   /** Its time is over. */
@@ -259,8 +262,9 @@ export class HeldLease implements Lease {
     return new ClockDeadline(this.#keeper.clock, momentOf(this.#keeper.clock), lengthMs)
   }
 
+  // A third of what it now has is over: for one handed off, that is soon.
   #nextRenewal(): number {
     const isDue = this.#isProvisional || (this.#isRenewed && this.#store.renewal === 'each')
-    return isDue ? this.#keeper.clock.monotonicMs() + this.#deadline.remainingMs() / 3 : Infinity
+    return isDue ? (this.#deadline.remainingMs() * 2) / 3 : 0
   }
 }

@@ -14,11 +14,11 @@ import { RequestIds } from '../request-ids.ts'
 import { RedisConnection } from './connection.ts'
 import { checkClient, checkUrl, connectBeside, connectTo } from './driver.ts'
 import { unavailable } from './errors.ts'
-import { evaluate } from './evaluate.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
 import { LeaseCommands } from './lease-commands.ts'
 import { RedisLeaseStore } from './leases.ts'
+import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 import { examine } from './server.ts'
 import { StepSender } from './steps.ts'
 
@@ -93,10 +93,8 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     isOurs: client === undefined,
     open: () => (client === undefined ? connectTo(url ?? '', jitter) : Promise.resolve(client)),
     examine: (redis) =>
-      examine(redis, (script, keys, args) => evaluate(redis, script, keys, args), {
-        markerKey: markerKey(prefix),
-        maxClockSkewMs: settings.maxClockSkewMs,
-      }),
+      examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs }),
+    scripts: [leaseStep, leaseSteps],
     onHealth: (health) => lifecycle.setHealth(health),
   })
   const ids = new RequestIds()

@@ -5,7 +5,8 @@ import { ClosedError, HoldfastError } from '../errors.ts'
 import type { Expiring } from './deadlines.ts'
 import { CommandDeadlines } from './deadlines.ts'
 import { addressOf } from './driver.ts'
-import { isReplyError, refusal, unavailable } from './errors.ts'
+import { isReplyError, isUnknownScript, refusal, unavailable } from './errors.ts'
+import type { Script } from './scripts/script.ts'
 import type { ServerFacts } from './server.ts'
 
 const RETRY_MS = 20
@@ -19,6 +20,8 @@ export interface ConnectionSettings {
   readonly open: () => Promise<Redis>
   /** Whether the client is ours to re-connect and to close. */
   readonly isOurs: boolean
+  /** The scripts that commands are going to call by their sha. */
+  readonly scripts: readonly Script[]
   /** Asks a server what it is, each time it was connected to anew. */
   readonly examine: (client: Redis) => Promise<ServerFacts>
   readonly onHealth: (health: BackendHealth) => void
@@ -125,11 +128,25 @@ export class RedisConnection {
 
   #onFailure<T>(attempt: Attempt<T>, error: unknown): void {
     if (error instanceof HoldfastError) return attempt.fail(error)
+    // The server forgot its scripts, so it ran nothing.
+    if (isUnknownScript(error)) return this.#reload(attempt)
     if (isReplyError(error)) return attempt.fail(refusal(error))
     this.#lastError = error
     if (!attempt.isIdempotent) return attempt.fail(error)
     // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
     this.#settings.clock.setTimer(() => this.#send(attempt), RETRY_MS)
+  }
+
+  #reload<T>(attempt: Attempt<T>): void {
+    if (this.#client === undefined) return
+    this.#load(this.#client).then(
+      () => this.#send(attempt),
+      (error: unknown) => this.#onFailure(attempt, error),
+    )
+  }
+
+  async #load(client: Redis): Promise<void> {
+    await Promise.all(this.#settings.scripts.map(({ lua }) => client.script('LOAD', lua)))
   }
 
   // The time of a command is over: what its caller is told.
@@ -180,8 +197,8 @@ export class RedisConnection {
   #examine(client: Redis): void {
     const epoch = ++this.#epoch
     const isCurrent = (): boolean => epoch === this.#epoch && client.status === 'ready' && !this.#isClosed
-    this.#settings.examine(client).then(
-      (facts) => {
+    Promise.all([this.#settings.examine(client), this.#load(client)]).then(
+      ([facts]) => {
         this.#facts = facts
         const go = (): void => {
           if (isCurrent()) this.#becomeUsable()
@@ -192,6 +209,7 @@ export class RedisConnection {
       (error: unknown) => {
         this.#lastError = error
         if (error instanceof HoldfastError) return this.#failWaiting(error)
+        if (isReplyError(error)) return this.#failWaiting(refusal(error))
         this.#settings.clock.setTimer(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
       },
     )

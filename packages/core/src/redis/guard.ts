@@ -10,7 +10,6 @@ import { checkPrefix } from './backend.ts'
 import { commandKeys } from './command-keys.ts'
 import { RedisConnection } from './connection.ts'
 import { checkClient } from './driver.ts'
-import { evaluate } from './evaluate.ts'
 import { fenceKey, hashTag } from './keys.ts'
 import { fence } from './scripts/fence.ts'
 
@@ -103,7 +102,7 @@ class FencedWriter {
     try {
       return await this.#connection.once((client) => {
         isSent = true
-        return evaluate(client, fence, keys, args)
+        return client.evalsha(fence.sha, keys.length, ...keys, ...args)
       })
     } catch (error) {
       if (!isSent || error instanceof RefusedError) throw error
@@ -125,6 +124,7 @@ function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
       clock: systemClock,
       commandTimeoutMs: timeoutMs,
       isOurs: false,
+      scripts: [fence],
       open: () => Promise.resolve(client),
       examine: () => Promise.resolve({ guarantee: 'advisory', holdBackMs: 0 }),
       onHealth: () => {},

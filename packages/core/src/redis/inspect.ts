@@ -2,7 +2,7 @@ import { FencingToken } from '../fencing/token.ts'
 import { decodeMeta } from '../lease/options.ts'
 import type { LeaseInfo, LeaseParty } from '../ports/leases.ts'
 
-const STATE = /^(\d{20})(\d{20})[01](\d{13}.*)$/s
+const STATE = /^(\d{20})(\d{20})[01]((\d{8}).*)$/s
 const RECORD = /^\d{13}(\S+) (.*)$/s
 
 /** What `scripts/lease-steps.ts` keeps of one resource. */
@@ -17,8 +17,8 @@ export function readLeaseInfo(resource: string, stored: StoredLease, nowUs: numb
 }
 
 function readHolder(state: string, nowUs: number): LeaseInfo['holder'] {
-  const [, token = '', endUs, record = ''] = STATE.exec(state) ?? []
-  const remainingMs = (Number(endUs) - nowUs) / 1_000
+  const [, token = '', sinceUs, record = '', ttlMs] = STATE.exec(state) ?? []
+  const remainingMs = Number(ttlMs) - (nowUs - Number(sinceUs)) / 1_000
   const party = readParty(record)
   if (party === undefined || remainingMs <= 0) return undefined
   return { ...party, token: FencingToken.parse(token), remainingMs }

@@ -16,7 +16,7 @@ import type { RedisConnection } from './connection.ts'
 import type { Inbox } from './inbox.ts'
 import { readLeaseInfo } from './inspect.ts'
 import { leaseKeys } from './keys.ts'
-import type { LeaseCommands } from './lease-commands.ts'
+import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
 import { Waiter } from './waiter.ts'
 
 /** What a `RedisLeaseStore` works with. */
@@ -49,15 +49,8 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    this.#parts.lifecycle.checkOpen()
-    signal?.throwIfAborted()
-    try {
-      const outcome = await orAborted(this.#parts.commands.acquire(request, { mayQueue: false }), signal)
-      return outcome.kind === 'granted' ? outcome : { kind: 'held' }
-    } catch (error) {
-      this.#parts.commands.takeBack(request)
-      throw error
-    }
+    const outcome = await this.#ask(request, signal)
+    return outcome.kind === 'granted' ? outcome : { kind: 'held' }
   }
 
   grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
@@ -94,10 +87,20 @@ export class RedisLeaseStore implements LeaseStore {
   // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
   // resource that is most often free.
   async #grantOrListen(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
-    const outcome = await this.tryGrant(request, signal)
+    const outcome = await this.#ask(request, signal)
     if (outcome.kind === 'granted') return outcome.grant
     await this.#listen()
     return await this.#wait(request, signal)
+  }
+
+  #ask(request: LeaseRequest, signal: AbortSignal | undefined): Promise<AcquireOutcome> {
+    this.#parts.lifecycle.checkOpen()
+    signal?.throwIfAborted()
+    const asked = this.#parts.commands.acquire(request, { mayQueue: false })
+    return orAborted(asked, signal).catch((error: unknown) => {
+      this.#parts.commands.takeBack(request)
+      throw error
+    })
   }
 
   async #listen(): Promise<void> {

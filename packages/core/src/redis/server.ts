@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis'
 import { UnsupportedError } from '../errors.ts'
-import type { Script } from './scripts/script.ts'
 import { serverMarker } from './scripts/server-marker.ts'
 
 /** What is known of the server behind a connection. */
@@ -10,9 +9,6 @@ export interface ServerFacts {
   /** For how long grants are to be held back. */
   readonly holdBackMs: number
 }
-
-/** Runs a script on the connection that the facts are about. */
-export type RunScript = (script: Script, keys: readonly string[], args: readonly string[]) => Promise<unknown>
 
 const MAJOR_MIN = 7
 
@@ -25,7 +21,6 @@ const MAJOR_MIN = 7
  */
 export async function examine(
   client: Redis,
-  run: RunScript,
   settings: { readonly markerKey: string; readonly maxClockSkewMs: number },
 ): Promise<ServerFacts> {
   const [info, durability] = await Promise.all([readInfo(client), readConfig(client)])
@@ -35,7 +30,8 @@ export async function examine(
   // Without permission to ask there is nothing to compare: only the clocks are left to rest on.
   if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0 }
   const identity = `${runId}:${info.get('master_replid') ?? ''}`
-  const knownUs = await run(serverMarker, [settings.markerKey], [identity, isLongUp(info, settings.maxClockSkewMs) ? '1' : '0'])
+  const isProven = isLongUp(info, settings.maxClockSkewMs) ? '1' : '0'
+  const knownUs = await client.eval(serverMarker, 1, settings.markerKey, identity, isProven)
   return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000) }
 }
 

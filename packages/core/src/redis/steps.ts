@@ -4,7 +4,6 @@ import type { Moment } from '../lease/deadline.ts'
 import { momentOf } from '../lease/deadline.ts'
 import type { RedisConnection } from './connection.ts'
 import { refusal } from './errors.ts'
-import { evaluate } from './evaluate.ts'
 import type { LeaseKeys } from './keys.ts'
 import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 
@@ -43,26 +42,35 @@ export class StepSender {
   #flush(): void {
     const queue = this.#queue
     this.#queue = []
-    if (queue.length <= STEPS_MAX) return this.#sendBatch(queue)
+    if (queue.length === 1) return this.#sendOne(queue[0] as Step)
     for (let from = 0; from < queue.length; from += STEPS_MAX) this.#sendBatch(queue.slice(from, from + STEPS_MAX))
   }
 
+  #sendOne(step: Step): void {
+    let sent: Moment
+    this.#connection.run<unknown>({
+      isIdempotent: true,
+      // The moment is taken each time it is sent, so that a repeated one counts from its own.
+      send: (client: Redis) => {
+        sent = momentOf(this.#clock)
+        return client.evalsha(leaseStep.sha, 2, step.keys.state, step.keys.queue, step.order)
+      },
+      answered: (answer) => step.answered(answer, sent),
+      failed: step.failed,
+    })
+  }
+
   #sendBatch(batch: readonly Step[]): void {
-    const keys: string[] = []
-    const orders: string[] = []
-    for (const step of batch) {
-      keys.push(step.keys.state, step.keys.queue)
-      orders.push(step.order)
-    }
-    // Each time it is sent, so that a repeated one counts from its own moment.
-    let sent: Moment | undefined
+    const keys = batch.flatMap((step) => [step.keys.state, step.keys.queue])
+    const orders = batch.map((step) => step.order)
+    let sent: Moment
     this.#connection.run<unknown>({
       isIdempotent: true,
       send: (client: Redis) => {
         sent = momentOf(this.#clock)
-        return evaluate(client, batch.length === 1 ? leaseStep : leaseSteps, keys, orders)
+        return client.evalsha(leaseSteps.sha, keys.length, ...keys, ...orders)
       },
-      answered: (answers) => settle(batch, batch.length === 1 ? [answers] : answers, sent ?? momentOf(this.#clock)),
+      answered: (answers) => settle(batch, answers as readonly unknown[], sent),
       failed: (error) => {
         for (const step of batch) step.failed(error)
       },
@@ -70,9 +78,9 @@ export class StepSender {
   }
 }
 
-function settle(batch: readonly Step[], answers: unknown, sent: Moment): void {
+function settle(batch: readonly Step[], answers: readonly unknown[], sent: Moment): void {
   for (const [index, step] of batch.entries()) {
-    const value = (answers as readonly unknown[])[index]
+    const value = answers[index]
     if (value instanceof Error) step.failed(refusal(value))
     else step.answered(value, sent)
   }

@@ -4,10 +4,10 @@ import type { Script } from './script.ts'
 /*
  * Steps of leases. Each stands on two keys of a resource, its state and its queue, and is told one order:
  *
- *   `a` ttlMs (8 digits) claimMs (5 digits) id ` ` meta   acquire: grant, or with claimMs > 0 take a place in the queue. Again with
- *                                                         the same id: the same answer.
- *   `r` id                                                take back: free what the id holds, or leave the queue.
- *   `n` ttlMs (8 digits) id                               renew.
+ *   `a` record              acquire: grant, or with claimMs > 0 take a place in the queue. Again with the same id: the same answer.
+ *                           record = ttlMs (8 digits) claimMs (5 digits) id ` ` meta.
+ *   `r` id                  take back: free what the id holds, or leave the queue.
+ *   `n` ttlMs (8 digits) id renew.
  *
  * and answers
  *
@@ -15,61 +15,61 @@ import type { Script } from './script.ts'
  *   r  1 it was held until now · 0 it was not
  *   n  1 renewed · 0 it is another's, or nobody's
  *
- * The state is one text: the last token (20 digits, never goes back while the text lives), the end of the lease in µs of server
- * time (20 digits), `1` when somebody is queued, and while it is held the owner's record: its order without the letter. The queue
- * is a hash: `a` first and `z` last ticket, `w<ticket>` = record, `r<id>` = ticket.
+ * The state is one text: the last token (20 digits, never goes back while the text lives), the µs of server time from when the
+ * lease counts (20 digits, zeros when nobody holds it), `1` when somebody is queued, and while it is held the owner's record, with
+ * the ttlMs that count now. The queue is a hash: `a` first and `z` last ticket, `w<ticket>` = record, `r<id>` = ticket.
  *
  * A release hands the lease straight to the first waiter, for claimMs at most: it publishes `id token nowUs spanMs` to that
- * waiter's inbox (the prefix of the keys, `:inbox:`, the id up to its dot). Nobody listening means a closed inbox, and the next one
+ * waiter's inbox (the prefix of the keys, `inbox:`, the id up to its dot). Nobody listening means a closed inbox, and the next one
  * is tried. The new first waiter is told `id remainingMs`, so that it wakes when the new holder dies.
  *
- * The state outlives the holder by RETENTION_MS of wall time: the last token then guards against a server clock that is set back;
- * after that, or when the data is lost, the server's time alone keeps tokens growing.
+ * The state outlives the holder by RETENTION_MS: the last token then guards against a server clock that is set back; after that,
+ * or when the data is lost, the server's time alone keeps tokens growing.
  *
- * What only a queue needs stands behind the quick ways out: making those functions costs more than a step on a free resource.
+ * Times stay text for as long as they can (formatting a number costs as much as a command), and what only a queue needs stands
+ * behind the quick ways out (making those functions costs more than a step on a free resource).
  */
 const PRELUDE = `
 local RETENTION_MS = 60000
-local NEVER = '00000000000000000000'
+local FREE = '000000000000000000000'
 local call, sub, format = redis.call, string.sub, string.format
 local time = call('TIME')
-local now = time[1] * 1000000 + time[2]
-
-local function hold(key, last, spanMs, flag, record)
-  local head = format('%020.0f%020.0f', last < now and now or last + 1, now + spanMs * 1000)
-  call('SET', key, head .. flag .. record, 'PX', spanMs + RETENTION_MS)
-  return sub(head, 1, 20)
-end
+local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
 `
 
 const STEP = `
 local kind, state = sub(order, 1, 1), call('GET', key)
-local last, ending, isQueued = 0, 0
-if state then
-  last, ending, isQueued = tonumber(sub(state, 1, 20)), tonumber(sub(state, 21, 40)), sub(state, 41, 41) == '1'
-else
-  isQueued = call('EXISTS', queue) == 1
-end
+local last = state and sub(state, 1, 20) or '0'
 
-if kind == 'a' and ending <= now and not isQueued then
-  return hold(key, last, tonumber(sub(order, 2, 9)), '0', sub(order, 2))
+-- The next token: the server's time, unless the last one is ahead of it.
+local token = last < stamp and stamp or format('%020.0f', tonumber(last) + 1)
+
+if kind == 'a' then
+  local isFree
+  if state then isFree = sub(state, 21, 41) == FREE else isFree = call('EXISTS', queue) == 0 end
+  if isFree then
+    call('SET', key, token .. stamp .. '0' .. sub(order, 2), 'PX', tonumber(sub(order, 2, 9)) + RETENTION_MS)
+    return token
+  end
 end
 
 local id = kind == 'r' and sub(order, 2) or kind == 'n' and sub(order, 10) or string.match(order, '^%S+', 15)
 local isOurs = state and sub(state, 55, 55 + #id) == id .. ' '
+local isQueued = not state or sub(state, 41, 41) == '1'
+local now, ending = tonumber(stamp), 0
+if state and #state > 41 then ending = tonumber(sub(state, 21, 40)) + tonumber(sub(state, 42, 49)) * 1000 end
 
-if isOurs and ending > now and kind ~= 'r' then
-  local ttlMs = tonumber(sub(order, 2, 9))
-  call('SET', key, sub(state, 1, 20) .. format('%020.0f', now + ttlMs * 1000) .. sub(state, 41), 'PX', ttlMs + RETENTION_MS)
-  return kind == 'n' and 1 or sub(state, 1, 20)
-end
-if kind == 'n' then return 0 end
 if isOurs and kind == 'r' and not isQueued then
-  call('SET', key, sub(state, 1, 20) .. NEVER .. '0', 'KEEPTTL')
+  call('SET', key, last .. FREE, 'KEEPTTL')
   return ending > now and 1 or 0
 end
-if kind == 'r' and not isQueued then return 0 end
-if ending > now and kind == 'a' and sub(order, 10, 14) == '00000' then return 0 end
+if isOurs and ending > now and kind ~= 'r' then
+  local ttl = sub(order, 2, 9)
+  call('SET', key, last .. stamp .. sub(state, 41, 41) .. ttl .. sub(state, 50), 'PX', tonumber(ttl) + RETENTION_MS)
+  return kind == 'n' and 1 or last
+end
+if kind == 'n' or kind == 'r' and not isQueued then return 0 end
+if kind == 'a' and ending > now and sub(order, 10, 14) == '00000' then return 0 end
 
 local inbox = string.match(key, '^[^{]*') .. 'inbox:'
 
@@ -81,12 +81,18 @@ local function tell(record, untilUs)
   publish(id_of(record), format('%s %.0f', id_of(record), math.max(0, math.ceil((untilUs - now) / 1000))))
 end
 
+local function hold(spanMs, flag, record)
+  local head = token .. stamp .. flag .. format('%08.0f', spanMs)
+  call('SET', key, head .. sub(record, 9), 'PX', spanMs + RETENTION_MS)
+  return token
+end
+
 local function first_waiter()
   local first = call('HGET', queue, 'a')
   if first then return call('HGET', queue, 'w' .. first), first end
 end
 
--- Takes one out of the queue. 'a' goes on to the next who waits (tickets of those who left are gaps), and he is returned.
+-- Takes one out of the queue. Returns who is first now, and whether that is news: tickets of those who left are gaps.
 local function remove(ticket, who)
   call('HDEL', queue, 'w' .. ticket, 'r' .. who)
   local first, final = call('HGET', queue, 'a'), tonumber(call('HGET', queue, 'z'))
@@ -108,15 +114,14 @@ local function hand_off()
     local who = id_of(record)
     local behind = remove(ticket, who)
     local spanMs = math.min(tonumber(sub(record, 1, 8)), tonumber(sub(record, 9, 13)))
-    local token = last < now and now or last + 1
-    if publish(who, format('%s %.0f %.0f %.0f', who, token, now, spanMs)) > 0 then
-      hold(key, last, spanMs, behind and '1' or '0', record)
+    if publish(who, format('%s %s %s %.0f', who, token, stamp, spanMs)) > 0 then
+      hold(spanMs, behind and '1' or '0', record)
       if behind then tell(behind, now + spanMs * 1000) end
       return false
     end
     record, ticket = first_waiter()
   end
-  call('SET', key, format('%020.0f', last) .. NEVER .. '0', 'PX', RETENTION_MS)
+  if state then call('SET', key, last .. FREE, 'KEEPTTL') end
   return true
 end
 
@@ -129,8 +134,8 @@ local ticket = call('HGET', queue, 'r' .. id)
 
 if kind == 'r' then
   if ticket then
-    local behind, isFirst = remove(ticket, id)
-    if behind and isFirst then tell(behind, ending) end
+    local behind, isNews = remove(ticket, id)
+    if behind and isNews then tell(behind, ending) end
     if not behind and state then call('SETRANGE', key, 40, '0') end
   end
   return 0
@@ -139,17 +144,17 @@ end
 local record, ttlMs = sub(order, 2), tonumber(sub(order, 2, 9))
 
 if ending <= now then
-  -- Nobody holds it, and some are queued: it is the first one's.
+  -- Nobody holds it, and some may be queued: it is the first one's.
   if ticket and ticket == call('HGET', queue, 'a') then
     local behind = remove(ticket, id)
     if behind then tell(behind, now + ttlMs * 1000) end
-    return hold(key, last, ttlMs, behind and '1' or '0', record)
+    return hold(ttlMs, behind and '1' or '0', record)
   end
-  if hand_off() then return hold(key, last, ttlMs, '0', record) end
+  if hand_off() then return hold(ttlMs, '0', record) end
   state = call('GET', key)
-  ending = tonumber(sub(state, 21, 40))
+  ending = now + tonumber(sub(state, 42, 49)) * 1000
   -- It can have gone to this very request, behind some who had left: then it is alive, and gets all of its time.
-  if sub(state, 55, 55 + #id) == id .. ' ' then return hold(key, last, ttlMs, sub(state, 41, 41), record) end
+  if sub(state, 55, 55 + #id) == id .. ' ' then return hold(ttlMs, sub(state, 41, 41), record) end
   if sub(order, 10, 14) == '00000' then return 0 end
 end
 

@@ -1,6 +1,3 @@
-import { defineScript } from './script.ts'
-import type { Script } from './script.ts'
-
 /**
  * Remembers since when this server is the one that answers, so that grants can be held back after a restart or failover.
  *
@@ -10,7 +7,7 @@ import type { Script } from './script.ts'
  *
  * Returns for how many µs it has been known under this identity; a new identity starts at 0, or at a year when it is proven.
  */
-export const serverMarker: Script = defineScript(`
+export const serverMarker = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local marker = redis.call('GET', KEYS[1])
@@ -20,4 +17,4 @@ if identity ~= ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. string.format('%.0f', since))
 end
 return math.max(0, now - tonumber(since))
-`)
+`
