@@ -1,13 +1,35 @@
 import type { BackendKind, Scenario } from './scenario.ts'
+import { abortInFlight } from './scenarios/abort-in-flight.ts'
+import { blackHole } from './scenarios/black-hole.ts'
+import { closeLeavesNothing } from './scenarios/close-leaves-nothing.ts'
 import { eventLoopStall } from './scenarios/event-loop-stall.ts'
+import { handoverDelayed } from './scenarios/handover-delayed.ts'
+import { redisRestartEmpty } from './scenarios/redis-restart-empty.ts'
 import { sigkillHolder } from './scenarios/sigkill-holder.ts'
 import { sigkillHolderWithWaiters } from './scenarios/sigkill-holder-with-waiters.ts'
 import { sigstopHeadWaiter } from './scenarios/sigstop-head-waiter.ts'
 import { sigstopHolder } from './scenarios/sigstop-holder.ts'
+import { tokenGrowth } from './scenarios/token-growth.ts'
+import { zkCutMidReply } from './scenarios/zk-cut-mid-reply.ts'
+import { zkSessionExpiry } from './scenarios/zk-session-expiry.ts'
 
 export const BACKENDS: readonly BackendKind[] = ['memory', 'redis', 'zookeeper']
 
 /** All scenarios, by what they are about. */
 export const SUITES: Readonly<Record<string, readonly Scenario[]>> = {
-  lock: [sigkillHolder, sigkillHolderWithWaiters, sigstopHolder, sigstopHeadWaiter, eventLoopStall],
+  lock: [
+    sigkillHolder,
+    sigkillHolderWithWaiters,
+    sigstopHolder,
+    sigstopHeadWaiter,
+    handoverDelayed,
+    blackHole,
+    eventLoopStall,
+    redisRestartEmpty,
+    zkSessionExpiry,
+    zkCutMidReply,
+    abortInFlight,
+    tokenGrowth,
+    closeLeavesNothing,
+  ],
 }

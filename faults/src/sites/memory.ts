@@ -10,6 +10,7 @@ export function memorySite(): Site {
   return {
     kind: 'memory',
     port: 0,
+    dataPort: 0,
     ttlMs: TTL_MS,
     leaseMs: TTL_MS,
     claimMs: TTL_MS,

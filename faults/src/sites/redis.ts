@@ -10,9 +10,13 @@ const TTL_MS = 1_000
 const CLAIM_MS = 500
 const COMMAND_TIMEOUT_MS = 5_000
 
-/** A Redis of our own. A durable one keeps what it acknowledged, so that an overlap on it is a violation. */
+/**
+ * A Redis of our own. A durable one keeps what it acknowledged, so that an overlap on it is a violation; one that is to lose all
+ * has a second one beside it for the protected data.
+ */
 export async function redisSite(options: { readonly isDurable: boolean }): Promise<Site> {
   const server = await startRedis({ appendonly: options.isDurable ? 'always' : false })
+  const data = options.isDurable ? server : await startRedis()
   const client = new Redis({ port: server.port, host: '127.0.0.1', retryStrategy: () => 50 })
   client.on('error', () => {})
   const observer = redisBackend({ url: server.url, prefix: PREFIX })
@@ -20,6 +24,7 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
   return {
     kind: 'redis',
     port: server.port,
+    dataPort: data.port,
     ttlMs: TTL_MS,
     leaseMs: TTL_MS,
     claimMs: CLAIM_MS,
@@ -36,6 +41,7 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
       await observer.close()
       client.disconnect()
       await server.stop()
+      if (data !== server) await data.stop()
     },
   }
 }

@@ -6,6 +6,8 @@ export interface Site extends AsyncDisposable {
   readonly kind: BackendKind
   /** 0 in memory. */
   readonly port: number
+  /** Of the server of the protected data. */
+  readonly dataPort: number
   /** What is asked for; undefined where a lease lasts as long as its session. */
   readonly ttlMs: number | undefined
   /** How long a lease lasts after its holder died: the TTL, or the session's timeout. */

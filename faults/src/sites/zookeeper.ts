@@ -20,6 +20,7 @@ export async function zookeeperSite(): Promise<Site> {
   return {
     kind: 'zookeeper',
     port: server.port,
+    dataPort: server.port,
     ttlMs: undefined,
     leaseMs: SESSION_MS,
     claimMs: SESSION_MS,

@@ -33,7 +33,6 @@ export class Stage implements AsyncDisposable {
   readonly #proxies: FaultProxy[] = []
   #waitingFor = 'its first step'
   #isOver = false
-  #queued = 0
 
   constructor(site: Site, pool: WorkerPool) {
     this.site = site
@@ -55,8 +54,8 @@ export class Stage implements AsyncDisposable {
     const { lockVia, dataVia, lock = 'holdfast', isReady = true } = options
     const actor = new Actor(name, await this.#pool.take(), { resource: this.resource, ttlMs: this.site.ttlMs, lock })
     this.#actors.push(actor)
-    const port = this.site.port
-    await actor.open(this.site.place({ lockPort: lockVia?.port ?? port, dataPort: dataVia?.port ?? port }), lock, { isReady })
+    const { port, dataPort } = this.site
+    await actor.open(this.site.place({ lockPort: lockVia?.port ?? port, dataPort: dataVia?.port ?? dataPort }), lock, { isReady })
     return actor
   }
 
@@ -93,12 +92,13 @@ export class Stage implements AsyncDisposable {
 
   /** Puts an actor in the queue, behind those who are there. The promise in the answer is that of its grant. */
   async queueUp(actor: Actor, options?: TakeOptions): Promise<{ readonly grant: Promise<HoldReport | undefined> }> {
+    const isSeen = actor.lock === 'holdfast'
+    const waiting = isSeen ? await this.site.waiters(this.resource) : 0
     const grant = actor.take(options)
     grant.catch(() => {})
-    const place = ++this.#queued
     // The queue of a naive lock cannot be seen.
-    if (actor.lock !== 'holdfast') await sleep(NAIVE_QUEUE_MS)
-    else await this.becomes(`the place of ${actor.name}`, async () => (await this.site.waiters(this.resource)) >= place)
+    if (!isSeen) await sleep(NAIVE_QUEUE_MS)
+    else await this.becomes(`the place of ${actor.name}`, async () => (await this.site.waiters(this.resource)) > waiting)
     return { grant }
   }
 

@@ -10,6 +10,7 @@ import { stall } from './stall.ts'
 type FinishOrder = Orders['finish']['with']
 
 // What Node itself keeps for the channel to the parent.
+const SETTLE_MS = 300
 const CHANNEL = new Set(['PipeWrap', 'Immediate'])
 
 /** Comes to the end that was ordered, closes, and says what is left. */
@@ -20,13 +21,24 @@ export async function finish(bench: Bench, order: FinishOrder): Promise<FinishRe
   const startedAtMs = monotonicMs()
   if (order.ending !== 'raw-client') await desk.close()
   const closedAtMs = monotonicMs()
-  await new Promise(resolve => setImmediate(resolve))
+  const resources = await resourcesAfter(SETTLE_MS)
   bench.isLeaving = true
   return {
     closedAtMs,
     closeMs: closedAtMs - startedAtMs,
-    resources: process.getActiveResourcesInfo().filter(resource => !CHANNEL.has(resource)),
+    resources,
     listeners: signals.reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0),
+  }
+}
+
+/** What holds the process, once sockets had time to close. */
+async function resourcesAfter(settleMs: number): Promise<readonly string[]> {
+  const endMs = monotonicMs() + settleMs
+  for (;;) {
+    // No timer: it would be among them.
+    await new Promise(resolve => setImmediate(resolve))
+    const resources = process.getActiveResourcesInfo().filter(resource => !CHANNEL.has(resource))
+    if (resources.length === 0 || monotonicMs() >= endMs) return resources
   }
 }
 

@@ -5,6 +5,7 @@ import type { Bench } from './orders.ts'
 import type { Orders, StormReport } from './protocol.ts'
 
 const LANES = 4
+const HOLD_MS_MAX = 20
 
 /** Acquires over and over, and changes its mind at random moments. */
 export async function storm({ desk }: Bench, order: Orders['storm']['with']): Promise<StormReport> {
@@ -34,6 +35,8 @@ async function acquireAndAbort(contender: Contender, order: Orders['storm']['wit
     const acquiring = contender.acquire(isTold ? { ...wish, signal: abort.signal } : wish)
     const held = await (isTold ? acquiring : Promise.race([acquiring, rejection(abort.signal)]))
     report.granted += 1
+    // So that others have to wait.
+    await sleep(Math.random() * HOLD_MS_MAX)
     await held?.release()
   } catch (error) {
     if (error === changeOfMind) report.aborted += 1
