@@ -1,21 +1,31 @@
-import type { Measured, Row } from './row.ts'
+import type { Figures, Measured, Row } from './row.ts'
 import type { Suite } from './suite.ts'
 import type { Verdict } from './verdict.ts'
 import { judge } from './verdict.ts'
 
 const MARKS: Readonly<Record<Verdict['kind'], string>> = { reached: 'reached', missed: 'MISSED', informative: '-' }
 
-/** A row for people: the figures of all, then the ratio. */
-export function rowText({ row, ratios }: Measured): string {
-  const figures = [['ours', row.ours] as const, ...Object.entries(row.peers)]
-  const text = figures.map(([name, value]) => `${name} ${shown(value)}`).join(' · ')
-  return `${row.name}  (${row.unit}, ${row.better} is better)\n    ${text}${ratioText(row, ratios)}\n`
+/** A row for people: the figures of all, then the ratio, then details. */
+export function rowText({ row, ratios, details }: Measured): string {
+  const lines = [
+    `${row.name}  (${row.unit}, ${row.better} is better)`,
+    `    ${figuresText({ ours: row.ours, ...row.peers })}`,
+    ...ratioLines(row, ratios),
+    ...Object.entries(details).map(([name, figures]) => `    ${name}: ${figuresText(figures)}`),
+  ]
+  return `${lines.join('\n')}\n`
 }
 
-function ratioText(row: Row, ratios: readonly number[]): string {
-  if (row.ratio === null) return ''
+function figuresText(figures: Figures): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name} ${shown(value)}`)
+    .join(' · ')
+}
+
+function ratioLines(row: Row, ratios: readonly number[]): readonly string[] {
+  if (row.ratio === null) return []
   const range = ratios.length < 2 ? '' : ` (${shown(Math.min(...ratios))} to ${shown(Math.max(...ratios))} in ${ratios.length} rounds)`
-  return `\n    ratio to ${row.reference} ${shown(row.ratio)}${range}`
+  return [`    ratio to ${row.reference} ${shown(row.ratio)}${range}`]
 }
 
 /** A verdict a row. */

@@ -1,12 +1,25 @@
 import { expect, test } from 'vitest'
 import { mediansOf, ratiosOf, runInterleaved } from './rounds.ts'
 
-test('everybody runs once a round, and who is first alternates', async () => {
+test('the pair takes turns within a round, the rest one each, and orders alternate', async () => {
   const order: string[] = []
-  const runner = (name: string) => ({ name, run: async () => order.push(name) })
-  const results = await runInterleaved([runner('ours'), runner('raw'), runner('a'), runner('b')], 2)
-  expect(order.join(' ')).toBe('ours raw a b raw ours b a')
-  expect(results.get('ours')).toEqual([1, 6])
+  const runner = (name: string) => ({
+    name,
+    run: async (share: number) => {
+      order.push(`${name}:${share}`)
+      return share
+    },
+  })
+  const sum = (turns: readonly number[]): number => turns.reduce((total, turn) => total + turn, 0)
+  const results = await runInterleaved([runner('ours'), runner('raw'), runner('a'), runner('b')], {
+    rounds: 2,
+    slices: 2,
+    merge: sum,
+  })
+  expect(order.join(' ')).toBe(
+    'ours:0.5 raw:0.5 raw:0.5 ours:0.5 a:1 b:1 raw:0.5 ours:0.5 ours:0.5 raw:0.5 b:1 a:1',
+  )
+  expect(results.get('ours')).toEqual([1, 1])
 })
 
 test('a ratio is taken within its round', () => {

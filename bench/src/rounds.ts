@@ -1,29 +1,46 @@
 import { median } from './statistics.ts'
 
-/** Somebody whose figures are taken, round by round. */
+/** Somebody whose figures are taken. */
 export interface Runner<T> {
   readonly name: string
-  run(): Promise<T>
+  /** Runs for this part of a round, 1 = all of it. */
+  run(share: number): Promise<T>
 }
 
 /** What each runner gave, by name: one a round, in order of the rounds. */
 export type RoundResults<T> = ReadonlyMap<string, readonly T[]>
 
-/**
- * Runs everybody once a round, so that what the machine's other work does to one it does to all. The first two are those whose
- * ratio matters: they run back to back, and who is first alternates, as does the order of the rest.
- */
-export async function runInterleaved<T>(runners: readonly Runner<T>[], rounds: number): Promise<RoundResults<T>> {
-  const results = new Map(runners.map(({ name }) => [name, [] as T[]]))
-  for (let round = 0; round < rounds; round += 1) {
-    for (const runner of orderOf(runners, round)) results.get(runner.name)?.push(await runner.run())
-  }
-  return results
+/** How rounds are run. */
+export interface RoundSettings<T> {
+  readonly rounds: number
+  /** Into how many turns a round of the pair is cut. */
+  readonly slices: number
+  /** Makes the result of a round from those of its turns. */
+  readonly merge: (turns: readonly T[]) => T
 }
 
-function orderOf<T>(runners: readonly Runner<T>[], round: number): readonly Runner<T>[] {
-  if (round % 2 === 0) return runners
-  return [...runners.slice(0, 2).toReversed(), ...runners.slice(2).toReversed()]
+/**
+ * Runs everybody once a round, so that what the machine's other work does to one it does to all. The first two are those whose
+ * ratio matters: they take short turns, and who is first alternates, as does the order of the rest.
+ */
+export async function runInterleaved<T>(
+  [ours, reference, ...peers]: readonly [Runner<T>, Runner<T>, ...Runner<T>[]],
+  { rounds, slices, merge }: RoundSettings<T>,
+): Promise<RoundResults<T>> {
+  const results = new Map([ours, reference, ...peers].map(({ name }) => [name, [] as T[]]))
+  for (let round = 0; round < rounds; round += 1) {
+    const turns: { readonly name: string; readonly result: T }[] = []
+    for (let slice = 0; slice < slices; slice += 1) {
+      const pair = (round + slice) % 2 === 0 ? [ours, reference] : [reference, ours]
+      for (const { name, run } of pair) turns.push({ name, result: await run(1 / slices) })
+    }
+    for (const { name } of [ours, reference]) {
+      const own = turns.filter(turn => turn.name === name).map(({ result }) => result)
+      results.get(name)?.push(merge(own))
+    }
+    for (const { name, run } of round % 2 === 0 ? peers : peers.toReversed()) results.get(name)?.push(await run(1))
+  }
+  return results
 }
 
 /** The median figure of each, leaving out rounds (and runners) that have none. */

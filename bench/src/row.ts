@@ -20,7 +20,12 @@ export interface Measured {
   readonly row: Row
   /** The ratio of each round, in order of running; empty where there is none. */
   readonly ratios: readonly number[]
+  /** Further figures of ours and of the peers, such as `gap p50 ms`; for people. */
+  readonly details: Readonly<Record<string, Figures>>
 }
+
+/** Figures by contestant. */
+export type Figures = Readonly<Record<string, number>>
 
 /** What a row must reach. */
 export type Bound =

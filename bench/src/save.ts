@@ -10,10 +10,10 @@ const RESULTS = new URL('../results/', import.meta.url)
 
 /** Keeps the figures of a whole run, and a plot of them, in `results/`. */
 export async function saveResults(suite: Suite, all: readonly Measured[]): Promise<void> {
-  const rows = all.map(({ row, ratios }) => {
+  const rows = all.map(({ row, ratios, details }) => {
     const bound = suite.bounds[row.name]
     const range = ratios.length === 0 ? null : { min: Math.min(...ratios), max: Math.max(...ratios), rounds: ratios.length }
-    return { ...row, ratioRange: range, bound: bound ?? null, verdict: judge(row, bound).kind }
+    return { ...row, ratioRange: range, bound: bound ?? null, verdict: judge(row, bound).kind, details }
   })
   const versions = await Promise.all(suite.packages.map(async name => [name, await versionOf(name)] as const))
   const kept = {

@@ -1,4 +1,4 @@
-import type { RoundResults, Runner } from '../rounds.ts'
+import type { RoundResults, RoundSettings, Runner } from '../rounds.ts'
 import { runInterleaved } from '../rounds.ts'
 import type { RunSettings } from '../suite.ts'
 import { ContestantProcess } from './contestant-process.ts'
@@ -11,13 +11,13 @@ export interface Contest<L extends Load> {
   readonly name: string
   readonly store: Store
   /** The first two are ours and the reference. */
-  readonly contestants: readonly string[]
+  readonly contestants: readonly [string, string, ...string[]]
   readonly connections: number
-  readonly rounds: number
+  readonly rounds: RoundSettings<LoadResults[L['kind']]>
   /** What a contestant locks: names of its own, so that nobody meets another's keys. */
   readonly namesOf: (contestant: string) => readonly string[]
-  /** Round -1 warms up and is not counted. */
-  readonly loadOf: (names: readonly string[], round: number) => L
+  /** Turn -1 warms up and is not counted; the others run for a share of a round. */
+  readonly loadOf: (names: readonly string[], turn: number, share: number) => L
   /** How long one load may take at most. */
   readonly limitMs: number
 }
@@ -29,28 +29,36 @@ export async function runContest<L extends Load>(
   settings: RunSettings,
 ): Promise<RoundResults<LoadResults[L['kind']]>> {
   const started: ContestantProcess[] = []
+  const start = async (contestant: string): Promise<Runner<LoadResults[L['kind']]>> => {
+    settings.say(`${contest.name}: ${contestant} warms up`)
+    const process = await startProcess(contest, contestant, servers)
+    started.push(process)
+    return await warmedUp(contest, contestant, process)
+  }
   try {
-    const runners: Runner<LoadResults[L['kind']]>[] = []
-    for (const contestant of contest.contestants) {
-      settings.say(`${contest.name}: ${contestant} warms up`)
-      const process = await start(contest, contestant, servers)
-      started.push(process)
-      const names = contest.namesOf(contestant)
-      await process.run(contest.loadOf(names, -1), contest.limitMs)
-      let round = 0
-      const run = (): Promise<LoadResults[L['kind']]> => {
-        settings.say(`${contest.name}: round ${round + 1} of ${contest.rounds}, ${contestant}`)
-        return process.run(contest.loadOf(names, round++), contest.limitMs)
-      }
-      runners.push({ name: contestant, run })
-    }
-    return await runInterleaved(runners, contest.rounds)
+    const [ours, reference, ...others] = contest.contestants
+    const pair = [await start(ours), await start(reference)] as const
+    const peers: Runner<LoadResults[L['kind']]>[] = []
+    for (const contestant of others) peers.push(await start(contestant))
+    settings.say(`${contest.name}: ${contest.rounds.rounds} rounds`)
+    return await runInterleaved([...pair, ...peers], contest.rounds)
   } finally {
     await Promise.all(started.map(process => process.stop()))
   }
 }
 
-async function start<L extends Load>(
+async function warmedUp<L extends Load>(
+  { namesOf, loadOf, limitMs }: Contest<L>,
+  name: string,
+  process: ContestantProcess,
+): Promise<Runner<LoadResults[L['kind']]>> {
+  const names = namesOf(name)
+  await process.run(loadOf(names, -1, 1), limitMs)
+  let turn = 0
+  return { name, run: share => process.run(loadOf(names, turn++, share), limitMs) }
+}
+
+async function startProcess<L extends Load>(
   { store, connections, namesOf }: Contest<L>,
   contestant: string,
   servers: Servers,

@@ -2,13 +2,15 @@ import { createFaultProxy } from '@holdfast/core/testing'
 import type { RoundResults } from '../rounds.ts'
 import { mediansOf } from '../rounds.ts'
 import type { Measured } from '../row.ts'
+import { jainIndex, quantile } from '../statistics.ts'
 import type { Measure, RunSettings } from '../suite.ts'
 import type { Contest } from './contest.ts'
 import { runContest } from './contest.ts'
 import { ContestantProcess } from './contestant-process.ts'
 import type { Store } from './contestants/index.ts'
 import type { HandOffLoad, HandOffResult } from './loads/hand-off.ts'
-import { absoluteRow, ratioRow, speedRow } from './rows.ts'
+import { mergeHandOffs } from './loads/hand-off.ts'
+import { absoluteRow, figuresOf, ratioRow, speedRow } from './rows.ts'
 import type { Servers } from './servers.ts'
 
 const CLIENTS = 16
@@ -18,8 +20,8 @@ const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]
   redis: ['ours', 'blpop', 'redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: ['ours', 'raw'],
 }
-const FULL = { rounds: 7, durationMs: 1_500, warmUpMs: 800 }
-const SMOKE = { rounds: 2, durationMs: 150, warmUpMs: 100 }
+const FULL = { rounds: 7, slices: 5, roundMs: 1_500, warmUpMs: 1_500 }
+const SMOKE = { rounds: 2, slices: 1, roundMs: 150, warmUpMs: 100 }
 
 /** What differs between hand-off measures. */
 export interface HandOffOptions {
@@ -46,31 +48,49 @@ export function handOff({ store, thinkMsMax }: HandOffOptions): Measure<Servers>
 }
 
 function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings: RunSettings): Contest<HandOffLoad> {
-  const { rounds, durationMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
+  const { rounds, slices, roundMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
   return {
     name,
     store,
     contestants: CONTESTANTS[store],
     connections: CLIENTS,
-    rounds,
+    rounds: { rounds, slices, merge: mergeHandOffs },
     namesOf: contestant => [`${contestant}-${name.replace('/', '-')}`],
-    loadOf: ([lock = ''], round) => {
-      const length = round < 0 ? warmUpMs : durationMs
-      return { kind: 'hand-off', name: lock, durationMs: length, holdMs: HOLD_MS, thinkMsMax, seed: round + 1 }
+    loadOf: ([lock = ''], turn, share) => {
+      const durationMs = turn < 0 ? warmUpMs : roundMs * share
+      return { kind: 'hand-off', name: lock, durationMs, holdMs: HOLD_MS, thinkMsMax, seed: turn + 1 }
     },
-    limitMs: durationMs + warmUpMs + 30_000,
+    limitMs: roundMs + warmUpMs + 30_000,
   }
 }
 
 function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: string): Measured[] {
+  const speed = speedRow({ name, unit: 'hand-offs/s', better: 'higher' }, results, { reference, figure: perSecond })
+  const gap = ratioRow({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, { reference, figure: gapMs(0.5) })
+  const jain = mediansOf(results, ({ turns }) => jainIndex(turns))
   return [
-    speedRow({ name, unit: 'hand-offs/s', better: 'higher' }, results, { reference, figure: result => result.perSecond }),
-    ratioRow({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, { reference, figure: result => result.gapP50Ms }),
-    absoluteRow(
-      { name: `${name}:jain`, unit: 'index', better: 'higher' },
-      mediansOf(results, result => result.jain),
-    ),
+    { ...speed, details: { 'mean hold ms': figuresOf(mediansOf(results, meanHoldMs)) } },
+    {
+      ...gap,
+      details: {
+        'gap p50 ms': figuresOf(mediansOf(results, gapMs(0.5))),
+        'gap p99 ms': figuresOf(mediansOf(results, gapMs(0.99))),
+      },
+    },
+    absoluteRow({ name: `${name}:jain`, unit: 'index', better: 'higher' }, jain),
   ]
+}
+
+function perSecond({ handOffs, elapsedMs }: HandOffResult): number {
+  return handOffs / (elapsedMs / 1_000)
+}
+
+function meanHoldMs({ heldMs, turns }: HandOffResult): number {
+  return heldMs / turns.reduce((sum, count) => sum + count, 0)
+}
+
+function gapMs(ratio: number): (result: HandOffResult) => number {
+  return ({ gapsMs }) => quantile(gapsMs, ratio)
 }
 
 // Apart from the timed rounds, since what counts the requests stands in their way.
@@ -96,8 +116,8 @@ async function requestsPerAcquisition(
   await using started = await ContestantProcess.start({ store, contestant, address, connections, names })
   // Disposed first: its connections are to be cut, not to be followed to their end.
   await using counted = proxy
-  await started.run(loadOf(names, -1), limitMs)
+  await started.run(loadOf(names, -1, 1), limitMs)
   counted.resetCounts()
-  const { acquisitions } = await started.run(loadOf(names, 0), limitMs)
+  const { acquisitions } = await started.run(loadOf(names, 0, 1), limitMs)
   return counted.requests / acquisitions
 }

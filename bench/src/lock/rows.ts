@@ -1,4 +1,4 @@
-import type { Measured, Row } from '../row.ts'
+import type { Figures, Measured, Row } from '../row.ts'
 import { limitOf, rounded } from '../row.ts'
 import type { RoundResults } from '../rounds.ts'
 import { mediansOf, ratiosOf } from '../rounds.ts'
@@ -21,7 +21,7 @@ export function speedRow<T>(
   const ratios = ratiosOf(results, { of: 'ours', to: by.reference }, by.figure)
   const row = rowOf(subject, mediansOf(results, by.figure))
   const ratio = ratios.length === 0 ? null : rounded(median(ratios))
-  return { row: { ...row, reference: by.reference, ratio }, ratios }
+  return { row: { ...row, reference: by.reference, ratio }, ratios, details: {} }
 }
 
 /** A row of ratios to the reference, whose own is 1 therefore; the bound is on the ratio, so `limit` names it. */
@@ -36,25 +36,30 @@ export function ratioRow<T>(
     if (values.length > 0) figures.set(name, median(values))
   }
   const row = rowOf({ ...subject, unit: 'ratio' }, figures)
-  return { row: { ...row, reference: by.reference, ratio: row.ours }, ratios: ratios.get('ours') ?? [] }
+  return { row: { ...row, reference: by.reference, ratio: row.ours }, ratios: ratios.get('ours') ?? [], details: {} }
 }
 
 /** A row whose bound is absolute. */
 export function absoluteRow(subject: RowSubject, figures: ReadonlyMap<string, number>): Measured {
-  return { row: rowOf(subject, figures), ratios: [] }
+  return { row: rowOf(subject, figures), ratios: [], details: {} }
 }
 
 function rowOf(subject: RowSubject, figures: ReadonlyMap<string, number>): Row {
   const ours = figures.get('ours')
   if (ours === undefined) throw new Error(`There is no figure of ours for ${subject.name}.`)
-  const peers = [...figures].filter(([name]) => name !== 'ours').map(([name, value]) => [name, rounded(value)])
+  const { ours: _, ...peers } = figuresOf(figures)
   return {
     suite: 'lock',
     ...subject,
     ours: rounded(ours),
-    peers: Object.fromEntries(peers) as Record<string, number>,
+    peers,
     reference: null,
     ratio: null,
     limit: limitOf(BOUNDS[subject.name]),
   }
+}
+
+/** Figures as an object, rounded. */
+export function figuresOf(figures: ReadonlyMap<string, number>): Figures {
+  return Object.fromEntries([...figures].map(([name, value]) => [name, rounded(value)]))
 }

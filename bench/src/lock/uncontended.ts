@@ -1,16 +1,18 @@
+import { mediansOf } from '../rounds.ts'
 import type { Measure } from '../suite.ts'
 import { runContest } from './contest.ts'
 import type { Store } from './contestants/index.ts'
-import type { UncontendedLoad } from './loads/uncontended.ts'
-import { speedRow } from './rows.ts'
+import type { UncontendedLoad, UncontendedResult } from './loads/uncontended.ts'
+import { mergeUncontended } from './loads/uncontended.ts'
+import { figuresOf, speedRow } from './rows.ts'
 import type { Servers } from './servers.ts'
 
 const PEERS: Readonly<Record<Store, readonly string[]>> = {
   redis: ['redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: [],
 }
-const FULL = { rounds: 9, durationMs: 600, warmUpMs: 800 }
-const SMOKE = { rounds: 2, durationMs: 60, warmUpMs: 60 }
+const FULL = { rounds: 9, slices: 10, roundMs: 500, warmUpMs: 1_500 }
+const SMOKE = { rounds: 2, slices: 2, roundMs: 60, warmUpMs: 60 }
 
 /** Acquire and release of a lock that nobody else wants, `inFlight` at once over one connection. */
 export function uncontended(store: Store, inFlight: number): Measure<Servers> {
@@ -18,26 +20,31 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
   return {
     name,
     async run(servers, settings) {
-      const { rounds, durationMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
-      const loadOf = (names: readonly string[], round: number): UncontendedLoad => {
-        return { kind: 'uncontended', names, durationMs: round < 0 ? warmUpMs : durationMs }
+      const { rounds, slices, roundMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
+      const loadOf = (names: readonly string[], turn: number, share: number): UncontendedLoad => {
+        return { kind: 'uncontended', names, durationMs: turn < 0 ? warmUpMs : roundMs * share }
       }
-      const results = await runContest(
-        {
-          name,
-          store,
-          contestants: ['ours', 'raw', ...PEERS[store]],
-          connections: 1,
-          rounds,
-          namesOf: contestant => Array.from({ length: inFlight }, (_, index) => `${contestant}-${inFlight}-${index}`),
-          loadOf,
-          limitMs: warmUpMs + 10_000,
-        },
-        servers,
-        settings,
-      )
-      const by = { reference: 'raw', figure: (result: { readonly perSecond: number }) => result.perSecond }
-      return [speedRow({ name, unit: 'ops/s', better: 'higher' }, results, by)]
+      const contest = {
+        name,
+        store,
+        contestants: ['ours', 'raw', ...PEERS[store]] as const,
+        connections: 1,
+        rounds: { rounds, slices, merge: mergeUncontended },
+        namesOf: (contestant: string) => Array.from({ length: inFlight }, (_, index) => `${contestant}-${inFlight}-${index}`),
+        loadOf,
+        limitMs: warmUpMs + 10_000,
+      }
+      const results = await runContest(contest, servers, settings)
+      const { row, ratios } = speedRow({ name, unit: 'ops/s', better: 'higher' }, results, { reference: 'raw', figure: perSecond })
+      return [{ row, ratios, details: { 'client CPU µs/op': figuresOf(mediansOf(results, cpuUsOfEach)) } }]
     },
   }
+}
+
+function perSecond({ cycles, elapsedMs }: UncontendedResult): number {
+  return cycles / (elapsedMs / 1_000)
+}
+
+function cpuUsOfEach({ cycles, cpuUs }: UncontendedResult): number {
+  return cpuUs / cycles
 }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { jainIndex, quantile } from '../../statistics.ts'
 import type { Client } from '../contestants/contestant.ts'
 import { seededRandom } from './random.ts'
 
@@ -15,31 +14,31 @@ export interface HandOffLoad {
 }
 
 export interface HandOffResult {
-  /** Hand-offs to another contender than the last holder. */
-  readonly perSecond: number
-  /** From the call of release to the moment when the acquire of another, who waited by then, resolved; NaN if that never was. */
-  readonly gapP50Ms: number
-  readonly gapP99Ms: number
-  /** Over the acquisitions of each contender. */
-  readonly jain: number
-  /** Mean time that the lock was really held: timers are not exact. */
-  readonly holdMs: number
+  readonly elapsedMs: number
+  /** To another contender than the last holder. */
+  readonly handOffs: number
+  /** From each call of release to the moment when the acquire of another, who waited by then, resolved. */
+  readonly gapsMs: readonly number[]
+  /** How often each contender had it. */
+  readonly turns: readonly number[]
+  /** For how long the lock was really held, in all: timers are not exact. */
+  readonly heldMs: number
   /** All of them, those after the end included. */
   readonly acquisitions: number
 }
 
 /** Each client takes turns until the time is over; what still waits then is served without being counted. */
 export async function runHandOff(clients: readonly Client[], load: HandOffLoad): Promise<HandOffResult> {
-  const contest = new Contest(load)
+  const contest = new Contest(load, clients.length)
   const startMs = performance.now()
   await Promise.all(clients.map((client, index) => contest.takeTurns(client, index)))
-  return contest.result(clients.length, Math.min(performance.now() - startMs, load.durationMs))
+  return contest.result(Math.min(performance.now() - startMs, load.durationMs))
 }
 
 class Contest {
   readonly #load: HandOffLoad
   readonly #endMs: number
-  readonly #counts = new Map<number, number>()
+  readonly #turns: number[]
   readonly #gapsMs: number[] = []
   #waiting = 0
   #acquisitions = 0
@@ -47,8 +46,9 @@ class Contest {
   #heldMs = 0
   #last: { readonly holder: number; readonly releasedMs: number; readonly isAwaited: boolean } | undefined
 
-  constructor(load: HandOffLoad) {
+  constructor(load: HandOffLoad, contenders: number) {
     this.#load = load
+    this.#turns = Array.from({ length: contenders }, () => 0)
     this.#endMs = performance.now() + load.durationMs
   }
 
@@ -70,14 +70,13 @@ class Contest {
     }
   }
 
-  result(clients: number, elapsedMs: number): HandOffResult {
-    const counts = Array.from({ length: clients }, (_, index) => this.#counts.get(index) ?? 0)
+  result(elapsedMs: number): HandOffResult {
     return {
-      perSecond: this.#handOffs / (elapsedMs / 1_000),
-      gapP50Ms: quantile(this.#gapsMs, 0.5),
-      gapP99Ms: quantile(this.#gapsMs, 0.99),
-      jain: jainIndex(counts),
-      holdMs: this.#heldMs / counts.reduce((sum, count) => sum + count, 0),
+      elapsedMs,
+      handOffs: this.#handOffs,
+      gapsMs: this.#gapsMs,
+      turns: this.#turns,
+      heldMs: this.#heldMs,
       acquisitions: this.#acquisitions,
     }
   }
@@ -85,11 +84,27 @@ class Contest {
   #acquired(index: number, nowMs: number): boolean {
     this.#acquisitions += 1
     if (nowMs >= this.#endMs) return false
-    this.#counts.set(index, (this.#counts.get(index) ?? 0) + 1)
+    this.#turns[index] = (this.#turns[index] ?? 0) + 1
     const last = this.#last
     if (last === undefined || last.holder === index) return true
     this.#handOffs += 1
     if (last.isAwaited) this.#gapsMs.push(nowMs - last.releasedMs)
     return true
+  }
+}
+
+/** One result of several turns of the load. */
+export function mergeHandOffs(results: readonly HandOffResult[]): HandOffResult {
+  const sum = (figure: (result: HandOffResult) => number): number => {
+    return results.reduce((total, result) => total + figure(result), 0)
+  }
+  const contenders = results[0]?.turns ?? []
+  return {
+    elapsedMs: sum(({ elapsedMs }) => elapsedMs),
+    handOffs: sum(({ handOffs }) => handOffs),
+    gapsMs: results.flatMap(({ gapsMs }) => gapsMs),
+    turns: contenders.map((_, index) => sum(({ turns }) => turns[index] ?? 0)),
+    heldMs: sum(({ heldMs }) => heldMs),
+    acquisitions: sum(({ acquisitions }) => acquisitions),
   }
 }

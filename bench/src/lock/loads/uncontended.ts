@@ -8,11 +8,16 @@ export interface UncontendedLoad {
 }
 
 export interface UncontendedResult {
-  readonly perSecond: number
+  /** How often a lock was acquired and released. */
+  readonly cycles: number
+  readonly elapsedMs: number
+  /** CPU time of the client's process. */
+  readonly cpuUs: number
 }
 
 /** Acquires and releases, over one connection, until the time is over. */
 export async function runUncontended(client: Client, load: UncontendedLoad): Promise<UncontendedResult> {
+  const cpu = process.cpuUsage()
   const startMs = performance.now()
   const endMs = startMs + load.durationMs
   let cycles = 0
@@ -24,5 +29,18 @@ export async function runUncontended(client: Client, load: UncontendedLoad): Pro
     }
   }
   await Promise.all(load.names.map(loop))
-  return { perSecond: cycles / ((performance.now() - startMs) / 1_000) }
+  const elapsedMs = performance.now() - startMs
+  const { user, system } = process.cpuUsage(cpu)
+  return { cycles, elapsedMs, cpuUs: user + system }
+}
+
+/** One result of several turns. */
+export function mergeUncontended(turns: readonly UncontendedResult[]): UncontendedResult {
+  const total = { cycles: 0, elapsedMs: 0, cpuUs: 0 }
+  for (const turn of turns) {
+    total.cycles += turn.cycles
+    total.elapsedMs += turn.elapsedMs
+    total.cpuUs += turn.cpuUs
+  }
+  return total
 }
