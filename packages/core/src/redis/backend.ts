@@ -102,10 +102,11 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
   const inbox = new Inbox((redis) => connectBeside(redis, jitter), inboxPrefix(prefix) + ids.source)
   const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })
+  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
+  lifecycle.onClose(() => commands.idle())
   const close = (): Promise<void> => {
     leases.close()
     return lifecycle.close(async () => {
-      await commands.idle()
       inbox.close()
       connection.close()
     })

@@ -83,7 +83,8 @@ export class Inbox {
     client.on('close', () => {
       this.#isListening = false
     })
-    client.on('ready', () => void this.#subscribe(client))
+    // A connection that broke meanwhile becomes ready again.
+    client.on('ready', () => void this.#subscribe(client).catch(() => undefined))
     await new Promise<void>((resolve, reject) => {
       client.once('close', () => reject(new UnavailableError('The connection that listens for hand-offs was closed.')))
       void client.connect().then(() => this.#subscribe(client).then(resolve, reject), reject)

@@ -1,0 +1,29 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { acquireLease } from '../index.ts'
+import { redisBackend } from './index.ts'
+
+// Longer than the driver ever waits before it connects again.
+const RECONNECT_MS_MAX = 1_100
+
+describe('A closed Redis backend', () => {
+  it('connects no more, though what an acquire may have left was never taken back (seen: a process held for its TTL)', async () => {
+    let connections = 0
+    const server = createServer(socket => {
+      connections += 1
+      socket.resetAndDestroy()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const backend = redisBackend({ url: `redis://127.0.0.1:${port}`, commandTimeoutMs: 10_000 })
+    await expect(acquireLease(backend, 'orders', { waitMs: 100 })).rejects.toThrow('orders')
+    await backend.close()
+    connections = 0
+    await sleep(RECONNECT_MS_MAX)
+    expect(connections).toBe(0)
+    server.close()
+  })
+})
