@@ -101,8 +101,8 @@ export class Acquisition {
 
   async #takeTurn(contender: Contender, entered: readonly string[]): Promise<HeldNode | undefined> {
     let listing = entered
+    this.#checkWanted()
     for (;;) {
-      this.#checkWanted()
       const place = contender.placeIn(listing)
       switch (place.kind) {
         case 'first':
@@ -115,6 +115,7 @@ export class Acquisition {
             await this.#untilChanged(contender.session, `${contender.directory}/${place.predecessor}`)
           else return undefined
       }
+      this.#checkWanted()
       listing = await this.#list(contender)
     }
   }
@@ -145,7 +146,7 @@ export class Acquisition {
       session.watches.add(path, wake)
       const stopListening = onAbort(this.#signal, wake)
       session.run(getData(path, true)).catch((error: unknown) => {
-        if (isCode(error, CODE.noNode) || isFailure(error, 'cut')) wake()
+        if (isCode(error, CODE.noNode)) wake()
         else settle(() => reject(error))
       })
     })
@@ -153,6 +154,7 @@ export class Acquisition {
 
   async #hold(contender: Contender): Promise<HeldNode> {
     const { session } = contender
+    this.#checkWanted()
     // What a listing proves is the order, not that the session lives: any server answers it.
     if (session.deadline === undefined || session.deadline.remainingMs() < session.deadline.lengthMs / 2) {
       await session.heartbeat.beat()

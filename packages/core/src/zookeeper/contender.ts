@@ -134,7 +134,9 @@ export class Contender {
   /** After a cut: was the node created? The server that we are connected to now may have to catch up first. */
   async #lookUp(): Promise<readonly string[] | undefined> {
     try {
-      const [, listing] = await Promise.all([this.session.run(sync(this.directory)), this.list()])
+      // One after the other: what the first has seen, no later connection is behind.
+      await this.session.run(sync(this.directory))
+      const listing = await this.list()
       if (this.#node !== undefined) return listing
       for (const node of this.#leftoversIn(listing)) {
         const { stat } = await this.session.run(getData(`${this.directory}/${node}`))
@@ -144,7 +146,7 @@ export class Contender {
       }
       return undefined
     } catch (error) {
-      if (isCode(error, CODE.noNode) || isFailure(error, 'cut')) return undefined
+      if (isCode(error, CODE.noNode)) return undefined
       throw error
     }
   }
@@ -152,21 +154,17 @@ export class Contender {
   async #withdraw(): Promise<Withdrawal> {
     if (this.#node !== undefined) return erase(this.session, `${this.directory}/${this.#node}`)
     if (!this.#isUncertain) return 'absent'
-    // The reply may still come: what is asked now is answered after it.
-    for (;;) {
-      try {
-        const reading = Promise.all([
-          this.session.runPatiently(sync(this.directory)),
-          this.session.runPatiently(getChildren(this.directory)),
-        ])
-        const leftovers = this.#leftoversIn((await reading)[1])
-        await Promise.all(leftovers.map(node => erase(this.session, `${this.directory}/${node}`)))
-        return leftovers.length === 0 ? 'absent' : 'deleted'
-      } catch (error) {
-        if (isFailure(error, 'session-lost') || isFailure(error, 'closed')) return 'session-lost'
-        if (isCode(error, CODE.noNode)) return 'absent'
-        if (!isFailure(error, 'cut')) throw error
-      }
+    try {
+      // The reply may still come: what is asked now is answered after it. One after the other: what the first has seen, no later
+      // connection is behind.
+      await this.session.runPatiently(sync(this.directory))
+      const leftovers = this.#leftoversIn(await this.session.runPatiently(getChildren(this.directory)))
+      await Promise.all(leftovers.map(node => erase(this.session, `${this.directory}/${node}`)))
+      return leftovers.length === 0 ? 'absent' : 'deleted'
+    } catch (error) {
+      if (isFailure(error, 'session-lost') || isFailure(error, 'closed')) return 'session-lost'
+      if (isCode(error, CODE.noNode)) return 'absent'
+      throw error
     }
   }
 

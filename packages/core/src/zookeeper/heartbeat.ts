@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts'
-import { CODE, isCode } from './errors.ts'
+import { CODE, isCode, isFailure } from './errors.ts'
 import { MODE, NO_DATA, create, setData } from './operations.ts'
 import { makeParents } from './parents.ts'
 import type { Session } from './session.ts'
@@ -86,8 +86,9 @@ export class Heartbeat {
         this.#isNodeMade = true
         return
       } catch (error) {
+        // Of a heartbeat that was cut another does no harm.
         if (round === ROUNDS_MAX) throw error
-        await this.#repair(error)
+        if (!isFailure(error, 'cut')) await this.#repair(error)
       }
     }
   }

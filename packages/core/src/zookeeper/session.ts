@@ -109,7 +109,10 @@ export class Session {
     this.#link.start()
   }
 
-  /** Runs an operation as soon as there is a connection, within the operation timeout. Rejects with `OperationError`. */
+  /**
+   * Runs an operation as soon as there is a connection, within the operation timeout; what only reads also over the next one, when
+   * the connection breaks. Rejects with `OperationError`.
+   */
   run<T>(operation: Operation<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const call = new Call(operation, this.#deadlines, { resolve, reject })
@@ -148,7 +151,7 @@ export class Session {
     const sent = isWrite ? momentOf(this.#clock) : undefined
     call.isSent = true
     this.#link.send(request, (error, frame) => {
-      if (frame === undefined) return call.fail(this.#state.kind === 'over' ? this.#state.failure : CUT, error)
+      if (frame === undefined) return this.#onCut(call, error)
       if (sent !== undefined && codeOf(frame) === 0) this.#acknowledge(sent)
       try {
         call.answer(frame)
@@ -158,6 +161,14 @@ export class Session {
         this.#link.cut(cause)
       }
     })
+  }
+
+  /** What only reads is asked again over the next connection; of a write nobody knows whether it was done. */
+  #onCut(call: OpenCall, error: unknown): void {
+    if (this.#state.kind === 'over') return call.fail(this.#state.failure, error)
+    if (call.operation.isWrite) return call.fail(CUT, error)
+    call.isSent = false
+    if (!call.isSettled) this.#held.push(call)
   }
 
   #acknowledge(sent: Moment): void {

@@ -1,0 +1,298 @@
+// What happens to leases when servers, links and sessions break. Every test has a server of its own to break.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ZooKeeperServer } from '@holdfast/scripts/servers'
+import { startZooKeeper } from '@holdfast/scripts/servers'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { LeaseLostError } from '../errors.ts'
+import { acquireLease } from '../lease/acquire.ts'
+import type { Lease } from '../lease/lease.ts'
+import type { FaultProxy } from '../testing/fault-proxy.ts'
+import { createFaultProxy } from '../testing/fault-proxy.ts'
+import { internalsOf } from './backend.ts'
+import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
+import { zookeeperBackend } from './index.ts'
+import { RawClient } from './raw-client.fixture.ts'
+
+async function ownServer(): Promise<ZooKeeperServer> {
+  const server = await startZooKeeper({ tickTime: 200, minSessionTimeoutMs: 400 })
+  onTestFinished(() => server.stop())
+  return server
+}
+
+async function open(connect: string, options: Partial<ZooKeeperBackendOptions> = {}): Promise<ZooKeeperBackend> {
+  const backend = zookeeperBackend({ connect, sessionTimeoutMs: 3_000, operationTimeoutMs: 4_000, ...options })
+  onTestFinished(() => backend.close())
+  await backend.ready()
+  return backend
+}
+
+async function proxyTo(server: ZooKeeperServer): Promise<FaultProxy> {
+  const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'zookeeper' })
+  onTestFinished(() => proxy.close())
+  return proxy
+}
+
+async function rawClient(server: ZooKeeperServer): Promise<RawClient> {
+  const raw = await RawClient.connect(server.connectString)
+  onTestFinished(() => raw.close())
+  return raw
+}
+
+function contenders(raw: RawClient, name: string): Promise<string[]> {
+  return raw.children(`/holdfast/${name}`).catch(() => [])
+}
+
+/** How long it took until the signal fired, and why. */
+async function loss(lease: Lease): Promise<{ readonly afterMs: number; readonly reason: string }> {
+  const startMs = performance.now()
+  await new Promise<void>(resolve => {
+    if (lease.signal.aborted) resolve()
+    else lease.signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  expect(lease.signal.reason).toBeInstanceOf(LeaseLostError)
+  return { afterMs: performance.now() - startMs, reason: (lease.signal.reason as LeaseLostError).reason }
+}
+
+describe('A server', () => {
+  it('that is killed and comes back within the session costs no lease and no place in the queue', async () => {
+    const server = await ownServer()
+    const [one, other] = [
+      await open(server.connectString, { sessionTimeoutMs: 8_000 }),
+      await open(server.connectString, { sessionTimeoutMs: 8_000 }),
+    ]
+    const held = await acquireLease(one, 'a', {})
+    const waiting = acquireLease(other, 'a', {})
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1))
+    const sessionId = internalsOf(one).sessions.current.id
+    await server.restart()
+    await Promise.all([one.ready({ timeoutMs: 5_000 }), other.ready({ timeoutMs: 5_000 })])
+    expect(internalsOf(one).sessions.current.id).toBe(sessionId)
+    held.assertHeld()
+    expect(held.signal.aborted).toBe(false)
+    const { token } = held
+    expect(await held.release()).toBe('released')
+    const next = await waiting
+    expect(next.token > token).toBe(true)
+    expect(await next.release()).toBe('released')
+  })
+
+  it('that stays away longer than the session costs every lease, by its deadline', async () => {
+    const server = await ownServer()
+    const backend = await open(server.connectString, { sessionTimeoutMs: 1_500 })
+    const lease = await acquireLease(backend, 'a', {})
+    const leftMs = lease.remainingMs()
+    await server.kill('SIGKILL')
+    const { afterMs, reason } = await loss(lease)
+    expect(reason).toBe('expired')
+    expect(afterMs).toBeLessThan(leftMs + 50)
+    expect(() => lease.token).toThrow(LeaseLostError)
+    await sleep(1_500)
+    await server.restart()
+    // Started anew it gives its sessions their whole timeout again: what was lost has to be taken back.
+    const raw = await rawClient(server)
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 5_000 })
+    await (await acquireLease(backend, 'a', {})).release()
+  })
+
+  it('that is stopped (SIGSTOP) within the session costs no lease when it goes on soon', async () => {
+    const server = await ownServer()
+    const backend = await open(server.connectString, { sessionTimeoutMs: 4_000 })
+    const lease = await acquireLease(backend, 'a', {})
+    await server.kill('SIGSTOP')
+    await sleep(700)
+    await server.kill('SIGCONT')
+    await sleep(2_500)
+    expect(lease.signal.aborted).toBe(false)
+    expect(await lease.release()).toBe('released')
+  })
+
+  it('that is stopped (SIGSTOP) for long costs the lease by its deadline, though the connection stays open', async () => {
+    const server = await ownServer()
+    const backend = await open(server.connectString, { sessionTimeoutMs: 1_500 })
+    const lease = await acquireLease(backend, 'a', {})
+    await server.kill('SIGSTOP')
+    const leftMs = lease.remainingMs()
+    const { afterMs } = await loss(lease)
+    expect(afterMs).toBeLessThan(leftMs + 50)
+    await server.kill('SIGCONT')
+    await (await acquireLease(backend, 'a', {})).release()
+  })
+
+  it('of several that falls silent is left for another before the leases end', async () => {
+    const server = await ownServer()
+    const [first, second] = [await proxyTo(server), await proxyTo(server)]
+    const random = { next: () => 0, bytes: (count: number) => new Uint8Array(count).fill(7) }
+    const connect = `${first.connectString},${second.connectString}`
+    const backend = await open(connect, { sessionTimeoutMs: 4_000, random })
+    const lease = await acquireLease(backend, 'a', {})
+    expect(first.connections).toBe(1)
+    first.blackHole()
+    await sleep(6_000)
+    expect(second.connections).toBe(1)
+    lease.assertHeld()
+    expect(await lease.release()).toBe('released')
+  })
+})
+
+describe('A session', () => {
+  it('that has expired is told to the holder, and the next acquisition has a new one', async () => {
+    const server = await ownServer()
+    const proxy = await proxyTo(server)
+    const backend = await open(proxy.connectString, { sessionTimeoutMs: 1_000 })
+    const lost: string[] = []
+    backend.leases.onLost((requestId, reason) => lost.push(`${requestId} ${reason}`))
+    const outcome = await backend.leases.tryGrant({
+      resource: 'a',
+      requestId: backend.leases.newRequestId(),
+      ttlMs: undefined,
+      allowProvisional: true,
+      meta: '{}',
+    })
+    if (outcome.kind === 'held') return expect.fail('It is held.')
+    const { grant } = outcome
+    proxy.refuse()
+    proxy.dropConnections()
+    await sleep(2_000)
+    proxy.heal()
+    await vi.waitFor(() => expect(lost).toEqual([`${grant.request.requestId} session-lost`]), { timeout: 3_000 })
+    expect(grant.deadline.remainingMs()).toBe(0)
+    expect(await backend.leases.release(grant)).toBe('lost')
+    expect(await backend.leases.renew([{ grant, ttlMs: 60_000 }])).toEqual([{ kind: 'lost', reason: 'session-lost' }])
+    const lease = await acquireLease(backend, 'a', {})
+    expect(lease.token.value).toBeGreaterThan(grant.token.value)
+    await lease.release()
+  })
+
+  it('that outlives a deadline gives none of its leases back, and leaves none of their nodes', async () => {
+    const server = await ownServer()
+    const proxy = await proxyTo(server)
+    // The deadline is 2 s, the session lasts 3 s: between them the link comes back.
+    const backend = await open(proxy.connectString, { sessionTimeoutMs: 3_000 })
+    const raw = await rawClient(server)
+    const lease = await acquireLease(backend, 'a', {})
+    const { id } = internalsOf(backend).sessions.current
+    proxy.refuse()
+    proxy.dropConnections()
+    const { reason } = await loss(lease)
+    expect(reason).toBe('expired')
+    expect(await contenders(raw, 'a')).toHaveLength(1)
+    proxy.heal()
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 2_000 })
+    expect(internalsOf(backend).sessions.current.id).toBe(id)
+    expect(lease.remainingMs()).toBe(0)
+    expect(await lease.release()).toBe('lost')
+    const next = await acquireLease(backend, 'a', {})
+    expect(next.remainingMs()).toBeGreaterThan(1_000)
+    await next.release()
+  })
+
+  it('that was lost while somebody waited in it makes him wait in the next, behind the others', async () => {
+    const server = await ownServer()
+    const proxy = await proxyTo(server)
+    const [one, other] = [await open(server.connectString), await open(proxy.connectString, { sessionTimeoutMs: 800 })]
+    const held = await acquireLease(one, 'a', {})
+    const waiting = acquireLease(other, 'a', {})
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1))
+    proxy.refuse()
+    proxy.dropConnections()
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(0), { timeout: 4_000 })
+    proxy.heal()
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1), { timeout: 4_000 })
+    await held.release()
+    expect((await waiting).remainingMs()).toBeGreaterThan(0)
+  })
+
+  it('that holds nothing does not die of it', async () => {
+    const server = await ownServer()
+    const backend = await open(server.connectString, { sessionTimeoutMs: 600 })
+    const { id } = internalsOf(backend).sessions.current
+    await sleep(2_500)
+    expect(internalsOf(backend).sessions.current.id).toBe(id)
+    expect(backend.health.current.kind).toBe('ready')
+    await (await acquireLease(backend, 'a', {})).release()
+  })
+
+  it('is kept for a waiter, who gets a lease with time left however long he waited', async () => {
+    const server = await ownServer()
+    const [one, other] = [await open(server.connectString), await open(server.connectString, { sessionTimeoutMs: 900 })]
+    const held = await acquireLease(one, 'a', {})
+    const waiting = acquireLease(other, 'a', {})
+    await sleep(2_700)
+    await held.release()
+    const lease = await waiting
+    expect(lease.remainingMs()).toBeGreaterThan(250)
+  })
+})
+
+describe('A link', () => {
+  it('that is cut again and again costs neither lease nor place, and leaves nothing', async () => {
+    const server = await ownServer()
+    const proxy = await proxyTo(server)
+    const raw = await rawClient(server)
+    const [one, other] = [await open(proxy.connectString), await open(proxy.connectString)]
+    const cutting = setInterval(() => proxy.dropConnections(), 120)
+    onTestFinished(() => clearInterval(cutting))
+    let holders = 0
+    const turns = async (backend: ZooKeeperBackend): Promise<number> => {
+      let count = 0
+      for (const endMs = performance.now() + 4_000; performance.now() < endMs; count++) {
+        const lease = await acquireLease(backend, 'a', {})
+        expect(++holders).toBe(1)
+        await sleep(2)
+        holders -= 1
+        expect(await lease.release()).toBe('released')
+      }
+      return count
+    }
+    const counts = await Promise.all([turns(one), turns(one), turns(other), turns(other)])
+    clearInterval(cutting)
+    for (const count of counts) expect(count).toBeGreaterThan(10)
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 3_000 })
+  })
+
+  it('that is silent does not keep a backend from closing in two seconds, and its session frees the lock', async () => {
+    const server = await ownServer()
+    const proxy = await proxyTo(server)
+    const raw = await rawClient(server)
+    const backend = await open(proxy.connectString, { sessionTimeoutMs: 1_000 })
+    await acquireLease(backend, 'a', {})
+    proxy.blackHole()
+    const startMs = performance.now()
+    await backend.close()
+    expect(performance.now() - startMs).toBeLessThan(2_200)
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 3_000 })
+  })
+
+  it('that is not there is told within the operation timeout, with what the system said', async () => {
+    const backend = zookeeperBackend({ connect: '127.0.0.1:1', operationTimeoutMs: 200 })
+    onTestFinished(() => backend.close())
+    await expect(backend.ready({ timeoutMs: 100 })).rejects.toThrow(
+      /^No connection to ZooKeeper at 127\.0\.0\.1:1 within 100 ms: .*ECONNREFUSED/,
+    )
+    await expect(acquireLease(backend, 'a', {})).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+    await expect(backend.leases.inspect('a')).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+    const abort = new AbortController()
+    const ready = backend.ready({ signal: abort.signal })
+    abort.abort(new Error('enough'))
+    await expect(ready).rejects.toThrow('enough')
+  })
+})
+
+describe('The node of a lock', () => {
+  it('is deleted by the server when it has been empty for a while', async () => {
+    vi.stubEnv('JAVA_TOOL_OPTIONS', '-Dznode.container.checkIntervalMs=200')
+    const server = await ownServer()
+    vi.unstubAllEnvs()
+    const raw = await rawClient(server)
+    const backend = await open(server.connectString)
+    const lease = await acquireLease(backend, 'shop/stock', {})
+    const other = await acquireLease(backend, 'other', {})
+    await lease.release()
+    await vi.waitFor(async () => expect((await raw.children('/holdfast')).toSorted()).toEqual(['%sessions', 'other']), {
+      timeout: 5_000,
+    })
+    const again = await acquireLease(backend, 'shop/stock', {})
+    expect(again.token > lease.token).toBe(true)
+    await Promise.all([again.release(), other.release()])
+  })
+})
