@@ -1,7 +1,7 @@
-import { StaleTokenError, UnavailableError } from '../errors.ts'
+import { StaleTokenError, UnavailableError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
-import { CODE, isCode } from './errors.ts'
+import { CODE, isCode, isFailure } from './errors.ts'
 import type { MultiOutcome, Step, StepResult } from './multi.ts'
 import { multi } from './multi.ts'
 import { MODE, getData, sync } from './operations.ts'
@@ -29,17 +29,20 @@ const KNOWN_MAX = 10_000
  */
 export class FenceRecords {
   readonly #layout: Layout
+  readonly #server: string
   readonly #known = new Map<string, Seen>()
 
-  constructor(layout: Layout) {
+  /** `server` is for messages. */
+  constructor(layout: Layout, server: string) {
     this.#layout = layout
+    this.#server = server
   }
 
   /**
-   * Does the steps if the token is not stale. Rejects with `OperationError` when the server does not answer: then nobody knows
-   * whether they were done.
+   * Does the steps if the token is not stale. Rejects with `OperationError` when nothing was done.
    *
    * @throws {StaleTokenError} `HF_STALE_TOKEN`
+   * @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME`
    */
   async apply(session: Session, { resource, token }: Fenced, steps: readonly Step[]): Promise<FencedOutcome> {
     const path = fencePath(this.#layout, resource)
@@ -69,7 +72,9 @@ export class FenceRecords {
     } catch (error) {
       // Whether the version has changed is as unknown as the rest.
       this.#known.delete(resource)
-      throw error
+      if (!isFailure(error, 'cut') && !isFailure(error, 'timed-out') && !isFailure(error, 'session-lost')) throw error
+      const what = `The transaction was sent to ZooKeeper at ${this.#server} and its answer never came`
+      throw new UnknownOutcomeError(`${what}: all of it was done, or nothing.`, { cause: error })
     }
   }
 

@@ -1,12 +1,12 @@
 import type { Backend } from '../backend.ts'
-import { InvalidArgumentError, LeaseLostError, RefusedError, UnknownOutcomeError } from '../errors.ts'
+import { InvalidArgumentError, LeaseLostError, RefusedError, UnavailableError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { checkName, show } from '../names.ts'
 import { checkKeys } from '../options.ts'
 import type { BackendInternals } from './backend.ts'
 import { internalsOf } from './backend.ts'
-import { CODE, isFailure, nameOfCode, toHoldfastError } from './errors.ts'
+import { CODE, nameOfCode, toHoldfastError } from './errors.ts'
 import { FenceRecords } from './fence-record.ts'
 import type { FenceOperation } from './fence-operations.ts'
 import { stepsOf } from './fence-operations.ts'
@@ -62,7 +62,7 @@ export function zookeeperFence(backend: Backend | ZooKeeperFenceOptions): ZooKee
   const isOptions = typeof backend === 'object' && backend !== null && 'backend' in backend
   if (isOptions) checkKeys('zookeeperFence', backend, OPTIONS)
   const parts = internalsOf(isOptions ? backend.backend : backend)
-  const records = new FenceRecords(parts.layout)
+  const records = new FenceRecords(parts.layout, parts.sessions.server)
   return {
     raise: fenced => raise(parts, records, fenced),
     apply: request => apply(parts, records, request),
@@ -78,8 +78,11 @@ async function raise(parts: BackendInternals, records: FenceRecords, fenced: Fen
       throw refusal(parts, outcome.code, 'the fence')
     } catch (error) {
       // Raising twice does no harm, so a lost answer is no reason to give up.
-      const isRepeatable = isFailure(error, 'cut') || isFailure(error, 'session-lost')
-      if (!isRepeatable || attempt === RAISE_ATTEMPTS_MAX) throw toHoldfastError(error, parts.sessions.server)
+      if (!(error instanceof UnknownOutcomeError)) throw toHoldfastError(error, parts.sessions.server)
+      if (attempt < RAISE_ATTEMPTS_MAX) continue
+      throw new UnavailableError(`ZooKeeper at ${parts.sessions.server} did not say whether it raised the fence.`, {
+        cause: error,
+      })
     }
   }
 }
@@ -95,7 +98,7 @@ async function apply(
   const lockNode = parts.leases.nodeOf(fenced)
   const checks: Step[] = lockNode === undefined ? [] : [{ kind: 'check', path: lockNode, version: -1 }]
   const outcome = await records.apply(parts.sessions.current, fenced, [...checks, ...steps]).catch((error: unknown) => {
-    throw unknownOutcome(parts, error)
+    throw toHoldfastError(error, parts.sessions.server)
   })
   if (outcome.kind === 'done')
     return outcome.results.slice(checks.length).map(result => withoutChroot(result, parts.chroot))
@@ -122,15 +125,6 @@ function checkFenced(argument: string, fenced: Fenced): Fenced {
   checkName('resource', resource)
   if (token instanceof FencingToken) return { resource, token }
   throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
-}
-
-function unknownOutcome(parts: BackendInternals, error: unknown): unknown {
-  const isUnknown = isFailure(error, 'cut') || isFailure(error, 'timed-out') || isFailure(error, 'session-lost')
-  if (!isUnknown) return toHoldfastError(error, parts.sessions.server)
-  return new UnknownOutcomeError(
-    `The transaction was sent to ZooKeeper at ${parts.sessions.server} and its answer never came: all of it was done, or nothing.`,
-    { cause: error },
-  )
 }
 
 function refusal(parts: BackendInternals, code: number, what: string): RefusedError {
