@@ -168,4 +168,18 @@ describe('acquireLease with a guard', () => {
     const asked = acquireLease(backend, 'r', { guard, ttlMs: 10_000 })
     await expect(asked).rejects.toBeInstanceOf(LeaseLostError)
   })
+
+  it('ends with the lease when the guard never answers', async () => {
+    const asked = acquireLease(backend, 'r', { guard: guardThat(() => new Promise(() => {})), ttlMs: 10_000, renew: false })
+    const refused = expect(asked).rejects.toBeInstanceOf(LeaseLostError)
+    await clock.advance(10_000)
+    await refused
+  })
+
+  it('stops waiting for the guard when the caller aborts, and gives the lease back', async () => {
+    const stop = new AbortController()
+    const guard = guardThat(async () => stop.abort(new Error('enough')))
+    await expect(acquireLease(backend, 'r', { guard, signal: stop.signal })).rejects.toThrow('enough')
+    expect(store.asked).toEqual(['grant r', 'release r'])
+  })
 })

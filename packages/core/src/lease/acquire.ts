@@ -1,5 +1,7 @@
+import { orAborted } from '../abort.ts'
 import type { Backend } from '../backend.ts'
 import { WaitTimeoutError } from '../errors.ts'
+import type { Fenced, Guard } from '../fencing/guard.ts'
 import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
 import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
@@ -59,11 +61,17 @@ function needsCheck(options: AcquireOptions): boolean {
 async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Promise<Lease> {
   try {
     options.signal?.throwIfAborted()
-    await options.guard?.raise({ resource: lease.resource, token: grant.token })
+    if (options.guard !== undefined) await raised(options.guard, { resource: lease.resource, token: grant.token }, [lease.signal, options.signal])
     lease.assertHeld()
     return lease
   } catch (error) {
     void lease.release()
     throw error
   }
+}
+
+// A guard that does not answer costs the lease, and no more.
+function raised(guard: Guard, fenced: Fenced, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  const limit = AbortSignal.any(signals.filter((signal) => signal !== undefined))
+  return orAborted(guard.raise(fenced), limit)
 }

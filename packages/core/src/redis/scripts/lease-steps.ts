@@ -87,39 +87,43 @@ local function hold(spanMs, flag, record)
   return token
 end
 
-local function first_waiter()
-  local first = call('HGET', queue, 'a')
-  if first then return call('HGET', queue, 'w' .. first), first end
-end
-
--- Takes one out of the queue. Returns who is first now, and whether that is news: tickets of those who left are gaps.
-local function remove(ticket, who)
-  call('HDEL', queue, 'w' .. ticket, 'r' .. who)
-  local first, final = call('HGET', queue, 'a'), tonumber(call('HGET', queue, 'z'))
-  if ticket ~= first then return call('HGET', queue, 'w' .. first), false end
-  for candidate = tonumber(ticket) + 1, final do
+-- The first waiter from a ticket on becomes the head of the queue. Tickets of those who left are gaps.
+local function set_first(ticket, final)
+  for candidate = ticket, final do
     local record = call('HGET', queue, format('w%.0f', candidate))
     if record then
       call('HSET', queue, 'a', format('%.0f', candidate))
-      return record, true
+      return record
     end
   end
   call('DEL', queue)
 end
 
--- Hands the resource to the first waiter that listens, or frees it. Returns whether it is free.
+-- Takes one out of the queue. Returns who is first now, and whether that is news.
+local function remove(ticket, who)
+  local ends = call('HMGET', queue, 'a', 'z')
+  call('HDEL', queue, 'w' .. ticket, 'r' .. who)
+  if ticket ~= ends[1] then return call('HGET', queue, 'w' .. ends[1]), false end
+  return set_first(tonumber(ticket) + 1, tonumber(ends[2])), true
+end
+
+-- Hands the resource to the first waiter that listens, or frees it. Returns whether it is free. Who comes next is told first: the
+-- server writes to its clients last come, first served, and the new holder is the one who must not wait.
 local function hand_off()
-  local record, ticket = first_waiter()
+  local ends = call('HMGET', queue, 'a', 'z')
+  local ticket, final = ends[1], tonumber(ends[2])
+  local record = ticket and call('HGET', queue, 'w' .. ticket)
   while record do
     local who = id_of(record)
-    local behind = remove(ticket, who)
     local spanMs = math.min(tonumber(sub(record, 1, 8)), tonumber(sub(record, 9, 13)))
+    call('HDEL', queue, 'w' .. ticket, 'r' .. who)
+    local behind = set_first(tonumber(ticket) + 1, final)
+    if behind then tell(behind, now + spanMs * 1000) end
     if publish(who, format('%s %s %s %.0f', who, token, stamp, spanMs)) > 0 then
       hold(spanMs, behind and '1' or '0', record)
-      if behind then tell(behind, now + spanMs * 1000) end
       return false
     end
-    record, ticket = first_waiter()
+    ticket, record = behind and call('HGET', queue, 'a'), behind
   end
   if state then call('SET', key, last .. FREE, 'KEEPTTL') end
   return true
