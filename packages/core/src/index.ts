@@ -28,6 +28,7 @@ export { ClockDeadline, answeredDeadline, driftMs, momentOf } from './lease/dead
 export type { LeaseEvents } from './lease/keeper.ts'
 export { keeperOf } from './lease/keeper.ts'
 export type { Lease, LeaseGuarantee } from './lease/lease.ts'
+export { onLeaseEnd } from './lease/lease.ts'
 export type { AcquireOptions } from './lease/options.ts'
 export { ACQUIRE_OPTION_NAMES, checkAcquireOptions, decodeMeta, encodeMeta } from './lease/options.ts'
 export { withinWait } from './lease/wait-limit.ts'

@@ -1,5 +1,5 @@
 import type { AcquireOptions, Backend, EventSource, Lease, LeaseEvents } from '@holdfast/core'
-import { InvalidArgumentError, checkAcquireOptions, keeperOf, show } from '@holdfast/core'
+import { InvalidArgumentError, checkAcquireOptions, encodeMeta, keeperOf, show } from '@holdfast/core'
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
 import { Mutex } from './mutex.ts'
 
@@ -38,9 +38,13 @@ export function createLocks(options: LocksOptions): Locks {
   }
   const { backend, ...defaults } = options
   if (typeof backend?.leases?.grant !== 'function') {
-    throw new InvalidArgumentError('backend', `Expected \`backend\` to be a Backend (memoryBackend(), redisBackend(), …), got ${show(backend)}.`)
+    throw new InvalidArgumentError(
+      'backend',
+      `Expected \`backend\` to be a Backend (memoryBackend(), redisBackend(), …), got ${show(backend)}.`,
+    )
   }
   checkAcquireOptions(defaults, KNOWN)
+  encodeMeta(defaults.meta)
   const mutex = (name: string): Mutex => new Mutex(backend, name, defaults)
   return {
     events: keeperOf(backend).events,
@@ -49,6 +53,6 @@ export function createLocks(options: LocksOptions): Locks {
     acquire: async (name, acquireOptions) => mutex(name).acquire(acquireOptions),
     tryAcquire: async (name, acquireOptions) => mutex(name).tryAcquire(acquireOptions),
     using: async (name, work, usingOptions) => mutex(name).using(work, usingOptions),
-    inspect: async (name) => mutex(name).inspect(),
+    inspect: async name => mutex(name).inspect(),
   }
 }

@@ -7,6 +7,7 @@ import {
   checkAcquireOptions,
   checkBoolean,
   checkName,
+  keeperOf,
   show,
   tracePoint,
   tryAcquireLease,
@@ -15,7 +16,7 @@ import {
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
 import { currentScope, runInScope } from './reentrancy.ts'
 import type { Scope } from './scope.ts'
-import { scopeOf } from './scope.ts'
+import { outermost, scopeOf } from './scope.ts'
 
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
 const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
@@ -43,7 +44,7 @@ export class Mutex implements Lockable {
   }
 
   async tryAcquire(options?: LockOptions): Promise<Lease | undefined> {
-    const checked = this.#checked({ ...options, waitMs: options?.waitMs ?? 0 }, LOCK_OPTION_NAMES)
+    const checked = { ...this.#checked(options, LOCK_OPTION_NAMES), waitMs: options?.waitMs ?? 0 }
     const scope = this.#scopeWithin(checked.within)
     if (scope === undefined) return tryAcquireLease(this.#backend, this.#name, checked)
     return await this.#tryNest(scope, checked)
@@ -71,12 +72,14 @@ export class Mutex implements Lockable {
   #checked<O extends AcquireOptions>(options: O | undefined, known: ReadonlySet<string>): O {
     if (options === undefined) return this.#defaults as O
     checkAcquireOptions(options, known)
-    return { ...this.#defaults, ...options }
+    return optionsOver(this.#defaults, options)
   }
 
   #acquire(options: AcquireOptions): Promise<Lease> {
     const work = (): Promise<Lease> => acquireLease(this.#backend, this.#name, options)
-    return acquireTrace.isHeard ? acquireTrace.trace(work, { resource: this.#name, backend: this.#backend.kind }) : work()
+    return acquireTrace.isHeard
+      ? acquireTrace.trace(work, { resource: this.#name, backend: this.#backend.kind })
+      : work()
   }
 
   async #usingReentrant<T>(work: (lease: Lease) => T | Promise<T>, options: UsingOptions): Promise<T> {
@@ -91,9 +94,12 @@ export class Mutex implements Lockable {
 
   #scopeWithin(lease: Lease | undefined): Scope | undefined {
     if (lease === undefined) return undefined
-    if (typeof lease.assertHeld === 'function' && lease.resource === this.#name) return scopeOf(lease)
-    const seen = typeof lease.assertHeld === 'function' ? `one on ${show(lease.resource)}` : show(lease)
-    throw new InvalidArgumentError('within', `Expected \`within\` to be a lease on ${show(this.#name)}, got ${seen}.`)
+    if (lease !== null && lease.resource === this.#name && keeperOf(this.#backend).keeps(outermost(lease)))
+      return scopeOf(lease)
+    throw new InvalidArgumentError(
+      'within',
+      `Expected \`within\` to be a lease on ${show(this.#name)} from the same backend, got ${shownLease(lease)}.`,
+    )
   }
 
   async #nest(scope: Scope, options: AcquireOptions): Promise<Lease> {
@@ -105,7 +111,23 @@ export class Mutex implements Lockable {
   async #tryNest(scope: Scope, options: AcquireOptions): Promise<Lease | undefined> {
     options.signal?.throwIfAborted()
     const free = scope.tryNest()
-    if (free !== undefined || options.waitMs === 0) return free
-    return await withinWait(this.#backend.clock, options, (signal) => scope.nest(signal))
+    if (free === undefined && options.waitMs === 0) return undefined
+    const lease = free ?? (await withinWait(this.#backend.clock, options, signal => scope.nest(signal)))
+    if (options.guard !== undefined) await lease?.raise(options.guard)
+    return lease
   }
+}
+
+// An option that is given as undefined counts as left out.
+function optionsOver<O extends AcquireOptions>(defaults: AcquireOptions, options: O): O {
+  const merged = { ...defaults, ...options }
+  for (const name of Object.keys(defaults) as (keyof AcquireOptions)[]) {
+    if (merged[name] === undefined) Object.assign(merged, { [name]: defaults[name] })
+  }
+  return merged
+}
+
+function shownLease(value: Lease): string {
+  if (typeof (value as Partial<Lease> | null)?.assertHeld !== 'function') return show(value)
+  return `one on ${show(value.resource)}`
 }

@@ -22,7 +22,11 @@ export function currentScope(backend: Backend, name: string): Scope | undefined 
 }
 
 /** Runs `work` inside the scope of a lease, and ends the scope with it. */
-export async function runInScope<T>(backend: Backend, lease: Lease, work: (lease: Lease) => T | Promise<T>): Promise<T> {
+export async function runInScope<T>(
+  backend: Backend,
+  lease: Lease,
+  work: (lease: Lease) => T | Promise<T>,
+): Promise<T> {
   const scope = scopeOf(lease)
   try {
     return await frames.run({ backend, scope, outer: frames.getStore() }, work, lease)

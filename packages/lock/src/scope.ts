@@ -1,5 +1,5 @@
-import type { FencingToken, Lease, LeaseGuarantee } from '@holdfast/core'
-import { LeaseLostError, onAbort } from '@holdfast/core'
+import type { FencingToken, Guard, Lease, LeaseGuarantee } from '@holdfast/core'
+import { LeaseLostError, onLeaseEnd } from '@holdfast/core'
 import { Turnstile } from './turnstile.ts'
 
 /**
@@ -10,7 +10,7 @@ export class Scope {
   readonly lease: Lease
   readonly #turnstile = new Turnstile()
   readonly #nested = new Set<NestedLease>()
-  #hasEnded = false
+  #ended: LeaseLostError | undefined
 
   constructor(lease: Lease) {
     this.lease = lease
@@ -30,16 +30,15 @@ export class Scope {
   }
 
   /** From now on nobody may act in it. */
-  end(): void {
-    if (this.#hasEnded) return
-    this.#hasEnded = true
-    const error = new LeaseLostError(this.lease.resource, 'scope-ended')
+  end(error: LeaseLostError = new LeaseLostError(this.lease.resource, 'scope-ended')): void {
+    if (this.#ended !== undefined) return
+    this.#ended = error
     this.#turnstile.refuseAll(error)
     for (const nested of this.#nested) nested.endWith(error)
   }
 
   #checkOpen(): void {
-    if (this.#hasEnded) throw new LeaseLostError(this.lease.resource, 'scope-ended')
+    if (this.#ended !== undefined) throw this.#ended
     this.lease.assertHeld()
   }
 
@@ -51,8 +50,7 @@ export class Scope {
       throw error
     }
     const nested = new NestedLease(this.lease, () => {
-      this.#nested.delete(nested)
-      this.#turnstile.leave()
+      if (this.#nested.delete(nested)) this.#turnstile.leave()
     })
     this.#nested.add(nested)
     return nested
@@ -63,11 +61,11 @@ const scopes = new WeakMap<Lease, Scope>()
 
 /** The scope of a lease: one, whoever asks. */
 export function scopeOf(lease: Lease): Scope {
-  let scope = scopes.get(lease)
-  if (scope === undefined) {
-    scope = new Scope(lease)
-    scopes.set(lease, scope)
-  }
+  const known = scopes.get(lease)
+  if (known !== undefined) return known
+  const scope = new Scope(lease)
+  scopes.set(lease, scope)
+  onLeaseEnd(lease, error => scope.end(error))
   return scope
 }
 
@@ -78,11 +76,15 @@ export class NestedLease implements Lease {
   #ended: LeaseLostError | undefined
   #release: Promise<'released' | 'lost'> | undefined
   #abort: AbortController | undefined
-  #stopListening: () => void = () => {}
+  #isFenced = false
 
   constructor(outer: Lease, leave: () => void) {
     this.#outer = outer
     this.#leave = leave
+  }
+
+  get outer(): Lease {
+    return this.#outer
   }
 
   get resource(): string {
@@ -99,15 +101,15 @@ export class NestedLease implements Lease {
   }
 
   get guarantee(): LeaseGuarantee {
-    return this.#outer.guarantee
+    return this.#isFenced ? 'fenced' : this.#outer.guarantee
   }
 
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      const abort = new AbortController()
-      this.#abort = abort
-      if (this.#ended !== undefined) abort.abort(this.#ended)
-      else if (this.#release === undefined) this.#stopListening = onAbort(this.#outer.signal, (reason) => abort.abort(reason))
+      this.#abort = new AbortController()
+      // Asking for the outer one ends this one as well, should it have lapsed unseen.
+      if (this.#release === undefined && this.#ended === undefined) void this.#outer.signal
+      if (this.#ended !== undefined) this.#abort.abort(this.#ended)
     }
     return this.#abort.signal
   }
@@ -122,8 +124,9 @@ export class NestedLease implements Lease {
     this.#outer.assertHeld()
   }
 
-  extend(ttlMs: number): Promise<number> {
-    return this.#outer.extend(ttlMs)
+  async extend(ttlMs: number): Promise<number> {
+    this.assertHeld()
+    return await this.#outer.extend(ttlMs)
   }
 
   release(): Promise<'released' | 'lost'> {
@@ -135,20 +138,37 @@ export class NestedLease implements Lease {
     await this.release()
   }
 
-  /** For its scope: the outer lease was given back while this one was still in use. */
+  /** Raises a guard to its token before it is handed out, and gives it back when the guard says no. */
+  async raise(guard: Guard): Promise<void> {
+    try {
+      await guard.raise(this)
+      this.assertHeld()
+      this.#isFenced = true
+    } catch (error) {
+      void this.release()
+      throw error
+    }
+  }
+
+  /** For its scope: the outer lease ended while this one was still in use. */
   endWith(error: LeaseLostError): void {
-    if (this.#release !== undefined) return
+    if (this.#release !== undefined || this.#ended !== undefined) return
     this.#ended = error
-    scopes.get(this)?.end()
-    this.#stopListening()
+    scopes.get(this)?.end(error)
     this.#abort?.abort(error)
   }
 
   #leaveScope(): Promise<'released' | 'lost'> {
     const isHeld = this.remainingMs() > 0
-    scopes.get(this)?.end()
-    this.#stopListening()
+    scopes.get(this)?.end(new LeaseLostError(this.resource, 'released'))
     this.#leave()
     return Promise.resolve(isHeld ? 'released' : 'lost')
   }
+}
+
+/** The lease that the store granted, however deep another is nested in it. */
+export function outermost(lease: Lease): Lease {
+  let outer = lease
+  while (outer instanceof NestedLease) outer = outer.outer
+  return outer
 }

@@ -27,7 +27,7 @@ export class Turnstile {
           stop()
           resolve()
         },
-        refuse: (reason) => {
+        refuse: reason => {
           stop()
           this.#waiters.delete(waiter)
           reject(reason)

@@ -63,6 +63,11 @@ export class Keeper {
     return lease
   }
 
+  /** Whether a lease was acquired through this keeper's backend. */
+  keeps(lease: unknown): boolean {
+    return lease instanceof HeldLease && lease.isKeptBy(this)
+  }
+
   // The timer stays, for a second at most: setting it for each lease that comes and goes would cost more than the lease.
   forget(lease: HeldLease): void {
     this.#held.delete(lease.requestId)

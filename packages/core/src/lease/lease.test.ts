@@ -5,6 +5,7 @@ import type { Grant } from '../ports/leases.ts'
 import { ScriptedLeaseStore, SimulatedClock, scriptedBackend } from '../testing/index.ts'
 import { acquireLease } from './acquire.ts'
 import type { Lease } from './lease.ts'
+import { onLeaseEnd } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
 
 const TTL_MS = 10_000
@@ -354,5 +355,40 @@ describe('A deadline that moves', () => {
     lease.assertHeld()
     await clock.advance(1)
     expect(lostBecause(lease)).toBe('expired')
+  })
+})
+
+describe('onLeaseEnd', () => {
+  function reasonsOf(lease: Lease): readonly string[] {
+    const reasons: string[] = []
+    onLeaseEnd(lease, ({ reason }) => reasons.push(reason))
+    return reasons
+  }
+
+  it('tells at once of a lease that is being given back, before the store has answered', async () => {
+    store.answers.release = never
+    const lease = await acquired()
+    const reasons = reasonsOf(lease)
+    void lease.release()
+    void lease.release()
+    expect(reasons).toEqual(['released'])
+  })
+
+  it('tells of a lease that is lost, once', async () => {
+    const lease = await acquired({ renew: false })
+    const reasons = reasonsOf(lease)
+    clock.stall(LENGTH_MS)
+    expect(() => lease.assertHeld()).toThrow(LeaseLostError)
+    await clock.advance(LENGTH_MS)
+    expect(reasons).toEqual(['expired'])
+  })
+
+  it('lets its listener release the lease again', async () => {
+    const lease = await acquired()
+    let again: unknown
+    onLeaseEnd(lease, () => void lease.release().then(outcome => (again = outcome)))
+    expect(await lease.release()).toBe('released')
+    await clock.advance(0)
+    expect([again, store.asked]).toEqual(['released', ['grant r', 'release r']])
   })
 })

@@ -83,6 +83,7 @@ export class HeldLease implements Lease {
   #abort: AbortController | undefined
   #release: Promise<'released' | 'lost'> | undefined
   #settleRelease: ((outcome: 'released' | 'lost') => void) | undefined
+  #onEnd: ((error: LeaseLostError) => void) | undefined
 
   constructor(keeper: Keeper, store: LeaseStore, grant: Grant, options: AcquireOptions) {
     this.resource = grant.request.resource
@@ -148,7 +149,10 @@ export class HeldLease implements Lease {
 
   release(): Promise<'released' | 'lost'> {
     this.#lapseIfDue()
-    this.#release ??= new Promise((resolve) => this.#startRelease(resolve))
+    if (this.#release !== undefined) return this.#release
+    this.#release = new Promise((resolve) => this.#startRelease(resolve))
+    // Last, so that a listener that releases again finds it done.
+    this.#onEnd?.(new LeaseLostError(this.resource, 'released'))
     return this.#release
   }
 
@@ -156,7 +160,16 @@ export class HeldLease implements Lease {
     return this.release().then(() => undefined)
   }
 
+  /** For what stands on it: `listener` (one, the last) hears at once that it was lost or is being given back. */
+  onEnd(listener: (error: LeaseLostError) => void): void {
+    this.#onEnd = listener
+  }
+
   // What follows is for the keeper.
+
+  isKeptBy(keeper: Keeper): boolean {
+    return this.#keeper === keeper
+  }
 
   /** Until the lease's end, also while it is being released. */
   leftMs(): number {
@@ -210,6 +223,7 @@ export class HeldLease implements Lease {
     if (this.#state.kind === 'lost') return
     const error = new LeaseLostError(this.resource, reason)
     this.#state = { kind: 'lost', error }
+    this.#onEnd?.(error)
     this.#keeper.events.emit('lost', { resource: this.resource, token: this.#grant.token, reason })
     this.#abort?.abort(error)
   }
@@ -267,4 +281,9 @@ export class HeldLease implements Lease {
     const isDue = this.#isProvisional || (this.#isRenewed && this.#store.renewal === 'each')
     return isDue ? (this.#deadline.remainingMs() * 2) / 3 : 0
   }
+}
+
+/** Calls `listener` (one a lease) at once when a lease is lost or is being given back: for what stands on it. */
+export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => void): void {
+  if (lease instanceof HeldLease) lease.onEnd(listener)
 }
