@@ -18,7 +18,8 @@ const RUNS_MAX = 10_000
 /** @throws {CommandLineError} for what does not exist. */
 export function parseCommandLine(args: readonly string[]): Request {
   const { values, positionals } = parse(args)
-  if (positionals.length > 1) throw new CommandLineError(`Expected one suite or scenario, got ${positionals.join(' ')}.`)
+  if (positionals.length > 1)
+    throw new CommandLineError(`Expected one suite or scenario, got ${positionals.join(' ')}.`)
   return {
     scenarios: scenariosNamed(positionals[0]),
     backends: backendsNamed(values.backend),

@@ -9,7 +9,10 @@ export class House implements AsyncDisposable {
   readonly #shared = new Map<BackendKind, Promise<Site>>()
 
   /** What a scenario plays on; `leave` when it is over. */
-  async enter(scenario: Scenario, backend: BackendKind): Promise<{ readonly site: Site; leave(): Promise<void> }> {
+  async enter(
+    scenario: Scenario,
+    backend: BackendKind,
+  ): Promise<{ readonly site: Site; readonly leave: () => Promise<void> }> {
     if (scenario.breaksServer === true) {
       const own = await open(backend, false)
       return { site: own, leave: async () => await own[Symbol.asyncDispose]() }
@@ -21,7 +24,7 @@ export class House implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const sites = await Promise.allSettled(this.#shared.values())
-    await Promise.all(sites.map(site => (site.status === 'fulfilled' ? site.value[Symbol.asyncDispose]() : undefined)))
+    for (const site of sites) if (site.status === 'fulfilled') await site.value[Symbol.asyncDispose]()
   }
 }
 

@@ -24,7 +24,10 @@ interface DriverClient {
 }
 
 interface Driver {
-  createClient(connectString: string, options: { readonly sessionTimeout: number; readonly retries: number }): DriverClient
+  createClient(
+    connectString: string,
+    options: { readonly sessionTimeout: number; readonly retries: number },
+  ): DriverClient
   readonly CreateMode: Readonly<
     Record<'PERSISTENT' | 'PERSISTENT_SEQUENTIAL' | 'EPHEMERAL' | 'EPHEMERAL_SEQUENTIAL', number>
   >
@@ -63,7 +66,8 @@ export class RawZooKeeper {
 
   /** The path that it got. Parents are made. */
   async create(path: string, data: string, mode: NodeMode): Promise<string> {
-    const make = (): Promise<string> => call(done => this.#client.create(path, Buffer.from(data), driver.CreateMode[mode], done))
+    const make = (): Promise<string> =>
+      call(done => this.#client.create(path, Buffer.from(data), driver.CreateMode[mode], done))
     try {
       return await make()
     } catch (error) {
@@ -83,7 +87,9 @@ export class RawZooKeeper {
 
   /** The node's new version. */
   async write(path: string, data: string): Promise<number> {
-    const stat = await call<{ version: number }>(done => this.#client.setData(path, Buffer.from(data), ANY_VERSION, done))
+    const stat = await call<{ version: number }>(done =>
+      this.#client.setData(path, Buffer.from(data), ANY_VERSION, done),
+    )
     return stat.version
   }
 
@@ -93,7 +99,8 @@ export class RawZooKeeper {
 
   /** Whether there is such a node; `watcher` is called when it changes. */
   async exists(path: string, watcher?: () => void): Promise<boolean> {
-    return (await call<unknown>(done => this.#client.exists(path, watcher, done))) != null
+    const stat = await call<unknown>(done => this.#client.exists(path, watcher, done))
+    return stat !== null && stat !== undefined
   }
 
   close(): void {

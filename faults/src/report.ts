@@ -11,7 +11,8 @@ export function jsonReport(): Audience {
 export function plainReport(): Audience {
   return {
     began: task => process.stdout.write(`      ${nameOf(task)} …\n`),
-    ended: (row, tookMs) => process.stdout.write(`${verdictOf(row)} ${row.scenario} on ${row.backend} in ${(tookMs / 1_000).toFixed(1)} s\n`),
+    ended: (row, tookMs) =>
+      process.stdout.write(`${verdictOf(row)} ${row.scenario} on ${row.backend} in ${(tookMs / 1_000).toFixed(1)} s\n`),
   }
 }
 
@@ -28,7 +29,14 @@ export function table(rows: readonly Row[]): string {
   ])
   const all = [['scenario', 'backend', 'runs', 'violations', 'in control', 'verdict', 'detail'], ...cells]
   const widths = [0, 1, 2, 3, 4, 5].map(column => Math.max(...all.map(line => line[column]?.length ?? 0)))
-  return all.map(line => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+  return all
+    .map(line =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 function nameOf({ scenario, backend, runs }: Task): string {

@@ -79,7 +79,9 @@ async function playOnce(scenario: Scenario, site: Site, pool: WorkerPool, mode: 
     if (typeof findings === 'string') return failed(findings)
     return { ...findings, violations: [...findings.violations, ...stage.mishaps], failure: undefined }
   } catch (error) {
-    return failed(`${name} broke while it waited for ${stage.waitingFor}: ${error instanceof Error ? error.message : String(error)}`)
+    return failed(
+      `${name} broke while it waited for ${stage.waitingFor}: ${error instanceof Error ? error.message : String(error)}`,
+    )
   } finally {
     clearTimeout(patience)
   }

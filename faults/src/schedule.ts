@@ -15,7 +15,8 @@ export interface Audience {
 export async function playTasks(tasks: readonly Task[], house: House, audience: Audience): Promise<readonly Row[]> {
   const rows: Row[] = []
   const play = async (queue: Task[]): Promise<void> => {
-    for (let task = queue.shift(); task !== undefined; task = queue.shift()) rows.push(await playOne(task, house, audience))
+    for (let task = queue.shift(); task !== undefined; task = queue.shift())
+      rows.push(await playOne(task, house, audience))
   }
   const together = tasks.filter(task => task.scenario.isTimed !== true)
   await Promise.all(Array.from({ length: LANES }, () => play(together)))

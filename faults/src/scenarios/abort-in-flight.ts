@@ -26,11 +26,15 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const isTold = mode === 'guarded'
   const ttlMs = stage.site.kind === 'zookeeper' ? undefined : TTL_MS
   const wish = { acquires: ACQUIRES, delayMsMax: DELAY_MS_MAX, isTold, ttlMs }
-  const actors = [await stage.actor('one who aborts'), ...(stage.site.kind === 'memory' ? [] : [await stage.actor('another')])]
+  const actors = [
+    await stage.actor('one who aborts'),
+    ...(stage.site.kind === 'memory' ? [] : [await stage.actor('another')]),
+  ]
   const reports = await stage.step('the end of the aborts', Promise.all(actors.map(actor => actor.storm(wish))))
   const leftAfterAborts = await leftAfter(stage, actors, CLEAN_MS)
   const kill = isTold && stage.site.kind !== 'memory' ? await killed(stage) : { violations: [], leftAfterKill: 0 }
-  const total = (count: (report: StormReport) => number): number => reports.reduce((sum, report) => sum + count(report), 0)
+  const total = (count: (report: StormReport) => number): number =>
+    reports.reduce((sum, report) => sum + count(report), 0)
   const listeners = total(report => report.listeners)
   return {
     violations: [
@@ -47,7 +51,8 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
 async function leftAfter(stage: Stage, actors: readonly Actor[], boundMs: number): Promise<readonly string[]> {
   let left: readonly string[] = []
   const look = async (): Promise<boolean> => {
-    left = stage.site.kind === 'memory' ? await (actors[0]?.leftovers() ?? []) : await stage.site.leftovers(stage.resource)
+    left =
+      stage.site.kind === 'memory' ? await (actors[0]?.leftovers() ?? []) : await stage.site.leftovers(stage.resource)
     return left.length === 0
   }
   await stage.becomes('an empty lock', look, boundMs)

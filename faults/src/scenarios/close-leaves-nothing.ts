@@ -23,7 +23,11 @@ const WAYS: readonly Way[] = [
   { says: 'after its lease was lost', ending: 'lost' },
   { says: 'with no server', ending: 'server-down', network: { when: 'before', fault: network => network.close() } },
   { says: 'while it held and the server was gone', ending: 'idle', network: { when: 'held', fault: goAway } },
-  { says: 'while it held and the link was silent', ending: 'idle', network: { when: 'held', fault: network => network.blackHole() } },
+  {
+    says: 'while it held and the link was silent',
+    ending: 'idle',
+    network: { when: 'held', fault: network => network.blackHole() },
+  },
 ]
 
 /** After `close()` a process ends by itself within a second: no socket, timer or listener holds it. */
@@ -69,13 +73,19 @@ async function close(stage: Stage, { says, ending, network }: Way): Promise<Find
     await network.fault(options.lockVia)
   }
   const report = await stage.step(`the close ${says}`, actor.finish(ending))
-  const hasExited = await stage.within(PATIENCE_MS, `the end of a process that closed ${says}`, actor.worker.exited.then(() => true))
+  const hasExited = await stage.within(
+    PATIENCE_MS,
+    `the end of a process that closed ${says}`,
+    actor.worker.exited.then(() => true),
+  )
   const exitMs = monotonicMs() - report.closedAtMs
   if (hasExited !== true) await actor.kill()
   const { resources, listeners } = report
   return {
     violations: [
-      ...(hasExited === true && exitMs <= EXIT_MS ? [] : [`A process that closed ${says} did not end within ${EXIT_MS} ms.`]),
+      ...(hasExited === true && exitMs <= EXIT_MS
+        ? []
+        : [`A process that closed ${says} did not end within ${EXIT_MS} ms.`]),
       ...(resources.length === 0 ? [] : [`A process that closed ${says} is held by ${resources.join(', ')}.`]),
       ...(listeners === 0 ? [] : [`A process that closed ${says} has left ${listeners} listeners.`]),
     ],

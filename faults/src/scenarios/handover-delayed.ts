@@ -61,7 +61,6 @@ async function play(stage: Stage, mode: Mode, { holder, waiter, rival }: Cast, d
   const { grant: waitersTurn } = before ?? (await stage.queueUp(waiter))
   await sleep(HANDED_OVER_MS)
   const rivalsTurn = rival.take()
-  rivalsTurn.catch(() => {})
   await sleep(stage.site.leaseMs * 2)
   await stage.step('the turn of the rival', rivalsTurn)
   await delay.end()

@@ -44,11 +44,18 @@ async function play(
   const granted = await stage.step('the next grant', next.takeAtOnce({ isGuarded, waitMs: 10_000 }))
   await stage.step('the write of the next holder', next.write(isGuarded))
   const outcome = await stage.step('the write of the old holder', holder.write(isGuarded))
-  await stage.becomes('the signal to the old holder', () => holder.lostReport() !== undefined, stage.site.leaseMs + 1_000)
+  await stage.becomes(
+    'the signal to the old holder',
+    () => holder.lostReport() !== undefined,
+    stage.site.leaseMs + 1_000,
+  )
   const lost = holder.lostReport() ?? (await holder.report())
   await next.release()
   return {
-    violations: [...staleWrite(held.token, granted.token, outcome), ...lateLoss(lost, lost.provenAtMs, stage.site.leaseMs)],
+    violations: [
+      ...staleWrite(held.token, granted.token, outcome),
+      ...lateLoss(lost, lost.provenAtMs, stage.site.leaseMs),
+    ],
     overlapMs: Math.max(0, lost.validUntilMs - granted.acquiredAtMs),
     staleAccepted: outcome.kind === 'accepted' ? 1 : 0,
     lostAfterMs: (lost.lostAtMs ?? Infinity) - lost.provenAtMs,

@@ -21,7 +21,9 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const boundMs = stage.site.leaseMs + 1_000
   const lock = mode === 'control' ? 'naive-forever' : 'holdfast'
   const [holder, ...waiters] = await Promise.all(
-    ['the killed holder', 'waiter 1', 'waiter 2', 'waiter 3'].slice(0, WAITERS + 1).map(name => stage.actor(name, { lock })),
+    ['the killed holder', 'waiter 1', 'waiter 2', 'waiter 3']
+      .slice(0, WAITERS + 1)
+      .map(name => stage.actor(name, { lock })),
   )
   if (holder === undefined) throw new Error('There is no holder.')
   await stage.step('the first grant', holder.take({ waitMs: 5_000 }))

@@ -32,7 +32,8 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const outcome = await stage.step('the write of the holder that woke', waking)
   await stage.becomes('its signal', () => sleeper.lostReport() !== undefined, 1_000)
   const holds = [holdEvent(sleeper.name, await sleeper.report()), holdEvent(next.name, await next.report())]
-  const untold = sleeper.lostReport() === undefined ? ['A holder that woke past its lease was not told within 1 s.'] : []
+  const untold =
+    sleeper.lostReport() === undefined ? ['A holder that woke past its lease was not told within 1 s.'] : []
   return {
     violations: [...late, ...untold, ...brokenHolds(holds), ...staleWrite(held.token, granted.token, outcome)],
     numbers: {

@@ -32,7 +32,6 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   let [granted, wipes] = [0, 0]
   for (const actor of actors) actor.worker.onProgress(more => (granted += more))
   const churning = Promise.all(actors.map(actor => actor.churn(Math.ceil(grants / PROCESSES))))
-  churning.catch(() => {})
   let isOver = false
   const wiping = (async () => {
     for (const due of dueAfter(grants)) {
@@ -60,14 +59,19 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
 
 /** Spread over the grants, none at the ends. */
 function dueAfter(grants: number): readonly number[] {
-  return Array.from({ length: WIPES }, (_, index) => Math.floor((grants * (index + 0.5 + Math.random() * 0.5)) / (WIPES + 1)))
+  return Array.from({ length: WIPES }, (_, index) =>
+    Math.floor((grants * (index + 0.5 + Math.random() * 0.5)) / (WIPES + 1)),
+  )
 }
 
 /**
  * A wipe makes two hold at once, and then the word of the first grant may reach its holder after that of the second: their order
  * is the store's, and nobody outside can tell it. Such a pair is only counted; of all others the second came after the first's end.
  */
-function tokensBroken(holds: readonly HoldEvent[]): { readonly certain: readonly Violation[]; readonly crossed: number } {
+function tokensBroken(holds: readonly HoldEvent[]): {
+  readonly certain: readonly Violation[]
+  readonly crossed: number
+} {
   const broken = checkHistory(holds).filter(violation => violation.kind === 'token-not-greater')
   const certain = broken.filter(({ first, second }) => second.acquiredAtMs >= first.validUntilMs)
   return { certain, crossed: broken.length - certain.length }

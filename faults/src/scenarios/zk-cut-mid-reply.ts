@@ -33,7 +33,6 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
     await cut(stage, network, bytes)
     const cutAtMs = monotonicMs()
     const nextGrant = next.take()
-    nextGrant.catch(() => {})
     const released = await stage.within(boundMs, 'the release after a cut', holder.release())
     violations.push(...lateness('The release after a cut', released && monotonicMs() - cutAtMs, boundMs))
     if (released === undefined) break
@@ -72,7 +71,11 @@ async function takeThroughCut(
   const tookMs = taken.acquiredAtMs - startedAtMs
   const contenders = await stage.site.leftovers(stage.resource)
   await holder.release()
-  const isClean = await stage.becomes('an empty lock', async () => (await stage.site.leftovers(stage.resource)).length === 0, 1_000)
+  const isClean = await stage.becomes(
+    'an empty lock',
+    async () => (await stage.site.leftovers(stage.resource)).length === 0,
+    1_000,
+  )
   const violations = [
     ...(contenders.length === 1 ? [] : [`One acquire through a cut made ${contenders.length} contenders.`]),
     ...(isClean ? [] : ['A contender was left behind by a cut.']),

@@ -35,10 +35,21 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const lost = holder.lostReport() ?? (await holder.report())
   network.heal()
   const second = await next.release()
-  const again = await stage.step('a new grant to the first holder', holder.takeAtOnce({ waitMs: 5_000, lease: 'again' }))
+  const again = await stage.step(
+    'a new grant to the first holder',
+    holder.takeAtOnce({ waitMs: 5_000, lease: 'again' }),
+  )
   const third = await holder.release('again')
-  const holds = [holdEvent('the cut-off holder', lost), holdEvent(next.name, second), holdEvent('the healed holder', third)]
-  const isClean = await stage.becomes('an empty lock', async () => (await stage.site.leftovers(stage.resource)).length === 0, 1_000)
+  const holds = [
+    holdEvent('the cut-off holder', lost),
+    holdEvent(next.name, second),
+    holdEvent('the healed holder', third),
+  ]
+  const isClean = await stage.becomes(
+    'an empty lock',
+    async () => (await stage.site.leftovers(stage.resource)).length === 0,
+    1_000,
+  )
   return {
     violations: [
       ...late,

@@ -28,7 +28,13 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
     ttlMs: TTL_MS,
     leaseMs: TTL_MS,
     claimMs: CLAIM_MS,
-    place: ports => ({ kind: 'redis', ...ports, prefix: PREFIX, claimMs: CLAIM_MS, commandTimeoutMs: COMMAND_TIMEOUT_MS }),
+    place: ports => ({
+      kind: 'redis',
+      ...ports,
+      prefix: PREFIX,
+      claimMs: CLAIM_MS,
+      commandTimeoutMs: COMMAND_TIMEOUT_MS,
+    }),
     leftovers: resource => leftovers(client, resource),
     waiters: async resource => (await locks.inspect(resource)).waiters.length,
     lastWrite: async resource => {

@@ -90,7 +90,12 @@ export class Actor {
     return this.worker.order('churn', { client: 'main', resource: this.#resource, ttlMs: this.#ttlMs, grants })
   }
 
-  storm(options: { readonly acquires: number; readonly delayMsMax: number; readonly isTold: boolean; readonly ttlMs: number | undefined }): Promise<StormReport> {
+  storm(options: {
+    readonly acquires: number
+    readonly delayMsMax: number
+    readonly isTold: boolean
+    readonly ttlMs: number | undefined
+  }): Promise<StormReport> {
     return this.worker.order('storm', { client: 'main', resource: this.#resource, ...options })
   }
 

@@ -52,10 +52,14 @@ export class Stage implements AsyncDisposable {
   /** A worker process with a client of the locks and of the data. */
   async actor(name: string, options: ActorOptions = {}): Promise<Actor> {
     const { lockVia, dataVia, lock = 'holdfast', isReady = true } = options
+    if (this.#isOver) throw new Error('The run is over.')
+    this.#waitingFor = `the process of ${name}`
     const actor = new Actor(name, await this.#pool.take(), { resource: this.resource, ttlMs: this.site.ttlMs, lock })
     this.#actors.push(actor)
     const { port, dataPort } = this.site
-    await actor.open(this.site.place({ lockPort: lockVia?.port ?? port, dataPort: dataVia?.port ?? dataPort }), lock, { isReady })
+    await actor.open(this.site.place({ lockPort: lockVia?.port ?? port, dataPort: dataVia?.port ?? dataPort }), lock, {
+      isReady,
+    })
     return actor
   }
 
@@ -76,7 +80,10 @@ export class Stage implements AsyncDisposable {
   async within<T>(boundMs: number, what: string, work: Promise<T>): Promise<T | undefined> {
     const abort = new AbortController()
     const timer = sleep(Math.max(0, boundMs), undefined, { signal: abort.signal }).catch(() => undefined)
-    return await this.step(what, Promise.race([work, timer]).finally(() => abort.abort()))
+    return await this.step(
+      what,
+      Promise.race([work, timer]).finally(() => abort.abort()),
+    )
   }
 
   /** Looks again and again until it is so; false when it is not within `boundMs`. */
@@ -95,10 +102,10 @@ export class Stage implements AsyncDisposable {
     const isSeen = actor.lock === 'holdfast'
     const waiting = isSeen ? await this.site.waiters(this.resource) : 0
     const grant = actor.take(options)
-    grant.catch(() => {})
     // The queue of a naive lock cannot be seen.
     if (!isSeen) await sleep(NAIVE_QUEUE_MS)
-    else await this.becomes(`the place of ${actor.name}`, async () => (await this.site.waiters(this.resource)) > waiting)
+    else
+      await this.becomes(`the place of ${actor.name}`, async () => (await this.site.waiters(this.resource)) > waiting)
     return { grant }
   }
 

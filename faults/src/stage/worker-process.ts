@@ -39,14 +39,17 @@ export class WorkerProcess {
     child.on('error', () => {})
     child.once('exit', (code, signal) => {
       live.delete(child)
-      for (const { reject } of this.#pending.values()) reject(new OrderError('gone', `The worker ended (${signal ?? code}).`))
+      for (const { reject } of this.#pending.values())
+        reject(new OrderError('gone', `The worker ended (${signal ?? code}).`))
       this.#pending.clear()
     })
   }
 
   static async start(): Promise<WorkerProcess> {
     // Its errors are ours to see; it says nothing else.
-    const worker = new WorkerProcess(fork(ENTRY, { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }))
+    const worker = new WorkerProcess(
+      fork(ENTRY, { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }),
+    )
     await once(worker.#child, 'message')
     return worker
   }
@@ -62,13 +65,16 @@ export class WorkerProcess {
 
   /** Rejects with `OrderError` when it cannot be done. */
   order<N extends OrderName>(name: N, argument: Orders[N]['with']): Promise<Orders[N]['answer']> {
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<Orders[N]['answer']>((resolve, reject) => {
       if (this.hasExited || !this.#child.connected) return reject(new OrderError('gone', 'The worker has ended.'))
       const id = ++this.#orders
       this.#pending.set(id, { resolve: resolve as (answer: never) => void, reject })
       const message: OrderMessage = { id, name, with: argument }
       this.#child.send(message)
     })
+    // A run that was given up leaves orders behind that nobody awaits.
+    answer.catch(() => {})
+    return answer
   }
 
   onProgress(listener: (grants: number) => void): void {

@@ -13,6 +13,8 @@ export class Belief {
   #validUntilMs: number
   #lostAtMs: number | undefined
   #isOver = false
+  #sampledAtMs = monotonicMs()
+  #stalledMs = 0
 
   constructor(held: Held, onLost: (report: HoldReport) => void) {
     this.held = held
@@ -21,6 +23,7 @@ export class Belief {
     this.#timer.unref()
     held.onLost(() => {
       this.#lostAtMs = monotonicMs()
+      this.#stalledMs = Math.max(0, this.#lostAtMs - this.#sampledAtMs - SAMPLE_MS)
       this.#end()
       onLost(this.report())
     })
@@ -36,6 +39,7 @@ export class Belief {
       acquiredAtMs: this.#acquiredAtMs,
       validUntilMs: this.#validUntilMs,
       lostAtMs: this.#lostAtMs,
+      stalledMs: this.#stalledMs,
       provenAtMs: this.held.provenAtMs(),
     }
   }
@@ -54,6 +58,7 @@ export class Belief {
   #sample(): void {
     if (this.#isOver) return
     const nowMs = monotonicMs()
+    this.#sampledAtMs = nowMs
     const remainingMs = this.held.remainingMs()
     if (remainingMs > 0) this.#validUntilMs = Math.max(this.#validUntilMs, nowMs + remainingMs)
   }

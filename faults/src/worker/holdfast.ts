@@ -64,4 +64,3 @@ function heldOf(lease: Lease, provenAtMs: () => number): Held {
     release: async () => void (await lease.release()),
   }
 }
-

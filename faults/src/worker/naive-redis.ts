@@ -27,7 +27,8 @@ export class NaiveExpiringRedis implements Contender {
     const endMs = monotonicMs() + waitMs
     for (;;) {
       const sentAtMs = monotonicMs()
-      if ((await this.#client.set(key, owner, 'PX', ttlMs, 'NX')) === 'OK') return await this.#hold({ key, owner, resource, ttlMs, sentAtMs })
+      if ((await this.#client.set(key, owner, 'PX', ttlMs, 'NX')) === 'OK')
+        return await this.#hold({ key, owner, resource, ttlMs, sentAtMs })
       if (monotonicMs() >= endMs) return undefined
       await sleep(POLL_MS)
     }

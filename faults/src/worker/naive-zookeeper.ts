@@ -15,7 +15,11 @@ export class NaiveZooKeeper implements Contender {
   readonly #isEphemeral: boolean
   readonly #held = new Set<NaiveHeld>()
 
-  constructor(raw: RawZooKeeper, tap: SessionTap, options: { readonly directory: string; readonly isEphemeral: boolean }) {
+  constructor(
+    raw: RawZooKeeper,
+    tap: SessionTap,
+    options: { readonly directory: string; readonly isEphemeral: boolean },
+  ) {
     this.#raw = raw
     this.#tap = tap
     this.#directory = options.directory

@@ -15,7 +15,9 @@ export interface Bench {
   readonly reset: () => Promise<void>
 }
 
-type OrderBook = { readonly [N in keyof Orders]: (bench: Bench, argument: Orders[N]['with']) => Promise<Orders[N]['answer']> }
+type OrderBook = {
+  readonly [N in keyof Orders]: (bench: Bench, argument: Orders[N]['with']) => Promise<Orders[N]['answer']>
+}
 
 export const orders: OrderBook = {
   open: async ({ desk }, { client, place, lock, isReady }) => {

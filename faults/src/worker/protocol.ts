@@ -38,6 +38,8 @@ export interface HoldReport {
   readonly validUntilMs: number
   /** When the signal told of the loss. */
   readonly lostAtMs: number | undefined
+  /** For how long the event loop had not turned when it did, beyond what it rests between two looks: the machine was busy. */
+  readonly stalledMs: number
   /** When the last proof of it was sent that the store acknowledged. */
   readonly provenAtMs: number
 }
@@ -106,7 +108,10 @@ export interface Orders {
   readonly write: { with: { lease: string; isGuarded: boolean }; answer: WriteOutcome }
   readonly release: { with: { lease: string }; answer: HoldReport }
   readonly stall: { with: { lease: string; stallMs: number }; answer: StallReport }
-  readonly churn: { with: { client: string; resource: string; ttlMs: number | undefined; grants: number }; answer: ChurnReport }
+  readonly churn: {
+    with: { client: string; resource: string; ttlMs: number | undefined; grants: number }
+    answer: ChurnReport
+  }
   readonly storm: {
     with: {
       client: string
@@ -121,7 +126,10 @@ export interface Orders {
   }
   readonly leftovers: { with: { resource: string }; answer: readonly string[] }
   /** Does what the ending says, closes, and leaves: after its answer the process must end by itself. */
-  readonly finish: { with: { client: string; resource: string; ttlMs: number | undefined; ending: Ending }; answer: FinishReport }
+  readonly finish: {
+    with: { client: string; resource: string; ttlMs: number | undefined; ending: Ending }
+    answer: FinishReport
+  }
   /** Closes everything, so that another run can use the worker. */
   readonly reset: { with: undefined; answer: undefined }
 }

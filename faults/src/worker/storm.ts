@@ -12,7 +12,8 @@ export async function storm({ desk }: Bench, order: Orders['storm']['with']): Pr
   const contender = desk.contender(order.client)
   const reports: StormReport[] = []
   const lane = async (): Promise<void> => {
-    for (let acquire = 0; acquire < order.acquires / LANES; acquire++) reports.push(await acquireAndAbort(contender, order))
+    for (let acquire = 0; acquire < order.acquires / LANES; acquire++)
+      reports.push(await acquireAndAbort(contender, order))
   }
   await Promise.all(Array.from({ length: LANES }, lane))
   return {
@@ -47,5 +48,7 @@ async function acquireAndAbort(contender: Contender, order: Orders['storm']['wit
 }
 
 function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
+  return new Promise((_resolve, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+  )
 }

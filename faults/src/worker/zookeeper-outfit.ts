@@ -31,7 +31,10 @@ async function contenderOf(
   }
   const raw = new RawZooKeeper(lockPort, sessionTimeoutMs)
   await raw.ready()
-  return new NaiveZooKeeper(raw, beside.tap, { directory: naiveDirectory(root), isEphemeral: lock === 'naive-expiring' })
+  return new NaiveZooKeeper(raw, beside.tap, {
+    directory: naiveDirectory(root),
+    isEphemeral: lock === 'naive-expiring',
+  })
 }
 
 export function naiveDirectory(root: string): string {
