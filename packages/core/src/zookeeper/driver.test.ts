@@ -7,18 +7,17 @@ import { loadDriver } from './driver.ts'
 const require = createRequire(import.meta.url)
 
 /** Finds the real driver with something changed. */
-function changed(id: string, change: (module: Record<string, unknown>) => unknown): Require {
-  return asked => (asked === id ? change(require(asked) as Record<string, unknown>) : require(asked))
+function changed(id: string, change: () => unknown): Require {
+  return asked => (asked === id ? change() : (require(asked) as unknown))
 }
 
 function refusal(find: Require): string {
   try {
     loadDriver(find)
   } catch (error) {
-    expect(error).toBeInstanceOf(DriverError)
-    return (error as DriverError).message
+    if (error instanceof DriverError) return error.message
   }
-  return expect.fail('It was not refused.')
+  return 'not refused'
 }
 
 describe('loadDriver', () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
+import { systemClock } from '../clock.ts'
 import { FrameReader } from './frames.ts'
 
 /** What a fake server does with a request. Nothing = no answer. */
@@ -46,7 +47,7 @@ export class FakeServer implements AsyncDisposable {
   }
 
   #accept(socket: Socket): void {
-    this.connectedMs.push(performance.now())
+    this.connectedMs.push(systemClock.monotonicMs())
     this.#sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))

@@ -31,6 +31,8 @@ export interface RawDriverClient {
 
 export interface RawManager {
   xid: number
+  connect: () => void
+  readonly connectTimeoutHandler: NodeJS.Timeout | null
   readonly socket?: { destroy(): void }
 }
 
@@ -61,6 +63,14 @@ export class RawClient {
 
   close(): void {
     this.client.close()
+  }
+
+  /** Ends it without a word to the server, in whatever state it is. */
+  end(): void {
+    const manager = this.client.connectionManager
+    manager.connect = () => {}
+    clearTimeout(manager.connectTimeoutHandler ?? undefined)
+    manager.socket?.destroy()
   }
 
   create(path: string, data = '', mode: number = rawDriver.CreateMode.PERSISTENT): Promise<string> {
