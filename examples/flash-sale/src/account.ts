@@ -66,6 +66,8 @@ export class Account {
   refused = 0
   overwrites = 0
   startedMs: number | undefined
+  /** When the latest thing happened. */
+  latestMs: number | undefined
   /** What the last lease promised. */
   guarantee: LeaseGuarantee | undefined
   readonly #lanes: readonly WritableLane[]
@@ -87,6 +89,7 @@ export class Account {
   add(happening: Happening): void {
     const lane = this.#lanes[happening.worker - 1]
     if (lane === undefined) return
+    this.latestMs = happening.atMs
     switch (happening.kind) {
       case 'ready':
         return

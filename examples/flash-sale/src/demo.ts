@@ -3,9 +3,13 @@ import { Chronicle } from './chronicle.ts'
 import type { DemoOptions } from './options.ts'
 import type { Verdict } from './verdict.ts'
 import { verdict } from './verdict.ts'
+import { wrapped } from './view/line-text.ts'
 import { paintFor } from './view/paint.ts'
 import { resultTable } from './view/table.ts'
 import { accountOf, watchSale } from './watch-sale.ts'
+
+/** Longer lines are hard to read. */
+const COLUMNS_MAX = 110
 
 /**
  * Runs the sale, shows it, and audits it. Whatever it started is gone when it settles.
@@ -24,7 +28,11 @@ export async function runDemo(
   const { code, sentences } = verdict(account, findings, options)
   const paint = paintFor(output, process.env)
   const [headline = '', ...reasons] = sentences
-  const last = [paint(code === 0 ? 'green' : 'red', headline), ...reasons].map(sentence => ` ${sentence}`)
-  output.write(['', ...resultTable(account, findings, paint), '', ...last, '', ''].join('\n'))
+  const columns = Math.min(output.columns ?? COLUMNS_MAX, COLUMNS_MAX) - 2
+  const last = [
+    ...wrapped(headline, columns).map(line => paint(code === 0 ? 'green' : 'red', line)),
+    ...reasons.flatMap(reason => wrapped(reason, columns)),
+  ]
+  output.write(['', ...resultTable(account, findings, paint), '', ...last.map(line => ` ${line}`), '', ''].join('\n'))
   return code
 }

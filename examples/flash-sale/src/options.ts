@@ -45,8 +45,10 @@ export function parseOptions(args: readonly string[]): DemoOptions | undefined {
       throw new BadOption(`Expected only options, got "${token.value}"; --help lists them.`)
     switch (token.name) {
       case 'help':
+        checkNoValue(token.name, token.value)
         return undefined
       case 'unsafe':
+        checkNoValue(token.name, token.value)
         options = { ...options, isFenced: false }
         break
       case 'backend':
@@ -74,6 +76,10 @@ const OPTIONS = {
   workers: { type: 'string' },
   help: { type: 'boolean' },
 } as const
+
+function checkNoValue(name: string, value: string | undefined): void {
+  if (value !== undefined) throw new BadOption(`Expected --${name} to have no value, got ${seen(value)}.`)
+}
 
 function backendOf(value: string | undefined): BackendName {
   const backend = BACKENDS.find(name => name === value)

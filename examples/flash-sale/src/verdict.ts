@@ -10,7 +10,7 @@ export interface Verdict {
 /** Judges a finished sale. A run without a stale write has shown nothing, however right the stock is. */
 export function verdict(account: Account, findings: Findings, { isFenced }: { readonly isFenced: boolean }): Verdict {
   if (findings.problems.length > 0) {
-    return { code: 1, sentences: ['The stock is WRONG.', ...findings.problems, ...(isFenced ? [] : WHY_UNSAFE)] }
+    return { code: 1, sentences: ['The stock is WRONG.', ...findings.problems, ...(isFenced ? [] : [WHY_UNSAFE])] }
   }
   const attempts = account.refused + account.overwrites
   if (attempts === 0) {
@@ -28,7 +28,6 @@ export function verdict(account: Account, findings: Findings, { isFenced }: { re
   }
 }
 
-const WHY_UNSAFE: readonly string[] = [
-  'The lock did what a lock can: it went on to others when its holder stopped. The holder could not know, and nobody looked at',
-  'its token when it wrote. Run it without --unsafe: the same story, with a fence in front of the stock.',
-]
+const WHY_UNSAFE =
+  'The lock did what a lock can: it went on to others when its holder stopped. The holder could not know, and nobody looked at ' +
+  'its token when it wrote. Run it without --unsafe: the same story, with a fence in front of the stock.'

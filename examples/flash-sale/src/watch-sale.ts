@@ -25,18 +25,18 @@ export async function watchSale(options: DemoOptions, chronicle: Chronicle, audi
   const { output, signal } = audience
   const view = openView({ ...options, output, title: titleOf(options), paint: paintFor(output, process.env) })
   const account = new Account(options.stock, options.workers)
-  const show = (untilMs: number): void => {
-    for (const happening of chronicle.settledBefore(untilMs)) account.add(happening)
-    view.update(account, untilMs)
+  const advance = (nowMs: number): number => {
+    for (const happening of chronicle.settledBefore(nowMs)) account.add(happening)
+    return nowMs
   }
-  show(machineMs())
-  const ticker = setInterval(() => show(machineMs() - SETTLED_MS), FRAME_MS)
+  view.update(account, machineMs())
+  const ticker = setInterval(() => view.update(account, advance(machineMs() - SETTLED_MS)), FRAME_MS)
   try {
     return await play(options, chronicle, signal)
   } finally {
     clearInterval(ticker)
-    show(machineMs())
-    view.end()
+    const nowMs = advance(machineMs())
+    view.end(account, account.latestMs ?? nowMs)
   }
 }
 

@@ -27,24 +27,43 @@ function hireProcess(
   address: RemoteShopAddress,
   { isFenced, onHappening }: CrewOptions,
 ): CrewMember & { readonly child: ChildProcess } {
-  // Structured clones, so that tokens come as the big integers that they are.
-  const child = fork(ENTRY, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(ENTRY, {
+    // Structured clones, so that tokens come as the big integers that they are.
+    serialization: 'advanced',
+    execArgv: [],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  let isOver = false
+  const tell = (happening: Happening): void => {
+    isOver ||= ['done', 'failed', 'killed'].includes(happening.kind)
+    onHappening(happening)
+  }
   const order = (what: Order): void => void child.send(what, () => {})
-  const fault = (kind: Fault['kind'], signal: NodeJS.Signals): void => {
-    onHappening({ kind, worker, atMs: machineMs() })
+  const strike = (kind: Fault['kind'], signal: NodeJS.Signals): void => {
+    tell({ kind, worker, atMs: machineMs() })
     child.kill(signal)
   }
-  child.on('message', happening => onHappening(happening as Happening))
+  child.on('message', happening => tell(happening as Happening))
   order({ kind: 'work', worker, address, isFenced })
   return {
     worker,
     child,
     openDoors: () => order({ kind: 'open-doors' }),
     hesitate: () => order({ kind: 'hesitate' }),
-    stop: () => fault('stopped', 'SIGSTOP'),
-    resume: () => fault('continued', 'SIGCONT'),
-    kill: () => fault('killed', 'SIGKILL'),
-    // Both: what it told last may be read after its exit was noticed.
-    gone: Promise.all([once(child, 'exit'), once(child, 'disconnect')]).then(() => undefined),
+    stop: () => strike('stopped', 'SIGSTOP'),
+    resume: () => strike('continued', 'SIGCONT'),
+    kill: () => strike('killed', 'SIGKILL'),
+    gone: untilGone(child).then(how => {
+      if (!isOver) tell({ kind: 'failed', reason: `its process ended with ${how}`, worker, atMs: machineMs() })
+    }),
   }
+}
+
+/** Resolves with how it ended, once all that it told was heard: that may come after its exit. */
+async function untilGone(child: ChildProcess): Promise<string> {
+  const [[code, signal]] = (await Promise.all([once(child, 'exit'), once(child, 'disconnect')])) as [
+    [number | null, NodeJS.Signals | null],
+    unknown,
+  ]
+  return signal ?? `code ${code}`
 }

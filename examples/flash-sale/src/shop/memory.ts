@@ -16,7 +16,7 @@ export class MemoryShelf {
 
 const TTL_MS = 1_000
 
-export async function openMemoryShop(shelf: MemoryShelf, { isFenced }: ShopOptions): Promise<Shop> {
+export function memoryShop(shelf: MemoryShelf, { isFenced }: ShopOptions): Shop {
   const backend = memoryBackend({ world: shelf.world })
   // A task that hangs does not stop the timers of its process, so its lease would be renewed for ever: `holdMsMax` ends that.
   const lock = { ttlMs: TTL_MS, holdMsMax: TTL_MS }

@@ -16,14 +16,13 @@ export interface RedisShopAddress {
 
 const TTL_MS = 1_500
 
-export async function openRedisShop({ url, prefix }: RedisShopAddress, { isFenced }: ShopOptions): Promise<Shop> {
+export function redisShop({ url, prefix }: RedisShopAddress, { isFenced }: ShopOptions): Shop {
   const client = connect(url)
   const backend = redisBackend({ client, prefix })
   const fence = redisFence(client, { prefix })
   // The braces make it one slot of a Cluster for the lock, its fence and the data, so that one script may touch all of them.
   const leftKey = `${prefix}:{${STOCK}}:left`
   const salesKey = `${prefix}:{${STOCK}}:sales`
-  await backend.ready()
   return {
     backend,
     lock: isFenced ? { ttlMs: TTL_MS, guard: fence } : { ttlMs: TTL_MS },

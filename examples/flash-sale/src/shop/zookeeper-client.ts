@@ -1,6 +1,6 @@
-import type { Client, Exception } from 'node-zookeeper-client'
-import driver from 'node-zookeeper-client'
 import { NoAnswer } from './until-answered.ts'
+import type { Callback, Client, Exception } from './zookeeper-driver.ts'
+import { driver } from './zookeeper-driver.ts'
 
 /** A write, as `zookeeperFence` takes it as well. */
 export interface Write {
@@ -14,8 +14,6 @@ export interface Node {
   readonly text: string
   readonly madeBy: Buffer
 }
-
-type Callback<T> = (error: Exception | null, value?: T) => void
 
 const SESSION_TIMEOUT_MS = 5_000
 const ANSWER_MS = 2_000
@@ -35,7 +33,7 @@ export class ZooKeeperClient {
   }
 
   async makeAll(path: string): Promise<void> {
-    await this.#ask<void>((client, done) => client.mkdirp(path, Buffer.alloc(0), error => done(error)))
+    await this.#ask<unknown>((client, done) => client.mkdirp(path, Buffer.alloc(0), done))
   }
 
   async exists(path: string): Promise<boolean> {
@@ -59,12 +57,12 @@ export class ZooKeeperClient {
 
   /** All or nothing. */
   async write(writes: readonly Write[]): Promise<void> {
-    await this.#ask<void>((client, done) => {
+    await this.#ask<unknown>((client, done) => {
       const transaction = client.transaction()
       for (const { kind, path, data } of writes) {
         transaction[kind === 'set' ? 'setData' : 'create'](path, Buffer.from(data))
       }
-      transaction.commit(error => done(error))
+      transaction.commit(done)
     })
   }
 

@@ -17,11 +17,10 @@ export interface ZooKeeperShopAddress {
 /** What to ask for: a lease lasts as long as its session, and the server has limits of its own. */
 const SESSION_TIMEOUT_MS = 2_000
 
-export async function openZooKeeperShop(address: ZooKeeperShopAddress, { isFenced }: ShopOptions): Promise<Shop> {
+export function zookeeperShop(address: ZooKeeperShopAddress, { isFenced }: ShopOptions): Shop {
   const { connect, root } = address
   const backend = zookeeperBackend({ connect, root: `${root}/locks`, sessionTimeoutMs: SESSION_TIMEOUT_MS })
   const fence = zookeeperFence(backend)
-  await backend.ready()
   const client = new ZooKeeperClient(connect)
   const leftPath = `${root}/left`
   const salesPath = `${root}/sales`
@@ -31,7 +30,7 @@ export async function openZooKeeperShop(address: ZooKeeperShopAddress, { isFence
     lock: isFenced ? { guard: fence } : {},
     readLeft,
     record: async (sale: Sale, fenced: Fenced) => {
-      const path = `${salesPath}/${sale.token}`
+      const path = `${salesPath}/${sale.token.toString()}`
       const operations: Write[] = [
         { kind: 'set', path: leftPath, data: String(sale.left) },
         { kind: 'create', path, data: JSON.stringify({ worker: sale.worker, left: sale.left }) },

@@ -12,6 +12,8 @@ export interface Frame {
   readonly columns: number
   readonly rows: number
   readonly nowMs: number
+  /** The last picture shows the whole story, not only what was last. */
+  readonly isOver: boolean
   readonly paint: Paint
 }
 
@@ -66,14 +68,23 @@ function stockLine({ left, sold }: Account, { stock, paint }: Frame, columns: nu
 function laneLines(account: Account, frame: Frame, columns: number): string[] {
   const laneColumns = columns - LABEL_COLUMNS - STATUS_COLUMNS
   const startedMs = account.startedMs ?? frame.nowMs
-  const cellsSoFar = Math.floor((frame.nowMs - startedMs) / CELL_MS) + 1
-  // Whole cells, so that what was drawn moves and never changes.
-  const fromMs = startedMs + Math.max(0, cellsSoFar - laneColumns) * CELL_MS
-  const window = { fromMs, nowMs: frame.nowMs, cellMs: CELL_MS, columns: laneColumns }
+  const window = { ...windowOf(frame, startedMs, laneColumns), nowMs: frame.nowMs, columns: laneColumns }
   return account.lanes.map(lane => {
     const label = ` worker ${lane.worker}${String(lane.sold).padStart(4)}  `.padEnd(LABEL_COLUMNS)
     return `${label}${laneText(lane, window, frame.paint)} ${statusText(lane, frame)}`
   })
+}
+
+function windowOf(
+  { nowMs, isOver }: Frame,
+  startedMs: number,
+  columns: number,
+): { readonly fromMs: number; readonly cellMs: number } {
+  const spanMs = nowMs - startedMs
+  if (isOver) return { fromMs: startedMs, cellMs: Math.max(CELL_MS, spanMs / columns) }
+  // By whole cells, so that what was drawn moves and never changes.
+  const cellsGone = Math.max(0, Math.floor(spanMs / CELL_MS) + 1 - columns)
+  return { fromMs: startedMs + cellsGone * CELL_MS, cellMs: CELL_MS }
 }
 
 const STATUSES: Readonly<Record<LaneState, readonly [string, Style]>> = {
@@ -94,6 +105,7 @@ function statusText(lane: Lane, { nowMs, paint }: Frame): string {
   const isFresh = latest !== undefined && nowMs - latest.atMs < MARK_SHOWN_MS
   if (isFresh && latest.mark === 'refused') return paint('alarm', 'stale write REFUSED')
   if (isFresh && latest.mark === 'overwrote') return paint('alarm', 'stale write ACCEPTED')
+  if (lane.spans.length === 0) return paint('dim', 'starting')
   const [text, style] = STATUSES[stateOf(lane)]
   return paint(style, text)
 }
@@ -113,11 +125,12 @@ function latestSale(account: Account, { paint }: Frame, columns: number): string
   return line === undefined ? '' : lineText(line, account.startedMs ?? line.atMs, { paint, columns })
 }
 
-function news(account: Account, { rows, paint }: Frame, columns: number): string[] {
+function news(account: Account, { rows, isOver, paint }: Frame, columns: number): string[] {
   const room = Math.min(NEWS_ROWS_MAX, rows - 1 - FIXED_ROWS - account.lanes.length)
   if (room <= 0) return []
   const unusual = account.lines.filter(({ tone }) => tone !== 'usual').slice(-room)
   const texts = unusual.map(line => lineText(line, account.startedMs ?? line.atMs, { paint, columns }))
+  if (isOver) return texts
   // Always as many lines, so that what stands below does not jump.
   return [...texts, ...Array.from({ length: room - texts.length }, () => '')]
 }

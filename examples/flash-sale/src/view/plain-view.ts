@@ -19,5 +19,7 @@ export class PlainView implements View {
     this.#printed = lines.length
   }
 
-  end(): void {}
+  end(account: Account): void {
+    this.update(account)
+  }
 }

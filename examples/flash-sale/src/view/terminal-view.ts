@@ -8,6 +8,7 @@ const SHOW_CURSOR = '\u001b[?25h'
 const BEGIN_FRAME = '\u001b[?2026h'
 const END_FRAME = '\u001b[?2026l'
 const CLEAR_SCREEN = '\u001b[2J\u001b[H'
+const CLEAR_BELOW = '\u001b[J'
 const CLEAR_REST_OF_LINE = '\u001b[K'
 const up = (rows: number): string => (rows > 0 ? `\u001b[${rows}A` : '')
 
@@ -15,7 +16,6 @@ const up = (rows: number): string => (rows > 0 ? `\u001b[${rows}A` : '')
 export class TerminalView implements View {
   readonly #options: ViewOptions
   #drawn: readonly string[] = []
-  #isOpen = true
 
   constructor(options: ViewOptions) {
     this.#options = options
@@ -26,24 +26,26 @@ export class TerminalView implements View {
   }
 
   update(account: Account, nowMs: number): void {
-    if (!this.#isOpen) return
-    const { title, stock, output, paint } = this.#options
-    const { columns, rows } = output
-    const lines = picture(account, { title, stock, columns, rows, nowMs, paint }).slice(0, rows - 1)
-    const changes = lines.map((line, row) => (line === this.#drawn[row] ? '\n' : `${line}${CLEAR_REST_OF_LINE}\n`))
-    output.write(`${BEGIN_FRAME}${up(this.#drawn.length)}${changes.join('')}${END_FRAME}`)
-    this.#drawn = lines
+    this.#draw(account, { nowMs, isOver: false })
   }
 
-  end(): void {
+  end(account: Account, nowMs: number): void {
+    this.#draw(account, { nowMs, isOver: true })
     this.#options.output.off('resize', this.#startAnew)
     process.off('exit', this.#restore)
     this.#restore()
   }
 
+  #draw(account: Account, moment: { readonly nowMs: number; readonly isOver: boolean }): void {
+    const { title, stock, output, paint } = this.#options
+    const { columns, rows } = output
+    const lines = picture(account, { title, stock, columns, rows, paint, ...moment }).slice(0, rows - 1)
+    const changes = lines.map((line, row) => (line === this.#drawn[row] ? '\n' : `${line}${CLEAR_REST_OF_LINE}\n`))
+    output.write(`${BEGIN_FRAME}${up(this.#drawn.length)}${changes.join('')}${CLEAR_BELOW}${END_FRAME}`)
+    this.#drawn = lines
+  }
+
   readonly #restore = (): void => {
-    if (!this.#isOpen) return
-    this.#isOpen = false
     this.#options.output.write(SHOW_CURSOR)
   }
 

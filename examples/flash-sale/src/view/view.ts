@@ -5,8 +5,8 @@ import type { Paint } from './paint.ts'
 export interface View {
   /** The account has grown, or time has passed. */
   update(account: Account, nowMs: number): void
-  /** Leaves what was shown, and the terminal as it was found. Idempotent. */
-  end(): void
+  /** Nothing more will come. Leaves what was shown, and the terminal as it was found. */
+  end(account: Account, nowMs: number): void
 }
 
 /** What is shown, and where. */
