@@ -59,11 +59,11 @@ describe('The errors of Holdfast', () => {
   const codes = Object.keys(EXAMPLES)
 
   it('are the sections of docs/errors.md, and no others', () => {
-    expect([...page.matchAll(/^## (\S+)$/gm)].map(([, code]) => code).toSorted()).toEqual(codes.toSorted())
+    expect(new Set([...page.matchAll(/^## (\S+)$/gm)].map(([, code]) => code))).toEqual(new Set(codes))
   })
 
   it('are the rows of its table, and no others', () => {
-    expect(rowsOf(page.slice(0, page.indexOf('\n## '))).toSorted()).toEqual(codes.toSorted())
+    expect(new Set(rowsOf(page.slice(0, page.indexOf('\n## '))))).toEqual(new Set(codes))
   })
 
   it.each(Object.entries(EXAMPLES))('%s is the code of the class that its section names first', (code, error) => {
@@ -77,11 +77,11 @@ describe('The errors of Holdfast', () => {
     const listed = /^- Fields: (.*)$/m.exec(sectionOf(code))?.[1] ?? ''
     const named = [...listed.replace(/\(.*\)/, '').matchAll(/`(\w+)`/g)].map(([, name]) => name)
     const own = Object.getOwnPropertyNames(error).filter(name => !['stack', 'message', 'name', 'code'].includes(name))
-    expect(own.toSorted()).toEqual(named.toSorted())
+    expect(new Set(own)).toEqual(new Set(named))
   })
 
   it('say why a lease was lost in the words of the page', () => {
-    expect(rowsOf(sectionOf('HF_LEASE_LOST')).toSorted()).toEqual(Object.keys(REASONS).toSorted())
+    expect(new Set(rowsOf(sectionOf('HF_LEASE_LOST')))).toEqual(new Set(Object.keys(REASONS)))
     for (const reason of Object.keys(REASONS) as LeaseLostReason[]) {
       expect(new LeaseLostError('r', reason).message).toMatch(/^The lease on "r" is lost: [^:]+\.$/)
     }
@@ -93,7 +93,9 @@ describe('The errors of Holdfast', () => {
   })
 
   it('show the newest token where the guard can tell', () => {
-    expect(EXAMPLES.HF_STALE_TOKEN.message).toBe('The token 1 of "r" is stale: the guard has seen 2. Nothing was changed.')
+    expect(EXAMPLES.HF_STALE_TOKEN.message).toBe(
+      'The token 1 of "r" is stale: the guard has seen 2. Nothing was changed.',
+    )
     expect(new StaleTokenError('r', new FencingToken(1n), undefined).message).toBe(
       'The token 1 of "r" is stale. Nothing was changed.',
     )
