@@ -94,7 +94,9 @@ export class Workshop {
     // Plain JavaScript runs as it stands.
     const file =
       example.language === 'js' ? this.#sourceOf(example) : join(this.#folder, 'dist', `${fileName(example)}.mjs`)
-    const { stdout } = await runFile(process.execPath, [file], { cwd: root, timeout: RUN_MS_MAX })
+    // Whatever the shell has for programs like these is not for them.
+    const { REDIS_URL: _, ...env } = process.env
+    const { stdout } = await runFile(process.execPath, [file], { cwd: root, env, timeout: RUN_MS_MAX })
     return stdout
   }
 
