@@ -18,6 +18,11 @@ export function checkKeys(where: string, options: unknown, known: ReadonlySet<st
   }
 }
 
+/** The options without those that are given as undefined: they count as left out. */
+export function givenOptions<O extends object>(options: O): O {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as O
+}
+
 /** What a duration may be, in milliseconds. */
 export interface DurationRange {
   readonly min: number

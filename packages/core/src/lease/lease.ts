@@ -1,5 +1,5 @@
 import type { LeaseLostReason } from '../errors.ts'
-import { InvalidArgumentError, LeaseLostError } from '../errors.ts'
+import { ClosedError, InvalidArgumentError, LeaseLostError } from '../errors.ts'
 import type { FencingToken } from '../fencing/token.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
 import type { Grant, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
@@ -260,7 +260,9 @@ export class HeldLease implements Lease {
         this.#settleRelease?.(outcome)
         this.#keeper.events.emit('released', { resource: this.resource, token: this.#grant.token })
       },
-      () => {
+      (error: unknown) => {
+        // Nobody is left to ask.
+        if (error instanceof ClosedError) return this.lose('closed')
         // The keeper settles it at the deadline.
         if (this.leftMs() > 0) this.#keeper.clock.setTimer(() => this.#tryRelease(), RELEASE_RETRY_MS)
       },

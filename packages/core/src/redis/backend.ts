@@ -7,7 +7,7 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { withinWait } from '../lease/wait-limit.ts'
 import { checkName, show } from '../names.ts'
-import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
+import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
@@ -82,7 +82,7 @@ export const REDIS_DEFAULTS: Readonly<{
  */
 export function redisBackend(options: RedisBackendOptions): Backend {
   checkOptions(options)
-  const settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...options }
+  const settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...givenOptions(options) }
   const { clock, prefix } = settings
   const lifecycle = new BackendLifecycle('redis backend', clock)
   const jitter = (): number => settings.random.next()
@@ -100,7 +100,11 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const ids = new RequestIds()
   const sender = new StepSender(connection, clock)
   const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
-  const inbox = new Inbox((redis) => connectBeside(redis, jitter), inboxPrefix(prefix) + ids.source)
+  const inbox = new Inbox({
+    open: (redis) => connectBeside(redis, { jitter, commandTimeoutMs: settings.commandTimeoutMs }),
+    // The driver puts the client's own prefix before keys, from which the script makes channels, and not before channels.
+    channel: `${String(client?.options.keyPrefix ?? '')}${inboxPrefix(prefix)}${ids.source}`,
+  })
   const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })
   // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
   lifecycle.onClose(() => commands.idle())

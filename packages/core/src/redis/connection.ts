@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { BackendHealth } from '../backend.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { ClosedError, HoldfastError } from '../errors.ts'
 import type { Expiring } from './deadlines.ts'
 import { CommandDeadlines } from './deadlines.ts'
@@ -54,6 +54,8 @@ export class RedisConnection {
   #facts: ServerFacts = { guarantee: 'advisory', holdBackMs: 0 }
   #lastError: unknown
   #waiting: Attempt<never>[] = []
+  #isRefused = false
+  readonly #timers = new Set<Timer>()
   #address = 'the given address'
 
   constructor(settings: ConnectionSettings) {
@@ -109,6 +111,7 @@ export class RedisConnection {
     this.#isUsable = false
     this.#waiting = []
     for (const detach of this.#detach) detach()
+    for (const timer of this.#timers) timer.cancel()
     this.#deadlines.close()
     if (!this.#settings.isOurs) return
     // Late errors of a socket that is being closed are nobody's business.
@@ -122,8 +125,11 @@ export class RedisConnection {
       attempt.send(this.#client, (error) => this.#onFailure(attempt, error))
       return
     }
+    if (this.#isEnded(this.#client)) return attempt.fail(new ClosedError('given Redis client'))
     this.#waiting.push(attempt as unknown as Attempt<never>)
     this.#open().catch((error: unknown) => attempt.fail(error))
+    // What was refused on connecting may be allowed by now.
+    if (this.#isRefused && this.#client !== undefined) this.#examine(this.#client)
   }
 
   #onFailure<T>(attempt: Attempt<T>, error: unknown): void {
@@ -134,7 +140,7 @@ export class RedisConnection {
     this.#lastError = error
     if (!attempt.isIdempotent) return attempt.fail(error)
     // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
-    this.#settings.clock.setTimer(() => this.#send(attempt), RETRY_MS)
+    this.#later(() => this.#send(attempt), RETRY_MS)
   }
 
   #reload<T>(attempt: Attempt<T>): void {
@@ -177,6 +183,9 @@ export class RedisConnection {
     this.#address = addressOf(client)
     this.#listen(client, 'ready', () => this.#examine(client))
     this.#listen(client, 'close', () => this.#onClose())
+    // Ours never ends but by `close`; after that of the user's nobody would be there to answer.
+    this.#listen(client, 'end', () => this.#failWaiting(new ClosedError('given Redis client')))
+    if (this.#isEnded(client)) return this.#failWaiting(new ClosedError('given Redis client'))
     // On the user's client the driver's own way with errors that nobody listens to is the user's choice.
     if (this.#settings.isOurs) this.#listen(client, 'error', (error) => (this.#lastError = error))
     if (client.status === 'ready') this.#examine(client)
@@ -189,6 +198,18 @@ export class RedisConnection {
     this.#detach.push(() => client.off(event, listener))
   }
 
+  #isEnded(client: Redis | undefined): boolean {
+    return !this.#settings.isOurs && client?.status === 'end'
+  }
+
+  #later(run: () => void, delayMs: number): void {
+    const timer = this.#settings.clock.setTimer(() => {
+      this.#timers.delete(timer)
+      run()
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+
   #onClose(): void {
     this.#isUsable = false
     this.#settings.onHealth({ kind: 'suspended', cause: this.#lastError })
@@ -196,6 +217,7 @@ export class RedisConnection {
 
   #examine(client: Redis): void {
     const epoch = ++this.#epoch
+    this.#isRefused = false
     const isCurrent = (): boolean => epoch === this.#epoch && client.status === 'ready' && !this.#isClosed
     Promise.all([this.#settings.examine(client), this.#load(client)]).then(
       ([facts]) => {
@@ -204,13 +226,13 @@ export class RedisConnection {
           if (isCurrent()) this.#becomeUsable()
         }
         if (facts.holdBackMs <= 0) go()
-        else this.#settings.clock.setTimer(go, facts.holdBackMs)
+        else this.#later(go, facts.holdBackMs)
       },
       (error: unknown) => {
         this.#lastError = error
-        if (error instanceof HoldfastError) return this.#failWaiting(error)
-        if (isReplyError(error)) return this.#failWaiting(refusal(error))
-        this.#settings.clock.setTimer(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
+        if (error instanceof HoldfastError) return this.#refuse(error)
+        if (isReplyError(error)) return this.#refuse(refusal(error))
+        this.#later(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
       },
     )
   }
@@ -220,6 +242,11 @@ export class RedisConnection {
     this.#lastError = undefined
     this.#settings.onHealth({ kind: 'ready' })
     for (const attempt of this.#takeWaiting()) this.#send(attempt)
+  }
+
+  #refuse(error: unknown): void {
+    this.#isRefused = true
+    this.#failWaiting(error)
   }
 
   #failWaiting(error: unknown): void {

@@ -44,7 +44,7 @@ export class CommandDeadlines {
     for (const command of [...this.#pending]) this.#expire(command)
   }
 
-  // It holds the process while a command waits, since somebody awaits that; an idle one is let go when it fires.
+  // In the background: the driver's own socket or reconnect timer holds the process while a command waits.
   #arm(delayMs: number): void {
     this.#timer = this.#clock.setTimer(() => this.#look(), delayMs)
   }

@@ -26,8 +26,11 @@ export async function connectTo(url: string, jitter: () => number): Promise<Redi
 }
 
 /** A second connection to the same server, with the same credentials, set as ours are. */
-export function connectBeside(client: Redis, jitter: () => number): Redis {
-  return client.duplicate(optionsWith(jitter))
+export function connectBeside(
+  client: Redis,
+  settings: { readonly jitter: () => number; readonly commandTimeoutMs: number },
+): Redis {
+  return client.duplicate({ ...optionsWith(settings.jitter), commandTimeout: settings.commandTimeoutMs })
 }
 
 function optionsWith(jitter: () => number): typeof OURS & { readonly retryStrategy: (attempt: number) => number } {
@@ -60,6 +63,10 @@ export function checkClient(client: unknown): asserts client is Redis {
   }
   if (candidate.isCluster === true) {
     throw new UnsupportedError('redisBackend does not take a Cluster client yet: give it a client of a standalone server.')
+  }
+  const keyPrefix = String(candidate.options?.keyPrefix ?? '')
+  if (/[{}]/.test(keyPrefix)) {
+    throw new InvalidArgumentError('client', `Expected \`client\` to have a \`keyPrefix\` without braces, got ${show(keyPrefix)}.`)
   }
 }
 

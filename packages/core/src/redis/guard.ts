@@ -7,7 +7,7 @@ import { checkDurationMs, checkKeys } from '../options.ts'
 import { RequestIds } from '../request-ids.ts'
 import { systemClock } from '../clock.ts'
 import { checkPrefix } from './backend.ts'
-import { commandKeys } from './command-keys.ts'
+import { keyedCommand } from './command-keys.ts'
 import { RedisConnection } from './connection.ts'
 import { checkClient } from './driver.ts'
 import { fenceKey, hashTag } from './keys.ts'
@@ -60,7 +60,8 @@ export function redisFence(client: Redis, options: RedisFenceOptions = {}): Redi
   if (options.prefix !== undefined) checkPrefix(options.prefix)
   const timeoutMs = options.commandTimeoutMs ?? 2_000
   checkDurationMs('commandTimeoutMs', timeoutMs, { min: 50, max: 60_000 })
-  const writer = new FencedWriter(options.prefix ?? 'hf', connectionOver(client, timeoutMs))
+  const keyPrefix = String(client.options.keyPrefix ?? '')
+  const writer = new FencedWriter(connectionOver(client, timeoutMs), { prefix: options.prefix ?? 'hf', keyPrefix })
   return {
     apply: (fenced) => writer.apply(fenced),
     raise: async (fenced) => void (await writer.run(fenced, [], [])),
@@ -69,20 +70,23 @@ export function redisFence(client: Redis, options: RedisFenceOptions = {}): Redi
 
 class FencedWriter {
   readonly #prefix: string
+  readonly #keyPrefix: string
   readonly #connection: RedisConnection
   readonly #source = new RequestIds().source
   #calls = 0
 
-  constructor(prefix: string, connection: RedisConnection) {
-    this.#prefix = prefix
+  constructor(connection: RedisConnection, settings: { readonly prefix: string; readonly keyPrefix: string }) {
     this.#connection = connection
+    this.#prefix = settings.prefix
+    this.#keyPrefix = settings.keyPrefix
   }
 
   async apply({ resource, token, commands }: FencedCommands): Promise<readonly unknown[]> {
     checkCommands(commands)
-    const keys = commands.flatMap((command) => keysOf(command, resource))
-    const words = commands.flatMap((command) => [String(command.length), ...command.map(String)])
-    return await this.run({ resource, token }, keys, words)
+    const keyed = commands.map((command) => keyedCommand(command, this.#keyPrefix))
+    for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
+    const words = keyed.flatMap((command) => [String(command.words.length), ...command.words])
+    return await this.run({ resource, token }, keyed.flatMap(({ keys }) => keys), words)
   }
 
   async run(fenced: Fenced, keys: readonly string[], words: readonly string[]): Promise<readonly unknown[]> {
@@ -91,18 +95,20 @@ class FencedWriter {
     if (!(token instanceof FencingToken)) {
       throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
     }
-    const args = [token.toString(), this.#source, String(++this.#calls), ...words]
-    const [kind, ...rest] = (await this.#send([fenceKey(this.#prefix, resource), ...keys], args)) as [string, ...unknown[]]
+    const keysOfAll = [fenceKey(this.#prefix, resource), ...keys]
+    const [kind, ...rest] = (await this.#send(keysOfAll, token, words)) as [string, ...unknown[]]
     if (kind === 'stale') throw new StaleTokenError(resource, token, FencingToken.parse(String(rest[0])))
     return kind === 'again' ? repliesOf(resource, String(rest[0])) : rest
   }
 
-  async #send(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  async #send(keys: readonly string[], token: FencingToken, words: readonly string[]): Promise<unknown> {
     let isSent = false
     try {
       return await this.#connection.once((client) => {
         isSent = true
-        return client.evalsha(fence.sha, keys.length, ...keys, ...args)
+        // A number of its own each time that we send it, which is only again when nothing was run: others may have gone ahead.
+        const call = [token.toString(), this.#source, String(++this.#calls)]
+        return client.evalsha(fence.sha, keys.length, ...keys, ...call, ...words)
       })
     } catch (error) {
       if (!isSent || error instanceof RefusedError) throw error
@@ -136,31 +142,30 @@ function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
 
 function checkCommands(commands: readonly RedisCommand[]): void {
   const isList = Array.isArray(commands) && commands.length > 0 && commands.length <= COMMANDS_MAX
-  if (isList && commands.every((command) => Array.isArray(command) && command.every(isWord))) return
+  if (isList && commands.every(isCommand)) return
   throw new InvalidArgumentError(
     'commands',
     `Expected \`commands\` to be 1 to ${COMMANDS_MAX} arrays like ['DECRBY', 'stock:42', '1'], got ${show(commands)}.`,
   )
 }
 
-function isWord(word: unknown): boolean {
-  return typeof word === 'string' || typeof word === 'number'
+function isCommand(command: unknown): boolean {
+  if (!Array.isArray(command) || typeof command[0] !== 'string') return false
+  return command.every((word) => typeof word === 'string' || typeof word === 'number')
 }
 
-function keysOf(command: RedisCommand, resource: string): readonly string[] {
-  const keys = commandKeys(command)
+function checkTags(keys: readonly string[], resource: string, name: string | undefined): void {
   const tag = hashTag(resource)
   for (const key of keys) {
     if (hashTag(key) === tag) continue
     throw new InvalidArgumentError(
       'commands',
-      `Expected the keys of ${show(command[0])} to carry the hash tag of the resource, like ${show(`{${tag}}:name`)}, got ${show(key)}.`,
+      `Expected the keys of ${show(name)} to carry the hash tag of the resource, like ${show(`{${tag}}:name`)}, got ${show(key)}.`,
     )
   }
-  return keys
 }
 
 function repliesOf(resource: string, json: string): readonly unknown[] {
-  if (json !== '') return (JSON.parse(json) as unknown[]).slice(1).map((reply) => (reply === false ? null : reply))
-  throw new UnknownOutcomeError(`The write to "${resource}" was applied once, and its replies were lost with the connection.`)
+  if (json !== '') return (JSON.parse(json) as unknown[]).slice(1)
+  throw new UnknownOutcomeError(`The write to "${resource}" was run once, and what became of it was lost with the connection.`)
 }

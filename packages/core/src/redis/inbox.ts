@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis'
-import { UnavailableError } from '../errors.ts'
 
 /** A lease handed to a waiter by the one who released it. */
 export interface HandOff {
@@ -33,9 +32,9 @@ export class Inbox {
   #isClosed = false
   #epoch = 0
 
-  constructor(open: (beside: Redis) => Redis, channel: string) {
-    this.#open = open
-    this.#channel = channel
+  constructor(settings: { readonly open: (beside: Redis) => Redis; readonly channel: string }) {
+    this.#open = settings.open
+    this.#channel = settings.channel
   }
 
   /** Whether the server delivers to it, as far as is known here. */
@@ -69,10 +68,7 @@ export class Inbox {
     this.#isClosed = true
     this.#isListening = false
     this.#listeners.clear()
-    this.#client?.removeAllListeners()
-    // Late errors of a socket that is being closed are nobody's business.
-    this.#client?.on('error', () => {})
-    this.#client?.disconnect()
+    if (this.#client !== undefined) leave(this.#client)
   }
 
   async #listen(beside: Redis): Promise<void> {
@@ -85,10 +81,16 @@ export class Inbox {
     })
     // A connection that broke meanwhile becomes ready again.
     client.on('ready', () => void this.#subscribe(client).catch(() => undefined))
-    await new Promise<void>((resolve, reject) => {
-      client.once('close', () => reject(new UnavailableError('The connection that listens for hand-offs was closed.')))
-      void client.connect().then(() => this.#subscribe(client).then(resolve, reject), reject)
-    })
+    try {
+      await new Promise<void>((resolve, reject) => {
+        client.once('close', () => reject(new Error('the connection that listens for hand-offs was closed')))
+        void client.connect().then(() => this.#subscribe(client).then(resolve, reject), reject)
+      })
+    } catch (error) {
+      // The next one who listens opens another: this one would go on connecting for ever.
+      leave(client)
+      throw error
+    }
   }
 
   async #subscribe(client: Redis): Promise<void> {
@@ -107,4 +109,11 @@ export class Inbox {
     if (nowUs === undefined) return listener.onFirst(Number(first))
     listener.onHandOff({ token: first, nowUs: Number(nowUs), spanMs: Number(spanMs) })
   }
+}
+
+function leave(client: Redis): void {
+  client.removeAllListeners()
+  // Late errors of a socket that is being closed are nobody's business.
+  client.on('error', () => {})
+  client.disconnect()
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { InvariantError, RefusedError } from '../errors.ts'
+import { InvariantError, UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline } from '../lease/deadline.ts'
@@ -59,7 +59,7 @@ export class LeaseCommands {
     const claimMs = options.mayQueue ? this.claimMs : 0
     const order = `a${digits(ttlMs, 8)}${digits(claimMs, 5)}${request.requestId} ${request.meta}`
     return this.#step(request, order, (value, sent) => {
-      if (value === 0) return { kind: 'held' }
+      if (isNumber(value, 0)) return { kind: 'held' }
       if (typeof value !== 'string') return queued(value, sent)
       const deadline = answeredDeadline(this.#clock, sent, ttlMs)
       const token = FencingToken.parse(value)
@@ -72,12 +72,15 @@ export class LeaseCommands {
   }
 
   release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    return this.#step(request, `r${request.requestId}`, (value) => (value === 1 ? 'released' : 'lost'))
+    return this.#step(request, `r${request.requestId}`, (value) => (isNumber(value, 1) ? 'released' : 'lost'))
   }
 
-  /** Takes back what a request may have left on the server, in the background, for as long as it could matter there. */
-  takeBack(request: LeaseRequest): void {
-    const work = this.#takeBack(request).finally(() => this.#takingBack.delete(work))
+  /**
+   * Takes back what a request may have left on the server, in the background, for as long as it could matter there. `asked` is
+   * the last question about it, answered or not.
+   */
+  takeBack(request: LeaseRequest, asked: Promise<unknown> | undefined): void {
+    const work = this.#takeBackAfter(request, asked).finally(() => this.#takingBack.delete(work))
     this.#takingBack.add(work)
   }
 
@@ -89,7 +92,7 @@ export class LeaseCommands {
   #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
     const order = `n${digits(ttlMs, 8)}${grant.request.requestId}`
     return this.#step(grant.request, order, (value, sent) => {
-      if (value !== 1) return { kind: 'lost', reason: 'revoked' }
+      if (!isNumber(value, 1)) return { kind: 'lost', reason: 'revoked' }
       return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
     })
   }
@@ -97,8 +100,25 @@ export class LeaseCommands {
   #step<T>(request: LeaseRequest, order: string, read: (value: unknown, sent: Moment) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const keys = leaseKeys(this.#prefix, request.resource)
-      this.#sender.send({ keys, order, failed: reject, answered: (value, sent) => resolve(read(value, sent)) })
+      const answered = (value: unknown, sent: Moment): void => {
+        try {
+          resolve(read(value, sent))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#sender.send({ keys, order, failed: reject, answered })
     })
+  }
+
+  async #takeBackAfter(request: LeaseRequest, asked: Promise<unknown> | undefined): Promise<void> {
+    let isAnswered = asked === undefined
+    const answered = asked?.catch(() => undefined).then(() => (isAnswered = true))
+    await this.#takeBack(request)
+    if (isAnswered) return
+    // The question is sent again when its connection broke: the server may hear of it only now.
+    await answered
+    await this.#takeBack(request)
   }
 
   async #takeBack(request: LeaseRequest): Promise<void> {
@@ -108,7 +128,7 @@ export class LeaseCommands {
         await this.release(request)
         return
       } catch (error) {
-        if (error instanceof RefusedError) return
+        if (!(error instanceof UnavailableError)) return
         if (this.#clock.monotonicMs() >= untilMs) return
         await new Promise<void>((resolve) => this.#clock.setTimer(resolve, TAKE_BACK_RETRY_MS))
       }
@@ -120,8 +140,13 @@ function digits(value: number, count: number): string {
   return String(value).padStart(count, '0')
 }
 
+// A client with the driver's option `stringNumbers` gets numbers as text.
+function isNumber(answer: unknown, value: number): boolean {
+  return answer === value || answer === String(value)
+}
+
 function queued(answer: unknown, sent: Moment): AcquireOutcome {
   if (!Array.isArray(answer)) throw new InvariantError(`The acquire step answered ${JSON.stringify(answer)}.`)
-  const [serverUs, remainingMs, position] = answer as [number, number, number]
+  const [serverUs, remainingMs, position] = answer.map(Number) as [number, number, number]
   return { kind: 'queued', sent, serverUs, remainingMs, position }
 }

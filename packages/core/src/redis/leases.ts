@@ -89,7 +89,7 @@ export class RedisLeaseStore implements LeaseStore {
   async #grantOrListen(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
     const outcome = await this.#ask(request, signal)
     if (outcome.kind === 'granted') return outcome.grant
-    await this.#listen()
+    await orAborted(this.#listen(), signal)
     return await this.#wait(request, signal)
   }
 
@@ -98,7 +98,7 @@ export class RedisLeaseStore implements LeaseStore {
     signal?.throwIfAborted()
     const asked = this.#parts.commands.acquire(request, { mayQueue: false })
     return orAborted(asked, signal).catch((error: unknown) => {
-      this.#parts.commands.takeBack(request)
+      this.#parts.commands.takeBack(request, asked)
       throw error
     })
   }

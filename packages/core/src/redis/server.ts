@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { UnsupportedError } from '../errors.ts'
+import { isReplyError } from './errors.ts'
 import { serverMarker } from './scripts/server-marker.ts'
 
 /** What is known of the server behind a connection. */
@@ -36,15 +37,23 @@ export async function examine(
 }
 
 async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
-  const text = await client.info().catch(() => '')
+  const text = await client.info().catch(unlessRefused(''))
   const pairs = text.split('\r\n').map((line) => line.split(/:(.*)/s))
   return new Map(pairs.filter((pair) => pair.length > 1).map(([key = '', value = '']) => [key, value]))
 }
 
 async function readConfig(client: Redis): Promise<ReadonlyMap<string, string>> {
   const names = ['appendonly', 'appendfsync', 'maxmemory-policy']
-  const replies = await Promise.all(names.map((name) => client.config('GET', name).catch(() => [])))
+  const replies = await Promise.all(names.map((name) => client.config('GET', name).catch(unlessRefused([]))))
   return new Map(replies.map((reply, index) => [names[index] ?? '', String((reply as string[])[1] ?? '')]))
+}
+
+// Not to be allowed to know is an answer. No answer is none: what is not known yet must be asked again.
+function unlessRefused<T>(fallback: T): (error: unknown) => T {
+  return (error) => {
+    if (isReplyError(error)) return fallback
+    throw error
+  }
 }
 
 function checkVersion(info: ReadonlyMap<string, string>): void {

@@ -34,6 +34,8 @@ export class Waiter implements InboxListener {
   #early: { readonly handOff: HandOff; readonly received: Moment } | undefined
   #timer: Timer | undefined
   #isAsking = false
+  #asked: Promise<unknown> | undefined
+  #isFirst = false
   #mustAskAgain = false
   #isOver = false
   #silentSinceMs: number | undefined
@@ -61,6 +63,7 @@ export class Waiter implements InboxListener {
     }
     this.#isAsking = true
     this.#mustAskAgain = false
+    this.#isFirst = false
     this.#timer?.cancel()
     void this.#ask().finally(() => {
       this.#isAsking = false
@@ -72,7 +75,7 @@ export class Waiter implements InboxListener {
   giveUp(reason: unknown): void {
     if (this.#isOver) return
     this.#end()
-    this.#commands.takeBack(this.#request)
+    this.#commands.takeBack(this.#request, this.#asked)
     this.#settle.reject(reason)
   }
 
@@ -84,6 +87,8 @@ export class Waiter implements InboxListener {
   }
 
   onFirst(remainingMs: number): void {
+    // The message can overtake an answer that says otherwise.
+    this.#isFirst = true
     this.#askIn(remainingMs + LATE_MS)
   }
 
@@ -93,7 +98,9 @@ export class Waiter implements InboxListener {
 
   async #ask(): Promise<void> {
     try {
-      const outcome = await this.#commands.acquire(this.#request, { mayQueue: true })
+      const asked = this.#commands.acquire(this.#request, { mayQueue: true })
+      this.#asked = asked
+      const outcome = await asked
       this.#silentSinceMs = undefined
       if (outcome.kind === 'granted') return this.#grant(outcome.grant)
       if (outcome.kind === 'held') return this.#askIn(RETRY_MS)
@@ -118,7 +125,7 @@ export class Waiter implements InboxListener {
   }
 
   #patienceMs(position: number): number {
-    if (position === 0) return LATE_MS
+    if (position === 0 || this.#isFirst) return LATE_MS
     return SECOND_MS + (position - 1) * this.#commands.claimMs
   }
 

@@ -168,7 +168,8 @@ if not ticket then
   call('HSET', queue, 'z', ticket, 'w' .. ticket, record, 'r' .. id, ticket)
   call('SETRANGE', key, 40, '1')
 end
-local position = tonumber(ticket) - tonumber(call('HGET', queue, 'a'))
+-- Never behind more than there are: tickets of those who left are gaps.
+local position = math.min(tonumber(ticket) - tonumber(call('HGET', queue, 'a')), call('HLEN', queue) / 2 - 2)
 local remainingMs = math.max(0, math.ceil((ending - now) / 1000))
 -- Everybody who waits asks again before this is over.
 local keepMs = remainingMs + RETENTION_MS + (position + 1) * tonumber(sub(order, 10, 14))
