@@ -4,6 +4,7 @@ import type { RunSettings } from '../suite.ts'
 import { ContestantProcess } from './contestant-process.ts'
 import type { Store } from './contestants/index.ts'
 import type { Load, LoadResults } from './loads/load.ts'
+import { place } from './placement.ts'
 import type { Servers } from './servers.ts'
 
 /** The same load on several contestants, in turns. */
@@ -33,6 +34,7 @@ export async function runContest<L extends Load>(
     settings.say(`${contest.name}: ${contestant} warms up`)
     const process = await startProcess(contest, contestant, servers)
     started.push(process)
+    place('contestant', process.pid)
     return await warmedUp(contest, contestant, process)
   }
   try {

@@ -57,6 +57,10 @@ export class ContestantProcess implements AsyncDisposable {
     return (await answer) as LoadResults[L['kind']]
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const exit = once(this.#child, 'exit')

@@ -1,6 +1,7 @@
-import type { RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
+import type { OwnServer, RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
 import { startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import type { Store } from './contestants/index.ts'
+import { place } from './placement.ts'
 
 /** Servers of the suite's own, started when first asked for. Redis keeps nothing on disk, ZooKeeper does not wait for it. */
 export class Servers implements AsyncDisposable {
@@ -21,12 +22,18 @@ export class Servers implements AsyncDisposable {
   }
 
   #startRedis(): Promise<RedisServer> {
-    this.#redis ??= startRedis()
+    this.#redis ??= placed(startRedis())
     return this.#redis
   }
 
   #startZooKeeper(): Promise<ZooKeeperServer> {
-    this.#zookeeper ??= startZooKeeper()
+    this.#zookeeper ??= placed(startZooKeeper())
     return this.#zookeeper
   }
+}
+
+async function placed<S extends OwnServer>(starting: Promise<S>): Promise<S> {
+  const server = await starting
+  place('server', server.pid)
+  return server
 }
