@@ -1,5 +1,4 @@
 import { FencingToken } from '@holdfast/core'
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { audit } from './audit.ts'
 import type { Sale } from './sale.ts'
@@ -62,12 +61,15 @@ test('no sale at all is right', () => {
 })
 
 test('books are right exactly when sold and left make the stock, whatever happened in between', () => {
-  fc.assert(
-    fc.property(fc.nat(50), fc.nat(50), fc.nat(60), (stock, sold, left) => {
-      const sales = Array.from({ length: sold }, (_, index) => sale(1, index + 1, stock - index - 1))
-      const { problems, oversold } = audit({ stock, books: { left, sales }, tokens: [] })
-      expect(problems.length === 0).toBe(sold + left === stock)
-      expect(oversold).toBe(Math.max(0, sold - stock))
-    }),
-  )
+  const numbers = Array.from({ length: 12 }, (_, index) => index)
+  for (const stock of numbers) {
+    for (const sold of numbers) {
+      for (const left of numbers) {
+        const sales = Array.from({ length: sold }, (_, index) => sale(1, index + 1, stock - index - 1))
+        const { problems, oversold } = audit({ stock, books: { left, sales }, tokens: [] })
+        expect(problems.length === 0).toBe(sold + left === stock)
+        expect(oversold).toBe(Math.max(0, sold - stock))
+      }
+    }
+  }
 })

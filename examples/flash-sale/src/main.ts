@@ -14,8 +14,12 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP)
     return 0
   } catch (error) {
-    if (interrupt.signal.aborted) return 130
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    const isInterrupted = interrupt.signal.aborted
+    const message = error instanceof Error ? error.message : String(error)
+    process.stderr.write(
+      isInterrupted ? 'Interrupted: the workers are stopped, their data is deleted.\n' : `${message}\n`,
+    )
+    if (isInterrupted) return 130
     return error instanceof BadOption ? 2 : 3
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)

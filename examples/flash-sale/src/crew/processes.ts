@@ -16,7 +16,7 @@ export function hireProcesses(address: RemoteShopAddress, options: CrewOptions):
     members,
     canBeKilled: true,
     dismiss: async () => {
-      for (const { child } of members) child.kill('SIGKILL')
+      for (const member of members) member.dismiss()
       await Promise.all(members.map(({ gone }) => gone))
     },
   }
@@ -26,7 +26,7 @@ function hireProcess(
   worker: number,
   address: RemoteShopAddress,
   { isFenced, onHappening }: CrewOptions,
-): CrewMember & { readonly child: ChildProcess } {
+): CrewMember & { readonly dismiss: () => void } {
   const child = fork(ENTRY, {
     // Structured clones, so that tokens come as the big integers that they are.
     serialization: 'advanced',
@@ -47,12 +47,15 @@ function hireProcess(
   order({ kind: 'work', worker, address, isFenced })
   return {
     worker,
-    child,
     openDoors: () => order({ kind: 'open-doors' }),
     hesitate: () => order({ kind: 'hesitate' }),
     stop: () => strike('stopped', 'SIGSTOP'),
     resume: () => strike('continued', 'SIGCONT'),
     kill: () => strike('killed', 'SIGKILL'),
+    dismiss: () => {
+      isOver = true
+      child.kill('SIGKILL')
+    },
     gone: untilGone(child).then(how => {
       if (!isOver) tell({ kind: 'failed', reason: `its process ended with ${how}`, worker, atMs: machineMs() })
     }),

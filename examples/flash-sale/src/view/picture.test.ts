@@ -1,5 +1,4 @@
 import { stripVTControlCharacters } from 'node:util'
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Account } from '../account.ts'
 import type { Deed, Fault } from '../happening.ts'
@@ -90,16 +89,22 @@ test('the last picture shows the whole story in the room there is', () => {
 })
 
 test('no line is as wide as the terminal, and all together are lower, in color or not', () => {
-  const sizes = fc.record({ columns: fc.integer({ min: 48, max: 240 }), rows: fc.integer({ min: 13, max: 80 }) })
-  fc.assert(
-    fc.property(sizes, fc.nat(20_000), fc.boolean(), fc.boolean(), (size, nowMs, isColored, isOver) => {
-      fc.pre(pictureFits(size, 3))
-      const paint = isColored ? colored : uncolored
-      const lines = picture(accountUntil(nowMs), frame(nowMs, { ...size, paint, isOver }))
-      expect(lines.length).toBeLessThan(size.rows)
-      for (const line of lines) expect(stripVTControlCharacters(line).length).toBeLessThan(size.columns)
-    }),
-  )
+  for (let columns = 48; columns <= 240; columns += 1) {
+    for (const rows of [13, 16, 24, 60]) {
+      for (const nowMs of [0, 150, 1_300, 20_000]) {
+        expect(pictureFits({ columns, rows }, 3)).toBe(true)
+        const paint = columns % 2 === 0 ? colored : uncolored
+        const lines = picture(accountUntil(nowMs), frame(nowMs, { columns, rows, paint, isOver: nowMs === 20_000 }))
+        expect(lines.length).toBeLessThan(rows)
+        for (const line of lines) expect(stripVTControlCharacters(line).length).toBeLessThan(columns)
+      }
+    }
+  }
+})
+
+test('a terminal that is too small gets plain lines', () => {
+  expect(pictureFits({ columns: 47, rows: 24 }, 3)).toBe(false)
+  expect(pictureFits({ columns: 80, rows: 12 }, 3)).toBe(false)
 })
 
 test('colors change nothing but the looks', () => {
