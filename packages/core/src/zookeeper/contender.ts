@@ -100,6 +100,7 @@ export class Contender {
       return 'deleted'
     } catch (error) {
       if (isCode(error, CODE.noNode)) return 'absent'
+      if (isFailure(error, 'session-lost') || isFailure(error, 'closed')) return 'session-lost'
       this.#withdrawal = erase(this.session, path, 2)
       this.#withdrawal.catch(() => undefined)
       throw error
