@@ -21,6 +21,7 @@ export const blackHole: Scenario = {
 }
 
 const ATTEMPTS_MAX = 5
+const DELAY_MS_MAX = 100
 
 async function run(stage: Stage, mode: Mode): Promise<Findings> {
   for (let attempt = 1; ; attempt++) {
@@ -41,6 +42,8 @@ async function fallSilent(stage: Stage, mode: Mode): Promise<HoldReport> {
   const network = await stage.proxy()
   const lock = mode === 'control' ? 'naive-expiring' : 'holdfast'
   const holder = await stage.actor('the holder', { lockVia: network, lock })
+  // Answers that take their time: whoever counts from when they come counts too long.
+  network.delay(Math.random() * DELAY_MS_MAX)
   await stage.step('the grant', holder.takeAtOnce())
   // Any moment between two renewals, before and after the first of them.
   await sleep(Math.random() * leaseMs)

@@ -1,4 +1,5 @@
 import { lateLoss, staleWrite } from '../history.ts'
+import { mergedNumbers } from '../numbers.ts'
 import type { Findings, Mode, Scenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
@@ -16,48 +17,46 @@ export const redisRestartEmpty: Scenario = {
 }
 
 async function run(stage: Stage, mode: Mode): Promise<Findings> {
-  const { site } = stage
-  const flushed = await play(stage, mode, () => site.wipe(stage.resource))
-  const restarted = await play(stage, mode, () => site.restartEmpty())
+  const { site, resource } = stage
+  const flushed = await lose(stage, mode, { overlap: 'overlapAfterFlushMsMax', begin: () => site.wipe(resource) })
+  const restarted = await lose(stage, mode, { overlap: 'overlapAfterRestartMsMax', begin: () => site.restartEmpty() })
   return {
     violations: [...flushed.violations, ...restarted.violations],
-    numbers: {
-      overlapAfterFlushMsMax: flushed.overlapMs,
-      overlapAfterRestartMsMax: restarted.overlapMs,
-      staleAccepted: flushed.staleAccepted + restarted.staleAccepted,
-      lostAfterMsMax: Math.max(flushed.lostAfterMs, restarted.lostAfterMs),
-    },
+    numbers: mergedNumbers([flushed.numbers, restarted.numbers]),
   }
 }
 
-async function play(
-  stage: Stage,
-  mode: Mode,
-  lose: () => Promise<void>,
-): Promise<{ violations: readonly string[]; overlapMs: number; staleAccepted: number; lostAfterMs: number }> {
+/** A way to lose all data, and the name of what is measured. */
+interface Loss {
+  readonly overlap: string
+  begin(): Promise<void>
+}
+
+async function lose(stage: Stage, mode: Mode, loss: Loss): Promise<Findings> {
   const isGuarded = mode === 'guarded'
+  const { leaseMs } = stage.site
   const holder = await stage.actor('the holder')
   const next = await stage.actor('the next holder')
   const held = await holder.takeAtOnce({ isGuarded })
   await stage.step('a first write', holder.write(isGuarded))
-  await stage.step('the loss of the data', lose())
+  await stage.step('the loss of the data', loss.begin())
   const granted = await stage.step('the next grant', next.takeAtOnce({ isGuarded, waitMs: 10_000 }))
   await stage.step('the write of the next holder', next.write(isGuarded))
   const outcome = await stage.step('the write of the old holder', holder.write(isGuarded))
-  await stage.becomes(
-    'the signal to the old holder',
-    () => holder.lostReport() !== undefined,
-    stage.site.leaseMs + 1_000,
-  )
+  await stage.becomes('the signal to the old holder', () => holder.lostReport() !== undefined, leaseMs + 1_000)
   const lost = holder.lostReport() ?? (await holder.report())
   await next.release()
+  const isTokenGreater = granted.token > held.token
   return {
     violations: [
+      ...(isTokenGreater ? [] : [`The token ${granted.token} came after ${held.token}, and is not greater.`]),
       ...staleWrite(held.token, granted.token, outcome),
-      ...lateLoss(lost, lost.provenAtMs, stage.site.leaseMs),
+      ...lateLoss(lost, lost.provenAtMs, leaseMs),
     ],
-    overlapMs: Math.max(0, lost.validUntilMs - granted.acquiredAtMs),
-    staleAccepted: outcome.kind === 'accepted' ? 1 : 0,
-    lostAfterMs: (lost.lostAtMs ?? Infinity) - lost.provenAtMs,
+    numbers: {
+      [loss.overlap]: Math.max(0, lost.validUntilMs - granted.acquiredAtMs),
+      staleAccepted: outcome.kind === 'accepted' ? 1 : 0,
+      ...(lost.lostAtMs === undefined ? {} : { lostAfterMsMax: lost.lostAtMs - lost.provenAtMs }),
+    },
   }
 }

@@ -61,7 +61,7 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
     numbers: {
       boundMs,
       grantAfterMsMax: granted.acquiredAtMs - cutAtMs,
-      lostAfterMsMax: (lost.lostAtMs ?? Infinity) - lost.provenAtMs,
+      ...(lost.lostAtMs === undefined ? {} : { lostAfterMsMax: lost.lostAtMs - lost.provenAtMs }),
       healedAfterMsMax: again.acquiredAtMs - second.validUntilMs,
       staleAccepted: outcome.kind === 'accepted' ? 1 : 0,
     },

@@ -52,15 +52,15 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
   }
 }
 
-// The state of a lock that nobody holds may stay, and is this short: the last token keeps tokens growing should the server's clock
+// The state of a lock that nobody holds may stay, and is all digits: the last token keeps tokens growing should the server's clock
 // be set back. Whatever else is kept is somebody's.
-const IDLE_LENGTH = 41
+const IDLE = /^\d*$/
 
 async function leftovers(client: Redis, resource: string): Promise<readonly string[]> {
   const keys = await client.keys(`${PREFIX}:*{${resource}}*`)
   const found: string[] = []
   for (const key of keys.filter(name => !name.includes(':ledger:') && !name.includes(':fence:'))) {
-    const isIdle = (await client.type(key)) === 'string' && (await client.strlen(key)) <= IDLE_LENGTH
+    const isIdle = (await client.type(key)) === 'string' && IDLE.test((await client.get(key)) ?? '')
     if (!isIdle) found.push(key)
   }
   return found
