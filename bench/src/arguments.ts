@@ -37,7 +37,9 @@ export function readArguments(words: readonly string[], suites: readonly Suite[]
   return { suite, measures: measuresOf(suite, only), isJson, isSmoke, isSaved }
 }
 
-function parse(words: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>> {
+function parse(
+  words: readonly string[],
+): ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>> {
   try {
     return parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true })
   } catch (error) {

@@ -1,14 +1,14 @@
-import type { BenchArguments } from './arguments.ts'
 import { UsageError, readArguments } from './arguments.ts'
 import { lock } from './lock/suite.ts'
 import { rowText, verdictsText } from './report.ts'
 import type { Measured } from './row.ts'
 import { saveResults } from './save.ts'
+import type { Suite } from './suite.ts'
 
 const SUITES = [lock]
 
 async function main(): Promise<void> {
-  const { suite, measures, isJson, isSmoke, isSaved } = argumentsOrUsage()
+  const { suite, measures, isJson, isSmoke, isSaved } = readArguments(process.argv.slice(2), SUITES)
   const all: Measured[] = []
   await suite.run(
     measures,
@@ -24,12 +24,18 @@ async function main(): Promise<void> {
       },
     },
   )
-  if (!isJson && all.length > 0) process.stdout.write(`\n${verdictsText(all.map(({ row }) => row), suite)}`)
-  if (isSaved) await saveResults(suite, all)
+  if (!isJson && all.length > 0) process.stdout.write(`\n${endOf(suite, all, isSmoke)}`)
+  if (!isSaved) return
+  if (process.exitCode === 1) say('Nothing is kept, since not everything was measured.')
+  else await saveResults(suite, all)
 }
 
-function argumentsOrUsage(): BenchArguments {
-  return readArguments(process.argv.slice(2), SUITES)
+function endOf(suite: Suite, all: readonly Measured[], isSmoke: boolean): string {
+  if (isSmoke) return 'A smoke run is too short to judge anything by.\n'
+  return verdictsText(
+    all.map(({ row }) => row),
+    suite,
+  )
 }
 
 function say(text: string): void {

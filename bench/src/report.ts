@@ -24,7 +24,10 @@ function figuresText(figures: Figures): string {
 
 function ratioLines(row: Row, ratios: readonly number[]): readonly string[] {
   if (row.ratio === null) return []
-  const range = ratios.length < 2 ? '' : ` (${shown(Math.min(...ratios))} to ${shown(Math.max(...ratios))} in ${ratios.length} rounds)`
+  const range =
+    ratios.length < 2
+      ? ''
+      : ` (${shown(Math.min(...ratios))} to ${shown(Math.max(...ratios))} in ${ratios.length} rounds)`
   return [`    ratio to ${row.reference} ${shown(row.ratio)}${range}`]
 }
 

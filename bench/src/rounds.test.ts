@@ -16,9 +16,7 @@ test('the pair takes turns within a round, the rest one each, and orders alterna
     slices: 2,
     merge: sum,
   })
-  expect(order.join(' ')).toBe(
-    'ours:0.5 raw:0.5 raw:0.5 ours:0.5 a:1 b:1 raw:0.5 ours:0.5 ours:0.5 raw:0.5 b:1 a:1',
-  )
+  expect(order.join(' ')).toBe('ours:0.5 raw:0.5 raw:0.5 ours:0.5 a:1 b:1 raw:0.5 ours:0.5 ours:0.5 raw:0.5 b:1 a:1')
   expect(results.get('ours')).toEqual([1, 1])
 })
 

@@ -4,7 +4,7 @@ import { median } from './statistics.ts'
 export interface Runner<T> {
   readonly name: string
   /** Runs for this part of a round, 1 = all of it. */
-  run(share: number): Promise<T>
+  readonly run: (share: number) => Promise<T>
 }
 
 /** What each runner gave, by name: one a round, in order of the rounds. */

@@ -12,19 +12,28 @@ const RESULTS = new URL('../results/', import.meta.url)
 export async function saveResults(suite: Suite, all: readonly Measured[]): Promise<void> {
   const rows = all.map(({ row, ratios, details }) => {
     const bound = suite.bounds[row.name]
-    const range = ratios.length === 0 ? null : { min: Math.min(...ratios), max: Math.max(...ratios), rounds: ratios.length }
+    const range =
+      ratios.length === 0 ? null : { min: Math.min(...ratios), max: Math.max(...ratios), rounds: ratios.length }
     return { ...row, ratioRange: range, bound: bound ?? null, verdict: judge(row, bound).kind, details }
   })
-  const versions = await Promise.all(suite.packages.map(async name => [name, await versionOf(name)] as const))
+  const versions: [string, string][] = await Promise.all(
+    suite.packages.map(async name => [name, await versionOf(name)]),
+  )
   const kept = {
     suite: suite.name,
     machine: machine(),
-    versions: { node: process.versions.node, ...Object.fromEntries(versions) },
+    versions: { node: process.versions.node, ...Object.fromEntries(versions) } as Record<string, string>,
     rows,
   }
   await mkdir(RESULTS, { recursive: true })
   await writeFile(new URL(`${suite.name}.json`, RESULTS), `${JSON.stringify(kept, undefined, 2)}\n`)
-  await writeFile(new URL(`${suite.name}.svg`, RESULTS), plotOf(suite, all))
+  await writeFile(new URL(`${suite.name}.svg`, RESULTS), plotOf(suite, all, aboutOf(kept.machine, kept.versions)))
+}
+
+function aboutOf(machine: string, versions: Readonly<Record<string, string>>): string {
+  return `${Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ')}; ${machine}`
 }
 
 // General words: figures of another machine of the kind should look alike, and nothing says whose it is.

@@ -14,5 +14,8 @@ export function judge(row: Row, bound: Bound | undefined): Verdict {
   const isReached = value !== null && ('max' in bound ? value <= bound.max : value >= bound.min)
   const aim = 'aim' in bound && bound.aim !== undefined ? `, aim ${bound.aim}` : ''
   const wanted = 'max' in bound ? `<= ${bound.max}` : `>= ${bound.min}${aim}`
-  return { kind: isReached ? 'reached' : 'missed', text: `${value === null ? 'none' : rounded(value)} (wanted ${wanted})` }
+  return {
+    kind: isReached ? 'reached' : 'missed',
+    text: `${value === null ? 'none' : rounded(value)} (wanted ${wanted})`,
+  }
 }

@@ -28,7 +28,10 @@ function readPlacement(): Placement | undefined {
 
 /** Of `0,2-4`: 0, 2, 3, 4. */
 export function expand(list: string): readonly number[] {
-  const parts = list.trim().split(',').filter(part => /^\d+(-\d+)?$/.test(part))
+  const parts = list
+    .trim()
+    .split(',')
+    .filter(part => /^\d+(-\d+)?$/.test(part))
   return parts.flatMap(part => {
     const [first = 0, last = first] = part.split('-').map(Number)
     return Array.from({ length: last - first + 1 }, (_, index) => first + index)

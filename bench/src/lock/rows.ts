@@ -30,7 +30,9 @@ export function ratioRow<T>(
   results: RoundResults<T>,
   by: { readonly reference: string; readonly figure: (result: T) => number },
 ): Measured {
-  const ratios = new Map([...results.keys()].map(name => [name, ratiosOf(results, { of: name, to: by.reference }, by.figure)]))
+  const ratios = new Map(
+    [...results.keys()].map(name => [name, ratiosOf(results, { of: name, to: by.reference }, by.figure)]),
+  )
   const figures = new Map<string, number>()
   for (const [name, values] of ratios) {
     if (values.length > 0) figures.set(name, median(values))

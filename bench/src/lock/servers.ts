@@ -18,7 +18,10 @@ export class Servers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#redis?.then(server => server.stop()), this.#zookeeper?.then(server => server.stop())])
+    await Promise.allSettled([
+      this.#redis?.then(server => server.stop()),
+      this.#zookeeper?.then(server => server.stop()),
+    ])
   }
 
   #startRedis(): Promise<RedisServer> {

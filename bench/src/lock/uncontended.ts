@@ -11,7 +11,7 @@ const PEERS: Readonly<Record<Store, readonly string[]>> = {
   redis: ['redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: [],
 }
-const FULL = { rounds: 9, slices: 10, roundMs: 500, warmUpMs: 1_500 }
+const FULL = { rounds: 11, slices: 10, roundMs: 500, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 2, roundMs: 60, warmUpMs: 60 }
 
 /** Acquire and release of a lock that nobody else wants, `inFlight` at once over one connection. */
@@ -30,12 +30,16 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
         contestants: ['ours', 'raw', ...PEERS[store]] as const,
         connections: 1,
         rounds: { rounds, slices, merge: mergeUncontended },
-        namesOf: (contestant: string) => Array.from({ length: inFlight }, (_, index) => `${contestant}-${inFlight}-${index}`),
+        namesOf: (contestant: string) =>
+          Array.from({ length: inFlight }, (_, index) => `${contestant}-${inFlight}-${index}`),
         loadOf,
         limitMs: warmUpMs + 10_000,
       }
       const results = await runContest(contest, servers, settings)
-      const { row, ratios } = speedRow({ name, unit: 'ops/s', better: 'higher' }, results, { reference: 'raw', figure: perSecond })
+      const { row, ratios } = speedRow({ name, unit: 'ops/s', better: 'higher' }, results, {
+        reference: 'raw',
+        figure: perSecond,
+      })
       return [{ row, ratios, details: { 'client CPU µs/op': figuresOf(mediansOf(results, cpuUsOfEach)) } }]
     },
   }

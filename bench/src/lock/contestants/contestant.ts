@@ -15,7 +15,7 @@ export interface Client {
 
 /** A way to lock. Each connects to the server by its own means. */
 export interface Contestant {
-  connect(address: string): Promise<Client>
+  readonly connect: (address: string) => Promise<Client>
 }
 
 /** How long everybody's locks last, in milliseconds: our default. */
