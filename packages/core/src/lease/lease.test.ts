@@ -242,6 +242,16 @@ describe('A lease of a store with sessions', () => {
     expect(store.asked).toEqual(['grant r'])
   })
 
+  it('is given back a TTL after `holdMsMax`, although the session lives and its holder never releases', async () => {
+    const lease = await acquired({ holdMsMax: 500 })
+    await clock.advance(500)
+    expect(lostBecause(lease)).toBe('hold-limit')
+    expect(store.asked).toEqual(['grant r'])
+    await clock.advance(TTL_MS)
+    expect(store.asked).toEqual(['grant r', 'release r'])
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('ends after its TTL when it is not to be renewed, although the session lives', async () => {
     const lease = await acquired({ renew: false })
     await clock.advance(TTL_MS)

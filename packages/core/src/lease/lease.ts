@@ -70,7 +70,7 @@ export class HeldLease implements Lease {
   readonly #store: LeaseStore
   readonly #grant: Grant
   readonly #isRenewed: boolean
-  readonly #holdLimit: Deadline | undefined
+  #holdLimit: Deadline | undefined
   #ttlMs: number
   #deadline: Deadline
   // A session's lease ends with the session; one that is not to be renewed also ends by itself.
@@ -212,13 +212,24 @@ export class HeldLease implements Lease {
 
   /** Its time is over. */
   lapse(): void {
-    if (this.#holdLimit !== undefined && this.#holdLimit.remainingMs() <= 0) return this.lose('hold-limit')
+    if (this.#holdLimit !== undefined && this.#holdLimit.remainingMs() <= 0) return this.#stopAtLimit()
     this.lose('expired')
     void this.#takeBack()
   }
 
   lose(reason: LeaseLostReason): void {
     this.#keeper.forget(this)
+    this.#end(reason)
+  }
+
+  // The holder is told, but stays alone for the rest of a TTL: who obeys the signal is not overtaken while he cleans up.
+  #stopAtLimit(): void {
+    this.#ownEnd = this.#fromNow(Math.min(this.#ttlMs, this.#deadline.remainingMs()))
+    this.#holdLimit = undefined
+    this.#end('hold-limit')
+  }
+
+  #end(reason: LeaseLostReason): void {
     if (this.#state.kind === 'released') return this.#settleRelease?.('lost')
     if (this.#state.kind === 'lost') return
     const error = new LeaseLostError(this.resource, reason)
@@ -249,6 +260,7 @@ export class HeldLease implements Lease {
       return
     }
     this.#state = RELEASED
+    this.#holdLimit = undefined
     this.#settleRelease = resolve
     this.#tryRelease()
   }
