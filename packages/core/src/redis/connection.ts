@@ -186,8 +186,8 @@ export class RedisConnection {
     // Ours never ends but by `close`; after that of the user's nobody would be there to answer.
     this.#listen(client, 'end', () => this.#failWaiting(new ClosedError('given Redis client')))
     if (this.#isEnded(client)) return this.#failWaiting(new ClosedError('given Redis client'))
-    // On the user's client the driver's own way with errors that nobody listens to is the user's choice.
-    if (this.#settings.isOurs) this.#listen(client, 'error', (error) => (this.#lastError = error))
+    // The driver prints errors that nobody listens to, and on the user's client that is the user's choice.
+    if (this.#settings.isOurs || client.listenerCount('error') > 0) this.#listen(client, 'error', (error) => (this.#lastError = error))
     if (client.status === 'ready') this.#examine(client)
     // It goes on trying in the background; the caller's deadline decides for how long he waits.
     else if (client.status === 'wait') client.connect().catch((error: unknown) => (this.#lastError = error))
