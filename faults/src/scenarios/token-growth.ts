@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { checkHistory, describeViolation } from '@holdfast/core/testing'
-import type { HoldEvent, Violation } from '@holdfast/core/testing'
-import { holdEvent } from '../history.ts'
+import { monotonicMs } from '../monotonic.ts'
 import type { Findings, Mode, Scenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
+import type { Wipe } from '../token-order.ts'
+import { tokenOrder } from '../token-order.ts'
 
 const PROCESSES = 4
 const GRANTS = 1_000
@@ -29,50 +28,56 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const lock = isControl ? 'naive-expiring' : 'holdfast'
   const names = Array.from({ length: PROCESSES }, (_, index) => `process ${index + 1}`)
   const actors = await Promise.all(names.map(name => stage.actor(name, { lock })))
-  let [granted, wipes] = [0, 0]
-  for (const actor of actors) actor.worker.onProgress(more => (granted += more))
+  const wiper = new Wiper(stage, grants)
+  for (const actor of actors) actor.worker.onProgress(more => wiper.onGrants(more))
   const churning = Promise.all(actors.map(actor => actor.churn(Math.ceil(grants / PROCESSES))))
-  let isOver = false
-  const wiping = (async () => {
-    for (const due of dueAfter(grants)) {
-      while (granted < due && !isOver) await sleep(2)
-      if (isOver) return
-      await stage.site.wipe(stage.resource)
-      wipes += 1
-    }
-  })()
   const reports = await stage.step(`${grants} grants`, churning)
-  isOver = true
-  await wiping
-  const holds = reports.flatMap((report, index) => report.holds.map(hold => holdEvent(names[index] ?? '', hold)))
-  const broken = tokensBroken(holds)
+  const wipes = await wiper.end()
+  const seen = reports.flatMap((report, index) => report.holds.map(hold => ({ holder: names[index] ?? '', ...hold })))
+  const { broken, crossed } = tokenOrder(seen, wipes)
   const failures = reports.flatMap(report => report.failed)
   return {
     violations: [
-      ...broken.certain.map(describeViolation),
+      ...broken,
+      ...(seen.length >= grants ? [] : [`There were ${seen.length} grants of ${grants}.`]),
       // Whose node was deleted by hand is told so, and asks again; whoever was served by Redis never hears of the wipe.
       ...(isControl || stage.site.kind === 'zookeeper' ? [] : failures.map(failure => `An acquire failed: ${failure}`)),
     ],
-    numbers: { grants: holds.length, wipes, failedAcquires: failures.length, crossedGrants: broken.crossed },
+    numbers: { grants: seen.length, wipes: wipes.length, failedAcquires: failures.length, crossedGrants: crossed },
   }
 }
 
-/** Spread over the grants, none at the ends. */
-function dueAfter(grants: number): readonly number[] {
-  return Array.from({ length: WIPES }, (_, index) =>
-    Math.floor((grants * (index + 0.5 + Math.random() * 0.5)) / (WIPES + 1)),
-  )
-}
+/** Makes the store forget, spread over the grants, with none at the ends. */
+class Wiper {
+  readonly #stage: Stage
+  readonly #due: number[]
+  readonly #wipes: Wipe[] = []
+  #grants = 0
+  #wiping: Promise<void> = Promise.resolve()
 
-/**
- * A wipe makes two hold at once, and then the word of the first grant may reach its holder after that of the second: their order
- * is the store's, and nobody outside can tell it. Such a pair is only counted; of all others the second came after the first's end.
- */
-function tokensBroken(holds: readonly HoldEvent[]): {
-  readonly certain: readonly Violation[]
-  readonly crossed: number
-} {
-  const broken = checkHistory(holds).filter(violation => violation.kind === 'token-not-greater')
-  const certain = broken.filter(({ first, second }) => second.acquiredAtMs >= first.validUntilMs)
-  return { certain, crossed: broken.length - certain.length }
+  constructor(stage: Stage, grants: number) {
+    this.#stage = stage
+    this.#due = Array.from({ length: WIPES }, (_, index) => {
+      return Math.floor((grants * (index + 0.5 + Math.random() * 0.5)) / (WIPES + 1))
+    })
+  }
+
+  onGrants(more: number): void {
+    this.#grants += more
+    while (this.#grants >= (this.#due[0] ?? Infinity)) {
+      this.#due.shift()
+      this.#wiping = this.#wiping.then(() => this.#wipe())
+    }
+  }
+
+  async end(): Promise<readonly Wipe[]> {
+    await this.#wiping
+    return this.#wipes
+  }
+
+  async #wipe(): Promise<void> {
+    const beganAtMs = monotonicMs()
+    await this.#stage.site.wipe(this.#stage.resource)
+    this.#wipes.push({ beganAtMs, endedAtMs: monotonicMs() })
+  }
 }

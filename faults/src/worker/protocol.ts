@@ -70,8 +70,13 @@ export interface StormReport {
   readonly listeners: number
 }
 
+/** A hold, and when it was asked for: it was granted some time between that and `acquiredAtMs`. */
+export interface ChurnedHold extends HoldReport {
+  readonly askedAtMs: number
+}
+
 export interface ChurnReport {
-  readonly holds: readonly HoldReport[]
+  readonly holds: readonly ChurnedHold[]
   readonly failed: readonly string[]
 }
 
