@@ -64,7 +64,7 @@ export class UnavailableError extends HoldfastError {
   }
 }
 
-/** The backend answered and said no (permission, wrong type, read-only, out of memory). Trying again will not help. */
+/** The backend answered and said no (permission, wrong type, out of memory). Trying again will not help. */
 export class RefusedError extends HoldfastError {
   override readonly name = 'RefusedError'
 

@@ -81,8 +81,14 @@ function isDebugged(name: string): boolean {
 }
 
 function print(name: string, message: unknown): void {
-  const facts = Object.entries(message as object).map(([key, value]) => `${key}=${String(value)}`)
+  const facts = Object.entries(message as object)
+    .filter(([, value]) => typeof value !== 'object' || value instanceof Error || hasText(value))
+    .map(([key, value]) => `${key}=${String(value)}`)
   node?.stderr.write(`holdfast ${name} ${facts.join(' ')}\n`)
+}
+
+function hasText(value: object | null): boolean {
+  return value !== null && value.toString !== Object.prototype.toString
 }
 
 /** What `holdfast:listener.error` carries. */

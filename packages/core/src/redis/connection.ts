@@ -8,6 +8,8 @@ import { addressOf } from './driver.ts'
 import { isReplyError, isUnknownScript, refusal, unavailable } from './errors.ts'
 import type { Script } from './scripts/script.ts'
 import type { ServerFacts } from './server.ts'
+import type { EventPoint } from '../telemetry.ts'
+import { eventPoint } from '../telemetry.ts'
 
 const RETRY_MS = 20
 const EXAMINE_RETRY_MS = 200
@@ -26,6 +28,16 @@ export interface ConnectionSettings {
   readonly examine: (client: Redis) => Promise<ServerFacts>
   readonly onHealth: (health: BackendHealth) => void
 }
+
+/** What `holdfast:redis.connection` carries. */
+export interface ConnectionEvent {
+  readonly event: 'ready' | 'held-back' | 'refused' | 'lost' | 'silent'
+  readonly server: string
+  /** Why, where there is a reason. */
+  readonly cause: unknown
+}
+
+const connectionEvent: EventPoint<ConnectionEvent> = eventPoint('redis.connection')
 
 /** Something to ask the server, and what to do with the answer. */
 export interface Command<T> {
@@ -160,6 +172,7 @@ export class RedisConnection {
     if (this.#isClosed) return new ClosedError('redis backend')
     const error = unavailable(this.#address, this.commandTimeoutMs, this.#lastError)
     this.#settings.onHealth({ kind: 'suspended', cause: error })
+    this.#tell('silent', this.#lastError)
     // A link that is silent for so long may be half open: only a new one can tell.
     if (this.#settings.isOurs && this.#client?.status === 'ready') {
       this.#isUsable = false
@@ -212,6 +225,7 @@ export class RedisConnection {
 
   #onClose(): void {
     this.#isUsable = false
+    this.#tell('lost', this.#lastError)
     this.#settings.onHealth({ kind: 'suspended', cause: this.#lastError })
   }
 
@@ -226,7 +240,10 @@ export class RedisConnection {
           if (isCurrent()) this.#becomeUsable()
         }
         if (facts.holdBackMs <= 0) go()
-        else this.#later(go, facts.holdBackMs)
+        else {
+          this.#tell('held-back', `${Math.ceil(facts.holdBackMs)} ms, since the server was replaced`)
+          this.#later(go, facts.holdBackMs)
+        }
       },
       (error: unknown) => {
         this.#lastError = error
@@ -241,16 +258,22 @@ export class RedisConnection {
     this.#isUsable = true
     this.#lastError = undefined
     this.#settings.onHealth({ kind: 'ready' })
+    this.#tell('ready', undefined)
     for (const attempt of this.#takeWaiting()) this.#send(attempt)
   }
 
   #refuse(error: unknown): void {
     this.#isRefused = true
+    this.#tell('refused', error)
     this.#failWaiting(error)
   }
 
   #failWaiting(error: unknown): void {
     for (const attempt of this.#takeWaiting()) attempt.fail(error)
+  }
+
+  #tell(event: ConnectionEvent['event'], cause: unknown): void {
+    if (connectionEvent.isHeard) connectionEvent.publish({ event, server: this.#address, cause })
   }
 
   #takeWaiting(): Attempt<never>[] {

@@ -1,5 +1,7 @@
 import type { Clock, Timer } from '../clock.ts'
 
+const STALL_MS = 50
+
 /** Something that must be over by a time. */
 export interface Expiring {
   readonly endsAtMs: number
@@ -17,6 +19,7 @@ export class CommandDeadlines {
   // In order of ending.
   readonly #pending = new Set<Expiring>()
   #timer: Timer | undefined
+  #dueMs = 0
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock
@@ -46,12 +49,15 @@ export class CommandDeadlines {
 
   // In the background: the driver's own socket or reconnect timer holds the process while a command waits.
   #arm(delayMs: number): void {
+    this.#dueMs = this.#clock.monotonicMs() + delayMs
     this.#timer = this.#clock.setTimer(() => this.#look(), delayMs)
   }
 
   #look(): void {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
+    // The loop, or the whole process, stood still: the answers may lie in the socket, unread.
+    if (nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS)
     for (const command of this.#pending) {
       if (command.endsAtMs > nowMs) return this.#arm(command.endsAtMs - nowMs)
       this.#expire(command)

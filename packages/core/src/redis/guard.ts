@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { HoldfastError, InvalidArgumentError, RefusedError, StaleTokenError, UnknownOutcomeError } from '../errors.ts'
+import { InvalidArgumentError, RefusedError, StaleTokenError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { checkName, show } from '../names.ts'
@@ -64,7 +64,7 @@ export function redisFence(client: Redis, options: RedisFenceOptions = {}): Redi
   const writer = new FencedWriter(connectionOver(client, timeoutMs), { prefix: options.prefix ?? 'hf', keyPrefix })
   return {
     apply: (fenced) => writer.apply(fenced),
-    raise: async (fenced) => void (await writer.run(fenced, [], [])),
+    raise: (fenced) => writer.raise(fenced),
   }
 }
 
@@ -86,36 +86,52 @@ class FencedWriter {
     const keyed = commands.map((command) => keyedCommand(command, this.#keyPrefix))
     for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
     const words = keyed.flatMap((command) => [String(command.words.length), ...command.words])
-    return await this.run({ resource, token }, keyed.flatMap(({ keys }) => keys), words)
+    const send = this.#sender({ resource, token }, keyed.flatMap(({ keys }) => keys), words)
+    const [kind, ...replies] = await this.#once(send)
+    if (kind === 'stale') throw staleToken({ resource, token }, replies)
+    return kind === 'again' ? repliesOf(resource, String(replies[0])) : replies
   }
 
-  async run(fenced: Fenced, keys: readonly string[], words: readonly string[]): Promise<readonly unknown[]> {
-    const { resource, token } = fenced
+  // Raising twice does no harm, so a broken connection only means to try again.
+  async raise(fenced: Fenced): Promise<void> {
+    const [kind, ...replies] = await this.#connection.within(this.#sender(fenced, [], []))
+    if (kind === 'stale') throw staleToken(fenced, replies)
+  }
+
+  #sender({ resource, token }: Fenced, keys: readonly string[], words: readonly string[]): Send {
     checkName('resource', resource)
     if (!(token instanceof FencingToken)) {
       throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
     }
-    const keysOfAll = [fenceKey(this.#prefix, resource), ...keys]
-    const [kind, ...rest] = (await this.#send(keysOfAll, token, words)) as [string, ...unknown[]]
-    if (kind === 'stale') throw new StaleTokenError(resource, token, FencingToken.parse(String(rest[0])))
-    return kind === 'again' ? repliesOf(resource, String(rest[0])) : rest
+    const all = [fenceKey(this.#prefix, resource), ...keys]
+    return (client) => {
+      // A number of its own each time that we send it, which is only again when nothing was run: others may have gone ahead.
+      const call = [token.toString(), this.#source, String(++this.#calls)]
+      return client.evalsha(fence.sha, all.length, ...all, ...call, ...words) as Promise<FenceAnswer>
+    }
   }
 
-  async #send(keys: readonly string[], token: FencingToken, words: readonly string[]): Promise<unknown> {
+  async #once(send: Send): Promise<FenceAnswer> {
     let isSent = false
     try {
       return await this.#connection.once((client) => {
         isSent = true
-        // A number of its own each time that we send it, which is only again when nothing was run: others may have gone ahead.
-        const call = [token.toString(), this.#source, String(++this.#calls)]
-        return client.evalsha(fence.sha, keys.length, ...keys, ...call, ...words)
+        return send(client)
       })
     } catch (error) {
       if (!isSent || error instanceof RefusedError) throw error
-      const why = error instanceof HoldfastError || error instanceof Error ? error.message : String(error)
+      const why = error instanceof Error ? error.message : String(error)
       throw new UnknownOutcomeError(`No answer came to a fenced write, which may have been applied: ${why}`, { cause: error })
     }
   }
+}
+
+/** As `scripts/fence.ts` says. */
+type FenceAnswer = readonly [kind: string, ...replies: unknown[]]
+type Send = (client: Redis) => Promise<FenceAnswer>
+
+function staleToken({ resource, token }: Fenced, [newest]: readonly unknown[]): StaleTokenError {
+  return new StaleTokenError(resource, token, FencingToken.parse(String(newest)))
 }
 
 const connections = new WeakMap<Redis, Map<number, RedisConnection>>()

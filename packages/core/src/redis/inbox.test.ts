@@ -6,7 +6,7 @@ import { Inbox } from './inbox.ts'
 describe('Inbox', () => {
   it('survives a connection that breaks again while it subscribes (seen by reading: an unhandled rejection ends the process)', async () => {
     const client = new BreakingClient()
-    const inbox = new Inbox(() => client as unknown as Redis, 'inbox')
+    const inbox = new Inbox({ open: () => client as unknown as Redis, channel: 'inbox' })
     await inbox.listen(client as unknown as Redis)
     client.emit('close')
     client.isBroken = true
