@@ -315,7 +315,7 @@ describe('When the holder died', () => {
 describe('Tokens', () => {
   /** A server whose clock was set back: the last token lies an hour ahead. */
   async function setAhead(rest: string): Promise<string> {
-    const [seconds] = await redis.time()
+    const [seconds = 0] = await redis.time()
     const last = `${BigInt(seconds) + 3_600n}000000`.padStart(20, '0')
     await redis.set(keys.state, last + rest, 'PX', 60_000)
     return last
