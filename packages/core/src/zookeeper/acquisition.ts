@@ -5,6 +5,7 @@ import { FencingToken } from '../fencing/token.ts'
 import type { LeaseRequest } from '../ports/leases.ts'
 import { Contender } from './contender.ts'
 import type { ContenderNames } from './contenders.ts'
+import type { Crowds } from './crowds.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
 import { getData } from './operations.ts'
@@ -21,6 +22,7 @@ export interface AcquisitionParts {
   readonly names: ContenderNames
   readonly layout: Layout
   readonly waitingRoom: WaitingRoom
+  readonly crowds: Crowds
 }
 
 /** One request's way to its turn. */
@@ -82,13 +84,16 @@ export class Acquisition {
   }
 
   async #contendIn(session: Session): Promise<HeldNode | undefined> {
-    const { layout, names } = this.#parts
+    const { layout, names, crowds } = this.#parts
     const { resource, requestId, meta } = this.#request
-    const contender = new Contender(session, lockDirectory(layout, resource), requestId, names)
+    const directory = lockDirectory(layout, resource)
+    const contender = new Contender(session, directory, requestId, names)
     let held: HeldNode | undefined
     session.heartbeat.need()
     try {
-      held = await this.#takeTurn(contender, await contender.enter(Buffer.from(meta)))
+      const listing = await contender.enter(Buffer.from(meta), crowds.has(directory))
+      crowds.note(directory, contender.placeIn(listing).kind === 'first')
+      held = await this.#takeTurn(contender, listing)
       return held
     } finally {
       if (held === undefined) {

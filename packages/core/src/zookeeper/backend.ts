@@ -4,6 +4,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
 import { contenderNames } from './contenders.ts'
+import { Crowds } from './crowds.ts'
 import { ZooKeeperLeaseStore } from './leases.ts'
 import type { ZooKeeperBackendOptions } from './options.ts'
 import { checkOptions } from './options.ts'
@@ -41,7 +42,17 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
   const layout: Layout = { base: settings.base }
   const waitingRoom = new WaitingRoom(clock)
   const names = contenderNames(naming, random)
-  const leases = new ZooKeeperLeaseStore({ clock, lifecycle, sessions, names, layout, waitingRoom, operationTimeoutMs })
+  const crowds = new Crowds()
+  const leases = new ZooKeeperLeaseStore({
+    clock,
+    lifecycle,
+    sessions,
+    names,
+    layout,
+    waitingRoom,
+    crowds,
+    operationTimeoutMs,
+  })
   const close = (): Promise<void> => {
     const closing = lifecycle.close(() => sessions.close())
     waitingRoom.wakeAll()

@@ -52,17 +52,19 @@ export class Contender {
     return this.#withdrawal !== undefined
   }
 
-  /** Creates the node and lists the contenders, in one round. Rejects with `OperationError`; then `withdraw` it. */
-  async enter(data: Uint8Array): Promise<readonly string[]> {
+  /**
+   * Creates the node and lists the contenders; in one round unless `inSteps`. Rejects with `OperationError`; then `withdraw` it.
+   */
+  async enter(data: Uint8Array, inSteps: boolean): Promise<readonly string[]> {
     for (let round = 1; ; round++) {
       this.#isUncertain = true
       const creating = this.session.run(create(`${this.directory}/${this.#prefix}`, data, MODE.ephemeralSequential))
       // Sent behind the create, before its reply: the server keeps the order of a session's requests.
-      const listing = this.list()
-      listing.catch(() => undefined)
+      const listing = inSteps ? undefined : this.list()
+      listing?.catch(() => undefined)
       try {
         this.#take(await creating)
-        return await listing
+        return await (listing ?? this.list())
       } catch (error) {
         if (isFailure(error, 'unsent') || isFailure(error, 'refused')) this.#isUncertain = false
         if (round === ROUNDS_MAX) throw error
