@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { RedisServer } from '@holdfast/scripts/servers'
 import { freePort, startRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
-import type { RedisOptions } from 'ioredis'
+import type { RedisOptions as AllRedisOptions } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { systemClock } from '../clock.ts'
@@ -13,6 +13,9 @@ import type { RedisBackendOptions } from './index.ts'
 import { redisBackend } from './index.ts'
 
 const TIMEOUT_MS = 500
+
+// The driver's type of a client depends on this one.
+type RedisOptions = Omit<AllRedisOptions, 'replyMapping'>
 
 let server: RedisServer
 let admin: Redis
@@ -325,6 +328,7 @@ describe("The user's client", () => {
     ['in another database', { db: 3 }],
     ['with deadlines of its own', { commandTimeout: 1_000, maxRetriesPerRequest: 1 }],
     ['in RESP2', { protocol: 2 }],
+    ['that gets maps as objects', { replyMapping: 'resp3' } as RedisOptions],
   ]
 
   it.each(settings)('is used %s', async (_what, options) => {
@@ -336,6 +340,14 @@ describe("The user's client", () => {
     await acquireLease(opening({ url: server.url }), name, {})
     const backend = opening({ client: userClient({ stringNumbers: true }) })
     expect(await tryAcquireLease(backend, name, { waitMs: 0 })).toBeUndefined()
+  })
+
+  it.each(['legacy', 'resp3'])('tells the truth of the guarantee with replies mapped as %s', async replyMapping => {
+    // Seen here: settings that came as an object were not understood, and the guarantee was advisory.
+    const durable = await startRedis({ appendonly: 'always' })
+    opened.push(() => durable.stop())
+    const backend = opening({ client: userClient({ replyMapping } as RedisOptions, durable.url) })
+    expect((await acquireLease(backend, name, {})).guarantee).toBe('lease')
   })
 
   it('with an own prefix keeps its locks under that', async () => {

@@ -38,19 +38,25 @@ export async function examine(
 
 async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
   const text = await client.info().catch(unlessRefused(''))
-  const pairs = text.split('\r\n').map((line) => line.split(/:(.*)/s))
-  return new Map(pairs.filter((pair) => pair.length > 1).map(([key = '', value = '']) => [key, value]))
+  const pairs = text.split('\r\n').map(line => line.split(/:(.*)/s))
+  return new Map(pairs.filter(pair => pair.length > 1).map(([key = '', value = '']) => [key, value]))
 }
 
 async function readConfig(client: Redis): Promise<ReadonlyMap<string, string>> {
   const names = ['appendonly', 'appendfsync', 'maxmemory-policy']
-  const replies = await Promise.all(names.map((name) => client.config('GET', name).catch(unlessRefused([]))))
-  return new Map(replies.map((reply, index) => [names[index] ?? '', String((reply as string[])[1] ?? '')]))
+  const replies = await Promise.all(names.map(name => client.config('GET', name).catch(unlessRefused([]))))
+  return new Map(replies.map((reply, index) => [names[index] ?? '', settingIn(reply)]))
+}
+
+// A list of name and value, or an object of one, as the driver's option `replyMapping` has it.
+function settingIn(reply: unknown): string {
+  const values = typeof reply === 'object' && reply !== null ? Object.values(reply) : []
+  return String(values.at(-1) ?? '')
 }
 
 // Not to be allowed to know is an answer. No answer is none: what is not known yet must be asked again.
 function unlessRefused<T>(fallback: T): (error: unknown) => T {
-  return (error) => {
+  return error => {
     if (isReplyError(error)) return fallback
     throw error
   }
