@@ -82,6 +82,7 @@ class FencedWriter {
   }
 
   async apply({ resource, token, commands }: FencedCommands): Promise<readonly unknown[]> {
+    checkFenced({ resource, token })
     checkCommands(commands)
     const keyed = commands.map((command) => keyedCommand(command, this.#keyPrefix))
     for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
@@ -94,15 +95,12 @@ class FencedWriter {
 
   // Raising twice does no harm, so a broken connection only means to try again.
   async raise(fenced: Fenced): Promise<void> {
+    checkFenced(fenced)
     const [kind, ...replies] = await this.#connection.within(this.#sender(fenced, [], []))
     if (kind === 'stale') throw staleToken(fenced, replies)
   }
 
   #sender({ resource, token }: Fenced, keys: readonly string[], words: readonly string[]): Send {
-    checkName('resource', resource)
-    if (!(token instanceof FencingToken)) {
-      throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
-    }
     const all = [fenceKey(this.#prefix, resource), ...keys]
     return (client) => {
       // A number of its own each time that we send it, which is only again when nothing was run: others may have gone ahead.
@@ -154,6 +152,12 @@ function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
     known.set(timeoutMs, connection)
   }
   return connection
+}
+
+function checkFenced({ resource, token }: Fenced): void {
+  checkName('resource', resource)
+  if (token instanceof FencingToken) return
+  throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
 }
 
 function checkCommands(commands: readonly RedisCommand[]): void {
