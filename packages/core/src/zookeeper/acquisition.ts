@@ -1,6 +1,6 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
-import { InvalidArgumentError, RefusedError, UnavailableError } from '../errors.ts'
+import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { LeaseRequest } from '../ports/leases.ts'
 import { Contender } from './contender.ts'
@@ -33,7 +33,10 @@ export interface AcquisitionRequest {
   readonly signal: AbortSignal | undefined
 }
 
-const SESSIONS_MAX = 10
+const ATTEMPTS_MAX = 10
+
+/** Somebody else deleted the node that waited. */
+const OUSTED = Symbol('ousted')
 
 /**
  * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before.
@@ -66,8 +69,9 @@ export class Acquisition {
       try {
         return await this.#contendIn(session)
       } catch (error) {
-        // With the session went the place in the queue: it begins anew in the next.
-        if (!isFailure(error, 'session-lost') || attempt === SESSIONS_MAX) {
+        // The place in the queue went with the session, or with the node: it begins anew.
+        if (error === OUSTED && attempt === ATTEMPTS_MAX) throw this.#ousted()
+        if ((error !== OUSTED && !isFailure(error, 'session-lost')) || attempt === ATTEMPTS_MAX) {
           throw toHoldfastError(error, this.#parts.sessions.server)
         }
       }
@@ -113,7 +117,7 @@ export class Acquisition {
         case 'first':
           return this.#hold(contender)
         case 'absent':
-          throw this.#ousted()
+          throw OUSTED
         case 'behind':
           if (contender.isOwnLeftover(place.predecessor)) await contender.sweep(place.predecessor)
           else if (this.#mayWait)
@@ -130,7 +134,7 @@ export class Acquisition {
       return await contender.list()
     } catch (error) {
       // A node with children cannot go, so ours went before it.
-      throw isCode(error, CODE.noNode) ? this.#ousted() : error
+      throw isCode(error, CODE.noNode) ? OUSTED : error
     }
   }
 
@@ -177,8 +181,9 @@ export class Acquisition {
     this.#parts.lifecycle.checkOpen()
   }
 
-  #ousted(): RefusedError {
-    return new RefusedError(`The node that waited for "${this.#request.resource}" was deleted by somebody else.`)
+  #ousted(): UnavailableError {
+    const what = `The node that waited for "${this.#request.resource}" was deleted by somebody else`
+    return new UnavailableError(`${what}, ${ATTEMPTS_MAX} times.`)
   }
 }
 

@@ -254,7 +254,7 @@ describe('Waiting', () => {
     expect(proxy.requests).toBe(3)
   })
 
-  it('ends with a refusal when somebody deletes the node that waits', async () => {
+  it('queues again when somebody deletes the node that waits', async () => {
     const backend = open()
     const name = resource()
     const held = await take(backend, name)
@@ -264,7 +264,10 @@ describe('Waiting', () => {
     const [node] = (await contenders(name)).filter(child => child.includes(asked.requestId))
     await raw.remove(`${root}/${name}/${node}`)
     await backend.leases.release(held)
-    await expect(waiting).rejects.toMatchObject({ code: 'HF_REFUSED' })
+    const granted = await waiting
+    expect(granted.token.value).toBeGreaterThan(held.token.value)
+    await backend.leases.release(granted)
+    expect(await contenders(name)).toEqual([])
   })
 })
 
