@@ -102,14 +102,17 @@ export class BackendLifecycle {
 
   async #close(disconnect: () => Promise<void>): Promise<void> {
     // Hooks release leases through the port, so it must still be usable: `isClosing` is only looked at by new requests.
-    await this.#atMost(GIVE_BACK_MS, Promise.allSettled([...this.#hooks].map((hook) => hook())))
-    await this.#atMost(DISCONNECT_MS, disconnect().catch(() => undefined))
+    await this.#atMost(GIVE_BACK_MS, Promise.allSettled([...this.#hooks].map(hook => hook())))
+    await this.#atMost(
+      DISCONNECT_MS,
+      disconnect().catch(() => undefined),
+    )
     this.#health.set({ kind: 'closed' })
     this.#health.close()
   }
 
   #atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise(resolve => {
       const timer = this.#clock.setTimer(resolve, limitMs, { background: false })
       void work.finally(() => {
         timer.cancel()

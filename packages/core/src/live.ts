@@ -106,8 +106,8 @@ export class LiveValue<T> implements Live<T> {
   }
 
   subscribe(listener: LiveListener<T>, options: SubscribeOptions = {}): Subscription {
-    const subscriber = new Subscriber(listener, this.#current, this.#changes, (left) => {
-      this.#subscribers = this.#subscribers.filter((other) => other !== left)
+    const subscriber = new Subscriber(listener, this.#current, this.#changes, left => {
+      this.#subscribers = this.#subscribers.filter(other => other !== left)
     })
     if (this.#isClosed) subscriber.close()
     else this.#subscribers = [...this.#subscribers, subscriber]

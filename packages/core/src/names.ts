@@ -40,5 +40,5 @@ export function show(value: unknown): string {
 
 /** Percent-encodes the characters that a store reserves, and `%` itself, so that `decodeURIComponent` gives the name back. */
 export function percentEncode(name: string, reserved: RegExp): string {
-  return name.replace(reserved, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+  return name.replace(reserved, char => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
 }

@@ -13,7 +13,7 @@ export function checkKeys(where: string, options: unknown, known: ReadonlySet<st
   }
   for (const key of Object.keys(options)) {
     if (known.has(key)) continue
-    const names = [...known].map((name) => `\`${name}\``).join(', ')
+    const names = [...known].map(name => `\`${name}\``).join(', ')
     throw new InvalidArgumentError(key, `Unknown option \`${key}\` of ${where}; it has ${names}.`)
   }
 }

@@ -24,7 +24,7 @@ export interface TracePoint<T extends object> {
 }
 
 const SILENT_EVENT: EventPoint<object> = { isHeard: false, publish: () => {} }
-const SILENT_TRACE: TracePoint<object> = { isHeard: false, trace: (work) => work() }
+const SILENT_TRACE: TracePoint<object> = { isHeard: false, trace: work => work() }
 
 class NodeEventPoint<T extends object> implements EventPoint<T> {
   readonly #channel: Channel
@@ -51,7 +51,7 @@ class NodeTracePoint<T extends object> implements TracePoint<T> {
 
   get isHeard(): boolean {
     const { start, end, asyncStart, asyncEnd, error } = this.#channel
-    return [start, end, asyncStart, asyncEnd, error].some((part) => part.hasSubscribers)
+    return [start, end, asyncStart, asyncEnd, error].some(part => part.hasSubscribers)
   }
 
   trace<R>(work: () => Promise<R>, context: T): Promise<R> {
@@ -63,7 +63,7 @@ class NodeTracePoint<T extends object> implements TracePoint<T> {
 export function eventPoint<T extends object>(name: string): EventPoint<T> {
   if (diagnostics === undefined) return SILENT_EVENT
   const channel = diagnostics.channel(`holdfast:${name}`)
-  if (isDebugged(name)) diagnostics.subscribe(`holdfast:${name}`, (message) => print(name, message))
+  if (isDebugged(name)) diagnostics.subscribe(`holdfast:${name}`, message => print(name, message))
   return new NodeEventPoint(channel)
 }
 
@@ -71,7 +71,7 @@ export function eventPoint<T extends object>(name: string): EventPoint<T> {
 export function tracePoint<T extends object>(name: string): TracePoint<T> {
   if (diagnostics === undefined) return SILENT_TRACE
   if (isDebugged(name)) {
-    diagnostics.subscribe(`tracing:holdfast:${name}:asyncEnd`, (message) => print(name, message))
+    diagnostics.subscribe(`tracing:holdfast:${name}:asyncEnd`, message => print(name, message))
   }
   return new NodeTracePoint<T>(diagnostics.tracingChannel<unknown, T>(`holdfast:${name}`) as TracingChannel<T>)
 }

@@ -170,7 +170,11 @@ describe('acquireLease with a guard', () => {
   })
 
   it('ends with the lease when the guard never answers', async () => {
-    const asked = acquireLease(backend, 'r', { guard: guardThat(() => new Promise(() => {})), ttlMs: 10_000, renew: false })
+    const asked = acquireLease(backend, 'r', {
+      guard: guardThat(() => new Promise(() => {})),
+      ttlMs: 10_000,
+      renew: false,
+    })
     const refused = expect(asked).rejects.toBeInstanceOf(LeaseLostError)
     await clock.advance(10_000)
     await refused

@@ -50,8 +50,10 @@ function requestOf(store: LeaseStore, resource: string, options: AcquireOptions)
 function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
   const store = backend.leases
   if (options.waitMs === undefined) return store.grant(request, options.signal)
-  if (options.waitMs > 0) return withinWait(backend.clock, options, (signal) => store.grant(request, signal))
-  return store.tryGrant(request, options.signal).then((outcome) => (outcome.kind === 'granted' ? outcome.grant : undefined))
+  if (options.waitMs > 0) return withinWait(backend.clock, options, signal => store.grant(request, signal))
+  return store
+    .tryGrant(request, options.signal)
+    .then(outcome => (outcome.kind === 'granted' ? outcome.grant : undefined))
 }
 
 function needsCheck(options: AcquireOptions): boolean {
@@ -61,7 +63,8 @@ function needsCheck(options: AcquireOptions): boolean {
 async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Promise<Lease> {
   try {
     options.signal?.throwIfAborted()
-    if (options.guard !== undefined) await raised(options.guard, { resource: lease.resource, token: grant.token }, [lease.signal, options.signal])
+    if (options.guard !== undefined)
+      await raised(options.guard, { resource: lease.resource, token: grant.token }, [lease.signal, options.signal])
     lease.assertHeld()
     return lease
   } catch (error) {
@@ -72,6 +75,6 @@ async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Pro
 
 // A guard that does not answer costs the lease, and no more.
 function raised(guard: Guard, fenced: Fenced, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
-  const limit = AbortSignal.any(signals.filter((signal) => signal !== undefined))
+  const limit = AbortSignal.any(signals.filter(signal => signal !== undefined))
   return orAborted(guard.raise(fenced), limit)
 }

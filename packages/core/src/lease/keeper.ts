@@ -41,7 +41,7 @@ export class Keeper {
     this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
     backend.onClose(() => this.#close())
     for (const name of ['granted', 'released', 'lost', 'renewFailed'] as const) {
-      this.events.on(name, (event) => leaseEvent.isHeard && leaseEvent.publish({ event: name, ...event }))
+      this.events.on(name, event => leaseEvent.isHeard && leaseEvent.publish({ event: name, ...event }))
     }
   }
 
@@ -55,7 +55,9 @@ export class Keeper {
     const leftMs = lease.leftMs()
     if (leftMs <= 0) {
       lease.lapse()
-      throw new UnavailableError(`The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`)
+      throw new UnavailableError(
+        `The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`,
+      )
     }
     this.#held.set(lease.requestId, lease)
     this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
@@ -108,7 +110,7 @@ export class Keeper {
 
   async #renew(leases: readonly HeldLease[]): Promise<void> {
     try {
-      const outcomes = await this.#store.renew(leases.map((lease) => lease.startRenewal()))
+      const outcomes = await this.#store.renew(leases.map(lease => lease.startRenewal()))
       for (const [index, lease] of leases.entries()) {
         const outcome = outcomes[index]
         if (outcome === undefined) lease.failRenewal()
@@ -122,7 +124,7 @@ export class Keeper {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#held.values()].map((lease) => lease.close()))
+    await Promise.all([...this.#held.values()].map(lease => lease.close()))
     this.#sleep()
   }
 }

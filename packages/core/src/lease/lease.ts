@@ -136,7 +136,10 @@ export class HeldLease implements Lease {
   async extend(ttlMs: number): Promise<number> {
     checkDurationMs('ttlMs', ttlMs, TTL_MS)
     if (this.#isRenewed) {
-      throw new InvalidArgumentError('ttlMs', `A lease that renews itself cannot be extended to ${ttlMs} ms: acquire it with \`renew: false\`.`)
+      throw new InvalidArgumentError(
+        'ttlMs',
+        `A lease that renews itself cannot be extended to ${ttlMs} ms: acquire it with \`renew: false\`.`,
+      )
     }
     this.assertHeld()
     const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs }])
@@ -150,7 +153,7 @@ export class HeldLease implements Lease {
   release(): Promise<'released' | 'lost'> {
     this.#lapseIfDue()
     if (this.#release !== undefined) return this.#release
-    this.#release = new Promise((resolve) => this.#startRelease(resolve))
+    this.#release = new Promise(resolve => this.#startRelease(resolve))
     // Last, so that a listener that releases again finds it done.
     this.#onEnd?.(new LeaseLostError(this.resource, 'released'))
     return this.#release
@@ -267,7 +270,7 @@ export class HeldLease implements Lease {
 
   #tryRelease(): void {
     this.#store.release(this.#grant).then(
-      (outcome) => {
+      outcome => {
         this.#keeper.forget(this)
         this.#settleRelease?.(outcome)
         this.#keeper.events.emit('released', { resource: this.resource, token: this.#grant.token })

@@ -55,7 +55,10 @@ export function checkAcquireOptions(options: AcquireOptions, known: ReadonlySet<
   checkBoolean('renew', options.renew)
   checkSignal(options.signal)
   if (options.guard !== undefined && typeof options.guard?.raise !== 'function') {
-    throw new InvalidArgumentError('guard', `Expected \`guard\` to have a \`raise\` method, got ${show(options.guard)}.`)
+    throw new InvalidArgumentError(
+      'guard',
+      `Expected \`guard\` to have a \`raise\` method, got ${show(options.guard)}.`,
+    )
   }
 }
 
@@ -71,7 +74,10 @@ export function encodeMeta(meta: LeaseMeta | undefined): string {
   }
   const entries = Object.entries(meta)
   if (entries.length > META_ENTRIES_MAX) {
-    throw new InvalidArgumentError('meta', `Expected \`meta\` to have at most ${META_ENTRIES_MAX} entries, got ${entries.length}.`)
+    throw new InvalidArgumentError(
+      'meta',
+      `Expected \`meta\` to have at most ${META_ENTRIES_MAX} entries, got ${entries.length}.`,
+    )
   }
   for (const [key, value] of entries) {
     if (typeof value === 'string') continue
@@ -89,7 +95,8 @@ export function encodeMeta(meta: LeaseMeta | undefined): string {
 export function decodeMeta(text: string): LeaseMeta {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return Object.freeze({ ...value }) as LeaseMeta
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return Object.freeze({ ...value }) as LeaseMeta
   } catch {
     // Curator writes an address there, kazoo an identifier.
   }

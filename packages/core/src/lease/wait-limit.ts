@@ -16,7 +16,7 @@ export async function withinWait<T>(
   if (waitMs === undefined) return await wait(signal)
   const abort = new AbortController()
   const timer = clock.setTimer(() => abort.abort(WAITED_ENOUGH), waitMs, { background: false })
-  const stop = onAbort(signal, (reason) => abort.abort(reason))
+  const stop = onAbort(signal, reason => abort.abort(reason))
   try {
     return await wait(abort.signal)
   } catch (error) {

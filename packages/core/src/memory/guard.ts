@@ -23,7 +23,7 @@ export function memoryFence(): MemoryFence {
     newest.set(resource, token)
   }
   return {
-    raise: async (fenced) => advance(fenced),
+    raise: async fenced => advance(fenced),
     run: (fenced, write) => {
       advance(fenced)
       return write()

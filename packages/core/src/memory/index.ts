@@ -48,7 +48,7 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
     leases,
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
-    onClose: (hook) => lifecycle.onClose(hook),
+    onClose: hook => lifecycle.onClose(hook),
     close,
     [Symbol.asyncDispose]: close,
   }

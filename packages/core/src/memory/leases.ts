@@ -97,7 +97,7 @@ export class MemoryLeaseStore implements LeaseStore {
         stopListening()
       }
       this.#waiting.add(onClosed)
-      this.#world.enqueue(request.resource, claimOf(request), (holding) => {
+      this.#world.enqueue(request.resource, claimOf(request), holding => {
         stop()
         resolve(this.#grantOf(request, holding, momentOf(this.#world.clock)))
       })

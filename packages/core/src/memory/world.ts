@@ -83,7 +83,7 @@ export class MemoryWorld {
     const info = {
       resource: name,
       holder,
-      waiters: [...waiters.values()].map((waiter) => ({ requestId: waiter.requestId, meta: decodeMeta(waiter.meta) })),
+      waiters: [...waiters.values()].map(waiter => ({ requestId: waiter.requestId, meta: decodeMeta(waiter.meta) })),
     }
     this.#dropIfIdle(name, this.#settled(name))
     return info
@@ -101,7 +101,8 @@ export class MemoryWorld {
       resource = { holding: undefined, waiters: new Map(), expiry: undefined }
       this.#resources.set(name, resource)
     }
-    if (resource.holding !== undefined && resource.holding.endsAtMs <= this.clock.monotonicMs()) this.#free(name, resource)
+    if (resource.holding !== undefined && resource.holding.endsAtMs <= this.clock.monotonicMs())
+      this.#free(name, resource)
     return resource
   }
 

@@ -37,9 +37,7 @@ export interface Grant {
 }
 
 /** What `tryGrant` answers. */
-export type TryGrantOutcome =
-  | { readonly kind: 'granted'; readonly grant: Grant }
-  | { readonly kind: 'held' }
+export type TryGrantOutcome = { readonly kind: 'granted'; readonly grant: Grant } | { readonly kind: 'held' }
 
 /** One lease to renew, counted from the moment when the renewal is sent. */
 export interface Renewal {

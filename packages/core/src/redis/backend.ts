@@ -92,16 +92,15 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     commandTimeoutMs: settings.commandTimeoutMs,
     isOurs: client === undefined,
     open: () => (client === undefined ? connectTo(url ?? '', jitter) : Promise.resolve(client)),
-    examine: (redis) =>
-      examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs }),
+    examine: redis => examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs }),
     scripts: [leaseStep, leaseSteps],
-    onHealth: (health) => lifecycle.setHealth(health),
+    onHealth: health => lifecycle.setHealth(health),
   })
   const ids = new RequestIds()
   const sender = new StepSender(connection, clock)
   const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
   const inbox = new Inbox({
-    open: (redis) => connectBeside(redis, { jitter, commandTimeoutMs: settings.commandTimeoutMs }),
+    open: redis => connectBeside(redis, { jitter, commandTimeoutMs: settings.commandTimeoutMs }),
     // The driver puts the client's own prefix before keys, from which the script makes channels, and not before channels.
     channel: `${String(client?.options.keyPrefix ?? '')}${inboxPrefix(prefix)}${ids.source}`,
   })
@@ -121,7 +120,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     leases,
     health: lifecycle.health,
     ready: (readyOptions = {}) => ready(connection, clock, readyOptions),
-    onClose: (hook) => lifecycle.onClose(hook),
+    onClose: hook => lifecycle.onClose(hook),
     close,
     [Symbol.asyncDispose]: close,
   }
@@ -133,10 +132,13 @@ async function ready(connection: RedisConnection, clock: Clock, options: ReadyOp
   checkDurationMs('timeoutMs', timeoutMs, WAIT_MS)
   checkSignal(options.signal)
   let cause: unknown
-  const answer = await withinWait(clock, { waitMs: timeoutMs, signal: options.signal }, async (signal) => {
+  const answer = await withinWait(clock, { waitMs: timeoutMs, signal: options.signal }, async signal => {
     for (;;) {
       try {
-        return await orAborted(connection.within((client) => client.ping()), signal)
+        return await orAborted(
+          connection.within(client => client.ping()),
+          signal,
+        )
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
         cause = error.cause

@@ -30,7 +30,8 @@ export function keyedCommand(
   command ??= loadCommand()
   const given = rest.map(String)
   const keys = new command(name.toLowerCase(), [...given]).getKeys().map(String)
-  if (keys.length > 0) return { keys, words: [name, ...new command(name.toLowerCase(), given, { keyPrefix }).args.map(String)] }
+  if (keys.length > 0)
+    return { keys, words: [name, ...new command(name.toLowerCase(), given, { keyPrefix }).args.map(String)] }
   throw new InvalidArgumentError('commands', `Expected a command with a key, got ${show([name, ...rest].join(' '))}.`)
 }
 

@@ -134,7 +134,7 @@ export class RedisConnection {
   #send<T>(attempt: Attempt<T>): void {
     if (attempt.isOver) return
     if (this.#client !== undefined && this.#isUsable) {
-      attempt.send(this.#client, (error) => this.#onFailure(attempt, error))
+      attempt.send(this.#client, error => this.#onFailure(attempt, error))
       return
     }
     if (this.#isEnded(this.#client)) return attempt.fail(new ClosedError('given Redis client'))
@@ -200,7 +200,8 @@ export class RedisConnection {
     this.#listen(client, 'end', () => this.#failWaiting(new ClosedError('given Redis client')))
     if (this.#isEnded(client)) return this.#failWaiting(new ClosedError('given Redis client'))
     // The driver prints errors that nobody listens to, and on the user's client that is the user's choice.
-    if (this.#settings.isOurs || client.listenerCount('error') > 0) this.#listen(client, 'error', (error) => (this.#lastError = error))
+    if (this.#settings.isOurs || client.listenerCount('error') > 0)
+      this.#listen(client, 'error', error => (this.#lastError = error))
     if (client.status === 'ready') this.#examine(client)
     // It goes on trying in the background; the caller's deadline decides for how long he waits.
     else if (client.status === 'wait') client.connect().catch((error: unknown) => (this.#lastError = error))
@@ -308,7 +309,7 @@ class Attempt<T> implements Expiring {
   }
 
   send(client: Redis, failed: (error: unknown) => void): void {
-    this.#command.send(client).then((value) => {
+    this.#command.send(client).then(value => {
       if (this.#end()) this.#command.answered(value)
     }, failed)
   }

@@ -20,7 +20,9 @@ const RECONNECT_MS_MAX = 1_000
 /** @throws {DriverError} `HF_DRIVER` when ioredis is not installed. */
 export async function connectTo(url: string, jitter: () => number): Promise<Redis> {
   const { Redis: Client } = await import('ioredis').catch((cause: unknown) => {
-    throw new DriverError('redisBackend({ url }) needs the package ioredis (^5.3 or ^6): npm install ioredis', { cause })
+    throw new DriverError('redisBackend({ url }) needs the package ioredis (^5.3 or ^6): npm install ioredis', {
+      cause,
+    })
   })
   return new Client(url, optionsWith(jitter))
 }
@@ -34,7 +36,7 @@ export function connectBeside(
 }
 
 function optionsWith(jitter: () => number): typeof OURS & { readonly retryStrategy: (attempt: number) => number } {
-  return { ...OURS, retryStrategy: (attempt) => reconnectDelayMs(attempt, jitter) }
+  return { ...OURS, retryStrategy: attempt => reconnectDelayMs(attempt, jitter) }
 }
 
 // Full jitter on a doubling delay, so that a fleet does not come back in one millisecond.
@@ -59,14 +61,22 @@ export function checkUrl(url: unknown): asserts url is string {
 export function checkClient(client: unknown): asserts client is Redis {
   const candidate = client as Partial<Redis> | undefined
   if (typeof candidate?.evalsha !== 'function' || typeof candidate.duplicate !== 'function') {
-    throw new InvalidArgumentError('client', `Expected \`client\` to be a Redis client of ioredis, got ${show(client)}.`)
+    throw new InvalidArgumentError(
+      'client',
+      `Expected \`client\` to be a Redis client of ioredis, got ${show(client)}.`,
+    )
   }
   if (candidate.isCluster === true) {
-    throw new UnsupportedError('redisBackend does not take a Cluster client yet: give it a client of a standalone server.')
+    throw new UnsupportedError(
+      'redisBackend does not take a Cluster client yet: give it a client of a standalone server.',
+    )
   }
   const keyPrefix = String(candidate.options?.keyPrefix ?? '')
   if (/[{}]/.test(keyPrefix)) {
-    throw new InvalidArgumentError('client', `Expected \`client\` to have a \`keyPrefix\` without braces, got ${show(keyPrefix)}.`)
+    throw new InvalidArgumentError(
+      'client',
+      `Expected \`client\` to have a \`keyPrefix\` without braces, got ${show(keyPrefix)}.`,
+    )
   }
 }
 

@@ -16,7 +16,8 @@ export function isUnknownScript(error: unknown): boolean {
 
 /** What the server's "no" means to a caller. */
 export function refusal(error: unknown): RefusedError | UnsupportedError {
-  const message = error instanceof Error ? error.message.replace(/ script: \w+, on @user_script:\d+\.$/, '') : String(error)
+  const message =
+    error instanceof Error ? error.message.replace(/ script: \w+, on @user_script:\d+\.$/, '') : String(error)
   // The driver hangs the whole script on its errors, and Node prints it all.
   if (error instanceof Error) Reflect.deleteProperty(error, 'command')
   return new RefusedError(`Redis refused: ${message}`, { cause: error })

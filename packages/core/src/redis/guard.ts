@@ -63,8 +63,8 @@ export function redisFence(client: Redis, options: RedisFenceOptions = {}): Redi
   const keyPrefix = String(client.options.keyPrefix ?? '')
   const writer = new FencedWriter(connectionOver(client, timeoutMs), { prefix: options.prefix ?? 'hf', keyPrefix })
   return {
-    apply: (fenced) => writer.apply(fenced),
-    raise: (fenced) => writer.raise(fenced),
+    apply: fenced => writer.apply(fenced),
+    raise: fenced => writer.raise(fenced),
   }
 }
 
@@ -84,10 +84,14 @@ class FencedWriter {
   async apply({ resource, token, commands }: FencedCommands): Promise<readonly unknown[]> {
     checkFenced({ resource, token })
     checkCommands(commands)
-    const keyed = commands.map((command) => keyedCommand(command, this.#keyPrefix))
+    const keyed = commands.map(command => keyedCommand(command, this.#keyPrefix))
     for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
-    const words = keyed.flatMap((command) => [String(command.words.length), ...command.words])
-    const send = this.#sender({ resource, token }, keyed.flatMap(({ keys }) => keys), words)
+    const words = keyed.flatMap(command => [String(command.words.length), ...command.words])
+    const send = this.#sender(
+      { resource, token },
+      keyed.flatMap(({ keys }) => keys),
+      words,
+    )
     const [kind, ...replies] = await this.#once(send)
     if (kind === 'stale') throw staleToken({ resource, token }, replies)
     return kind === 'again' ? repliesOf(resource, String(replies[0])) : replies
@@ -102,7 +106,7 @@ class FencedWriter {
 
   #sender({ resource, token }: Fenced, keys: readonly string[], words: readonly string[]): Send {
     const all = [fenceKey(this.#prefix, resource), ...keys]
-    return (client) => {
+    return client => {
       // A number of its own each time that we send it, which is only again when nothing was run: others may have gone ahead.
       const call = [token.toString(), this.#source, String(++this.#calls)]
       return client.evalsha(fence.sha, all.length, ...all, ...call, ...words) as Promise<FenceAnswer>
@@ -112,14 +116,16 @@ class FencedWriter {
   async #once(send: Send): Promise<FenceAnswer> {
     let isSent = false
     try {
-      return await this.#connection.once((client) => {
+      return await this.#connection.once(client => {
         isSent = true
         return send(client)
       })
     } catch (error) {
       if (!isSent || error instanceof RefusedError) throw error
       const why = error instanceof Error ? error.message : String(error)
-      throw new UnknownOutcomeError(`No answer came to a fenced write, which may have been applied: ${why}`, { cause: error })
+      throw new UnknownOutcomeError(`No answer came to a fenced write, which may have been applied: ${why}`, {
+        cause: error,
+      })
     }
   }
 }
@@ -171,7 +177,7 @@ function checkCommands(commands: readonly RedisCommand[]): void {
 
 function isCommand(command: unknown): boolean {
   if (!Array.isArray(command) || typeof command[0] !== 'string') return false
-  return command.every((word) => typeof word === 'string' || typeof word === 'number')
+  return command.every(word => typeof word === 'string' || typeof word === 'number')
 }
 
 function checkTags(keys: readonly string[], resource: string, name: string | undefined): void {
@@ -187,5 +193,7 @@ function checkTags(keys: readonly string[], resource: string, name: string | und
 
 function repliesOf(resource: string, json: string): readonly unknown[] {
   if (json !== '') return (JSON.parse(json) as unknown[]).slice(1)
-  throw new UnknownOutcomeError(`The write to "${resource}" was run once, and what became of it was lost with the connection.`)
+  throw new UnknownOutcomeError(
+    `The write to "${resource}" was run once, and what became of it was lost with the connection.`,
+  )
 }

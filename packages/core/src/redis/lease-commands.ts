@@ -68,11 +68,11 @@ export class LeaseCommands {
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
-    return await Promise.all(renewals.map((renewal) => this.#renew(renewal)))
+    return await Promise.all(renewals.map(renewal => this.#renew(renewal)))
   }
 
   release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    return this.#step(request, `r${request.requestId}`, (value) => (isNumber(value, 1) ? 'released' : 'lost'))
+    return this.#step(request, `r${request.requestId}`, value => (isNumber(value, 1) ? 'released' : 'lost'))
   }
 
   /**
@@ -130,7 +130,7 @@ export class LeaseCommands {
       } catch (error) {
         if (!(error instanceof UnavailableError)) return
         if (this.#clock.monotonicMs() >= untilMs) return
-        await new Promise<void>((resolve) => this.#clock.setTimer(resolve, TAKE_BACK_RETRY_MS))
+        await new Promise<void>(resolve => this.#clock.setTimer(resolve, TAKE_BACK_RETRY_MS))
       }
     }
   }

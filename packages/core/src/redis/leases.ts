@@ -68,7 +68,7 @@ export class RedisLeaseStore implements LeaseStore {
   async inspect(resource: string): Promise<LeaseInfo> {
     this.#parts.lifecycle.checkOpen()
     const { state, queue } = leaseKeys(this.#parts.prefix, resource)
-    const [text, waiters, time] = await this.#parts.connection.within((client) =>
+    const [text, waiters, time] = await this.#parts.connection.within(client =>
       Promise.all([client.get(state), client.hgetall(queue), client.time()]),
     )
     return readLeaseInfo(resource, { state: text ?? '', queue: waiters }, Number(time[0]) * 1_000_000 + Number(time[1]))
@@ -105,7 +105,7 @@ export class RedisLeaseStore implements LeaseStore {
 
   async #listen(): Promise<void> {
     const { inbox, connection } = this.#parts
-    await connection.within((client) => inbox.listen(client))
+    await connection.within(client => inbox.listen(client))
   }
 
   #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
@@ -117,17 +117,17 @@ export class RedisLeaseStore implements LeaseStore {
         stopListening()
       }
       const waiter = new Waiter(request, this.#parts, {
-        resolve: (grant) => {
+        resolve: grant => {
           over()
           resolve(grant)
         },
-        reject: (error) => {
+        reject: error => {
           over()
           reject(error)
         },
       })
       this.#waiting.add(waiter)
-      const stopListening = onAbort(signal, (reason) => waiter.giveUp(reason))
+      const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
       waiter.ask()
     })
   }

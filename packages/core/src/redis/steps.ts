@@ -55,14 +55,14 @@ export class StepSender {
         sent = momentOf(this.#clock)
         return client.evalsha(leaseStep.sha, 2, step.keys.state, step.keys.queue, step.order)
       },
-      answered: (answer) => step.answered(answer, sent),
+      answered: answer => step.answered(answer, sent),
       failed: step.failed,
     })
   }
 
   #sendBatch(batch: readonly Step[]): void {
-    const keys = batch.flatMap((step) => [step.keys.state, step.keys.queue])
-    const orders = batch.map((step) => step.order)
+    const keys = batch.flatMap(step => [step.keys.state, step.keys.queue])
+    const orders = batch.map(step => step.order)
     let sent: Moment
     this.#connection.run<unknown>({
       isIdempotent: true,
@@ -70,8 +70,8 @@ export class StepSender {
         sent = momentOf(this.#clock)
         return client.evalsha(leaseSteps.sha, keys.length, ...keys, ...orders)
       },
-      answered: (answers) => settle(batch, answers as readonly unknown[], sent),
-      failed: (error) => {
+      answered: answers => settle(batch, answers as readonly unknown[], sent),
+      failed: error => {
         for (const step of batch) step.failed(error)
       },
     })
