@@ -43,37 +43,35 @@ class FakeServer {
   renewed(ttlMs: number): RenewOutcome {
     return { kind: 'renewed', deadline: answeredDeadline(clock, momentOf(clock), ttlMs), ttlMs }
   }
+}
 
-  get commands(): LeaseCommands {
-    const server = this
-    return {
-      claimMs: CLAIM_MS,
-      get epoch() {
-        return server.epoch
-      },
-      ttlMsOf: (request: LeaseRequest) => request.ttlMs ?? TTL_MS,
-      acquire: () => {
-        server.asked.push(`acquire at ${clock.monotonicMs() - 1_000}`)
-        return server.acquire()
-      },
-      renew: async ([renewal]: readonly [Renewal]) => {
-        server.asked.push(`renew for ${renewal.ttlMs}`)
-        return [await server.renew(renewal)]
-      },
-      takeBack: () => void server.asked.push('take back'),
-    } as unknown as LeaseCommands
-  }
+function commandsOf(server: FakeServer): LeaseCommands {
+  return {
+    claimMs: CLAIM_MS,
+    get epoch() {
+      return server.epoch
+    },
+    ttlMsOf: (request: LeaseRequest) => request.ttlMs ?? TTL_MS,
+    acquire: () => {
+      server.asked.push(`acquire at ${clock.monotonicMs() - 1_000}`)
+      return server.acquire()
+    },
+    renew: async ([renewal]: readonly [Renewal]) => {
+      server.asked.push(`renew for ${renewal.ttlMs}`)
+      return [await server.renew(renewal)]
+    },
+    takeBack: () => void server.asked.push('take back'),
+  } as unknown as LeaseCommands
+}
 
-  get inbox(): Inbox {
-    const server = this
-    return {
-      get epoch() {
-        return server.inboxEpoch
-      },
-      add: (id: string) => void server.listening.add(id),
-      remove: (id: string) => void server.listening.delete(id),
-    } as unknown as Inbox
-  }
+function inboxOf(server: FakeServer): Inbox {
+  return {
+    get epoch() {
+      return server.inboxEpoch
+    },
+    add: (id: string) => void server.listening.add(id),
+    remove: (id: string) => void server.listening.delete(id),
+  } as unknown as Inbox
 }
 
 beforeEach(() => {
@@ -89,7 +87,7 @@ function requestOf(change: Partial<LeaseRequest> = {}): LeaseRequest {
 function waiting(change: Partial<LeaseRequest> = {}): Waiter {
   const waiter = new Waiter(
     requestOf(change),
-    { commands: server.commands, inbox: server.inbox, clock },
+    { commands: commandsOf(server), inbox: inboxOf(server), clock },
     {
       resolve: grant => (outcome = { grant }),
       reject: error => (outcome = { error }),
