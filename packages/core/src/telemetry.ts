@@ -81,7 +81,7 @@ function isDebugged(name: string): boolean {
 }
 
 function print(name: string, message: unknown): void {
-  const facts = Object.entries(message as object)
+  const facts = Object.entries(message as Readonly<Record<string, unknown>>)
     .filter(([, value]) => typeof value !== 'object' || value instanceof Error || hasText(value))
     .map(([key, value]) => `${key}=${String(value)}`)
   node?.stderr.write(`holdfast ${name} ${facts.join(' ')}\n`)

@@ -36,7 +36,7 @@ export interface AcquisitionRequest {
 const ATTEMPTS_MAX = 10
 
 /** Somebody else deleted the node that waited. */
-const OUSTED = Symbol('ousted')
+class OustedError extends Error {}
 
 /**
  * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before.
@@ -70,10 +70,9 @@ export class Acquisition {
         return await this.#contendIn(session)
       } catch (error) {
         // The place in the queue went with the session, or with the node: it begins anew.
-        if (error === OUSTED && attempt === ATTEMPTS_MAX) throw this.#ousted()
-        if ((error !== OUSTED && !isFailure(error, 'session-lost')) || attempt === ATTEMPTS_MAX) {
-          throw toHoldfastError(error, this.#parts.sessions.server)
-        }
+        const isOver = !(error instanceof OustedError) && !isFailure(error, 'session-lost')
+        if (isOver) throw toHoldfastError(error, this.#parts.sessions.server)
+        if (attempt === ATTEMPTS_MAX) throw this.#unlucky(error)
       }
     }
   }
@@ -117,7 +116,7 @@ export class Acquisition {
         case 'first':
           return this.#hold(contender)
         case 'absent':
-          throw OUSTED
+          throw new OustedError()
         case 'behind':
           if (contender.isOwnLeftover(place.predecessor)) await contender.sweep(place.predecessor)
           else if (this.#mayWait)
@@ -134,7 +133,7 @@ export class Acquisition {
       return await contender.list()
     } catch (error) {
       // A node with children cannot go, so ours went before it.
-      throw isCode(error, CODE.noNode) ? OUSTED : error
+      throw isCode(error, CODE.noNode) ? new OustedError() : error
     }
   }
 
@@ -181,9 +180,9 @@ export class Acquisition {
     this.#parts.lifecycle.checkOpen()
   }
 
-  #ousted(): UnavailableError {
-    const what = `The node that waited for "${this.#request.resource}" was deleted by somebody else`
-    return new UnavailableError(`${what}, ${ATTEMPTS_MAX} times.`)
+  #unlucky(cause: unknown): UnavailableError {
+    const what = `Its place in the queue for "${this.#request.resource}" was lost ${ATTEMPTS_MAX} times`
+    return new UnavailableError(`${what}, with the session or because somebody deleted its node.`, { cause })
   }
 }
 
