@@ -150,7 +150,7 @@ describe('A fence in Redis', () => {
     await fence.raise({ resource, token: token(1) })
     await admin.script('FLUSH')
     const replies = await Promise.all(Array.from({ length: 20 }, () => applying(fence, 1, ['INCR', resource])))
-    expect(replies.flat().toSorted((a, b) => Number(a) - Number(b))).toEqual(
+    expect([...replies.flat()].sort((a, b) => Number(a) - Number(b))).toEqual(
       Array.from({ length: 20 }, (_, index) => index + 1),
     )
   })
@@ -173,7 +173,7 @@ describe('A fence in Redis', () => {
     const first = applying(fence, 1, ['RPUSH', `{${resource}}`, 'first'])
     await expect.poll(() => admin.script('EXISTS', fenceScript.sha)).toEqual([1])
     const second = applying(fence, 1, ['RPUSH', `{${resource}}`, 'second'])
-    expect((await Promise.all([first, second])).flat().toSorted((a, b) => Number(a) - Number(b))).toEqual([1, 2])
+    expect([...(await Promise.all([first, second])).flat()].sort((a, b) => Number(a) - Number(b))).toEqual([1, 2])
     expect(await admin.llen(`{${resource}}`)).toBe(2)
   })
 
