@@ -152,7 +152,8 @@ export class RedisConnection {
     this.#lastError = error
     if (!attempt.isIdempotent) return attempt.fail(error)
     // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
-    this.#later(() => this.#send(attempt), RETRY_MS)
+    // It holds the process: the user's client may be about to end, which does not, and somebody awaits what comes of it.
+    this.#later(() => this.#send(attempt), RETRY_MS, { background: false })
   }
 
   #reload<T>(attempt: Attempt<T>): void {
@@ -216,11 +217,12 @@ export class RedisConnection {
     return !this.#settings.isOurs && client?.status === 'end'
   }
 
-  #later(run: () => void, delayMs: number): void {
-    const timer = this.#settings.clock.setTimer(() => {
+  #later(run: () => void, delayMs: number, options?: { readonly background: boolean }): void {
+    const fired = (): void => {
       this.#timers.delete(timer)
       run()
-    }, delayMs)
+    }
+    const timer = this.#settings.clock.setTimer(fired, delayMs, options)
     this.#timers.add(timer)
   }
 
