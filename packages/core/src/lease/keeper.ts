@@ -75,7 +75,8 @@ export class Keeper {
     this.#held.delete(lease.requestId)
   }
 
-  #wakeFor(lease: HeldLease): void {
+  /** To be called when a lease is to end sooner than it was, or to be renewed. */
+  wakeFor(lease: HeldLease): void {
     const leftMs = lease.leftMs()
     this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
   }
@@ -105,7 +106,7 @@ export class Keeper {
       else if (lease.untilRenewalMs(leftMs) <= Math.min(CHECK_MS, lease.ttlMs / 12)) due.push(lease)
     }
     if (due.length > 0) void this.#renew(due)
-    for (const lease of this.#held.values()) this.#wakeFor(lease)
+    for (const lease of this.#held.values()) this.wakeFor(lease)
   }
 
   async #renew(leases: readonly HeldLease[]): Promise<void> {
@@ -120,7 +121,7 @@ export class Keeper {
       for (const lease of leases) lease.failRenewal()
       this.events.emit('renewFailed', { leases: leases.length, error })
     }
-    for (const lease of this.#held.values()) this.#wakeFor(lease)
+    for (const lease of this.#held.values()) this.wakeFor(lease)
   }
 
   async #close(): Promise<void> {

@@ -106,6 +106,25 @@ describe('A lease that is not renewed', () => {
     expect(lease.remainingMs()).toBe(LENGTH_MS)
   })
 
+  it('ends by the shorter time that it was told, also when the store does not answer that (seen: two holders)', async () => {
+    const lease = await acquired({ renew: false })
+    store.answers.renew = unavailable
+    await expect(lease.extend(200)).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+    expect(lease.remainingMs()).toBe(196)
+    await clock.advance(196)
+    expect(() => lease.assertHeld()).toThrow(LeaseLostError)
+  })
+
+  it('fires its signal at the instant when it ends by a shorter time (seen: up to a second later)', async () => {
+    const lease = await acquired({ renew: false })
+    const { signal } = lease
+    expect(await lease.extend(200)).toBe(196)
+    await clock.advance(195)
+    expect(signal.aborted).toBe(false)
+    await clock.advance(1)
+    expect(signal.aborted).toBe(true)
+  })
+
   it('cannot be extended once it has lapsed, also when the store would say yes', async () => {
     const lease = await acquired({ renew: false })
     await clock.advance(LENGTH_MS)

@@ -4,7 +4,7 @@ import type { FencingToken } from '../fencing/token.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
 import type { Grant, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
-import { ClockDeadline, momentOf } from './deadline.ts'
+import { ClockDeadline, answeredDeadline, momentOf } from './deadline.ts'
 import type { Keeper } from './keeper.ts'
 import type { AcquireOptions } from './options.ts'
 
@@ -44,7 +44,7 @@ export interface Lease extends AsyncDisposable {
    *
    * @returns what now remains, in milliseconds
    * @throws {LeaseLostError} `HF_LEASE_LOST` when it had ended; it is never a new lease
-   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer; the old deadline stands
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer; the sooner of the old and the new deadline stands
    * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for a bad `ttlMs`, or a lease that renews itself
    */
   extend(ttlMs: number): Promise<number>
@@ -142,11 +142,13 @@ export class HeldLease implements Lease {
       )
     }
     this.assertHeld()
+    this.#shortenTo(ttlMs)
     const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs }])
     this.assertHeld()
     if (outcome !== undefined) this.applyRenewal(outcome)
     this.assertHeld()
     if (this.#ownEnd !== undefined) this.#ownEnd = this.#fromNow(ttlMs)
+    this.#keeper.wakeFor(this)
     return this.remainingMs()
   }
 
@@ -223,6 +225,15 @@ export class HeldLease implements Lease {
   lose(reason: LeaseLostReason): void {
     this.#keeper.forget(this)
     this.#end(reason)
+  }
+
+  // The store may count by a shorter time from now on, although its answer never comes.
+  #shortenTo(ttlMs: number): void {
+    if (this.#store.renewal === 'session') return
+    const deadline = answeredDeadline(this.#keeper.clock, momentOf(this.#keeper.clock), ttlMs)
+    if (deadline.remainingMs() >= this.#deadline.remainingMs()) return
+    this.#deadline = deadline
+    this.#keeper.wakeFor(this)
   }
 
   // The holder is told, but stays alone for the rest of a TTL: who obeys the signal is not overtaken while he cleans up.
