@@ -1,4 +1,6 @@
-import type { FencingToken } from './token.ts'
+import { InvalidArgumentError } from '../errors.ts'
+import { checkName, show } from '../names.ts'
+import { FencingToken } from './token.ts'
 
 /** Which resource a fencing token speaks for. A `Lease` is one. */
 export interface Fenced {
@@ -18,4 +20,20 @@ export interface Guard {
    * @throws {StaleTokenError} `HF_STALE_TOKEN` when a newer one was seen.
    */
   raise(fenced: Fenced): Promise<void>
+}
+
+/**
+ * What a guard was given, read once. Anything but a token would compare with nothing, and the guard would refuse nobody any more.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ * @throws {LeaseLostError} `HF_LEASE_LOST` when it is a lease that was lost
+ */
+export function checkFenced(fenced: Fenced): Fenced {
+  if (typeof fenced !== 'object' || fenced === null) {
+    throw new InvalidArgumentError('fenced', `Expected a lease, or { resource, token }, got ${show(fenced)}.`)
+  }
+  const { resource, token } = fenced
+  checkName('resource', resource)
+  if (token instanceof FencingToken) return { resource, token }
+  throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
 }

@@ -1,7 +1,7 @@
 import { StaleTokenError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
+import { checkFenced } from '../fencing/guard.ts'
 import type { FencingToken } from '../fencing/token.ts'
-import { checkName } from '../names.ts'
 
 /** A guard for resources that live in this process. */
 export interface MemoryFence extends Guard {
@@ -16,8 +16,8 @@ export interface MemoryFence extends Guard {
 /** A guard that keeps the newest token of each resource in memory, for as long as it lives itself. */
 export function memoryFence(): MemoryFence {
   const newest = new Map<string, FencingToken>()
-  const advance = ({ resource, token }: Fenced): void => {
-    checkName('resource', resource)
+  const advance = (fenced: Fenced): void => {
+    const { resource, token } = checkFenced(fenced)
     const seen = newest.get(resource)
     if (seen !== undefined && token.value < seen.value) throw new StaleTokenError(resource, token, seen)
     newest.set(resource, token)

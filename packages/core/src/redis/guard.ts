@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis'
 import { InvalidArgumentError, RefusedError, StaleTokenError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
+import { checkFenced } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
-import { checkName, show } from '../names.ts'
+import { show } from '../names.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
 import { RequestIds } from '../request-ids.ts'
 import { systemClock } from '../clock.ts'
@@ -81,8 +82,9 @@ class FencedWriter {
     this.#keyPrefix = settings.keyPrefix
   }
 
-  async apply({ resource, token, commands }: FencedCommands): Promise<readonly unknown[]> {
-    checkFenced({ resource, token })
+  async apply(fenced: FencedCommands): Promise<readonly unknown[]> {
+    const { resource, token } = checkFenced(fenced)
+    const { commands } = fenced
     checkCommands(commands)
     const keyed = commands.map(command => keyedCommand(command, this.#keyPrefix))
     for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
@@ -98,8 +100,8 @@ class FencedWriter {
   }
 
   // Raising twice does no harm, so a broken connection only means to try again.
-  async raise(fenced: Fenced): Promise<void> {
-    checkFenced(fenced)
+  async raise(given: Fenced): Promise<void> {
+    const fenced = checkFenced(given)
     const [kind, ...replies] = await this.#connection.within(this.#sender(fenced, [], []))
     if (kind === 'stale') throw staleToken(fenced, replies)
   }
@@ -158,12 +160,6 @@ function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
     known.set(timeoutMs, connection)
   }
   return connection
-}
-
-function checkFenced({ resource, token }: Fenced): void {
-  checkName('resource', resource)
-  if (token instanceof FencingToken) return
-  throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
 }
 
 function checkCommands(commands: readonly RedisCommand[]): void {
