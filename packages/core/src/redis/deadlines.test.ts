@@ -77,6 +77,15 @@ describe('The deadlines of commands', () => {
     expect(expired).toEqual(['a at 10150', 'b at 10150'])
   })
 
+  it('end what is due on an event loop that is always late (seen: a black hole, and commands that never ended)', async () => {
+    started('a')
+    for (let turn = 0; turn < 30 && expired.length === 0; turn += 1) {
+      clock.stall(110)
+      await clock.advance(0)
+    }
+    expect(expired).toEqual(['a at 2200'])
+  })
+
   it('take a command that is started by one that is ended', async () => {
     deadlines.add({ endsAtMs: deadlines.next(), expire: () => void started('again') })
     await clock.advance(TIMEOUT_MS)

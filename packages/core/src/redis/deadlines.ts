@@ -48,16 +48,17 @@ export class CommandDeadlines {
   }
 
   // In the background: the driver's own socket or reconnect timer holds the process while a command waits.
-  #arm(delayMs: number): void {
+  #arm(delayMs: number, isSecond = false): void {
     this.#dueMs = this.#clock.monotonicMs() + delayMs
-    this.#timer = this.#clock.setTimer(() => this.#look(), delayMs)
+    this.#timer = this.#clock.setTimer(() => this.#look(isSecond), delayMs)
   }
 
-  #look(): void {
+  #look(isSecond: boolean): void {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
-    // The loop, or the whole process, stood still: the answers may lie in the socket, unread.
-    if (nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS)
+    // The loop, or the whole process, stood still: the answers may lie in the socket, unread. By the second look they were read,
+    // however late that is: a loop that is always late must not wait for ever.
+    if (!isSecond && nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS, true)
     for (const command of this.#pending) {
       if (command.endsAtMs > nowMs) return this.#arm(command.endsAtMs - nowMs)
       this.#expire(command)
