@@ -113,7 +113,7 @@ export class Mutex implements Lockable {
     const free = scope.tryNest()
     if (free === undefined && options.waitMs === 0) return undefined
     const lease = free ?? (await withinWait(this.#backend.clock, options, signal => scope.nest(signal)))
-    if (options.guard !== undefined) await lease?.raise(options.guard)
+    if (options.guard !== undefined) await lease?.raise(options.guard, options.signal)
     return lease
   }
 }

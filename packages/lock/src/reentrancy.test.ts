@@ -303,6 +303,24 @@ describe('A re-entrant lock', () => {
     expect(guard.run(newer, () => 'written')).toBe('written')
   })
 
+  it('does not wait for a guard that never answers longer than the caller does, or the lease lasts', async () => {
+    const guard = { raise: () => new Promise<void>(() => {}) }
+    await locks.using(
+      'r',
+      async () => {
+        const abort = new AbortController()
+        const aborted = failureOf(locks.using('r', () => {}, { ...REENTRANT, guard, signal: abort.signal }))
+        await clock.advance(0)
+        abort.abort('enough')
+        expect(await aborted).toBe('enough')
+        const late = failureOf(locks.using('r', () => {}, { ...REENTRANT, guard }))
+        await clock.advance(1_000)
+        expect(await late).toMatchObject({ reason: 'expired' })
+      },
+      { ...REENTRANT, ttlMs: 1_000, renew: false },
+    )
+  })
+
   it('gives the place back when the guard of a nested holder refuses it', async () => {
     await locks.using(
       'r',

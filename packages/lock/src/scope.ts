@@ -1,5 +1,5 @@
 import type { FencingToken, Guard, Lease, LeaseGuarantee } from '@holdfast/core'
-import { LeaseLostError, onLeaseEnd } from '@holdfast/core'
+import { LeaseLostError, onLeaseEnd, orAborted } from '@holdfast/core'
 import { Turnstile } from './turnstile.ts'
 
 /**
@@ -138,10 +138,11 @@ export class NestedLease implements Lease {
     await this.release()
   }
 
-  /** Raises a guard to its token before it is handed out, and gives it back when the guard says no. */
-  async raise(guard: Guard): Promise<void> {
+  /** Raises a guard to its token before it is handed out, and gives it back when the guard says no, or nothing for too long. */
+  async raise(guard: Guard, signal: AbortSignal | undefined): Promise<void> {
+    const ends = signal === undefined ? this.signal : AbortSignal.any([this.signal, signal])
     try {
-      await guard.raise(this)
+      await orAborted(guard.raise(this), ends)
       this.assertHeld()
       this.#isFenced = true
     } catch (error) {
