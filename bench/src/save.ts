@@ -48,7 +48,7 @@ async function versionOf(name: string): Promise<string> {
   while (folder.pathname !== '/') {
     const text = await readFile(new URL('package.json', folder), 'utf8').catch(() => '{}')
     const manifest = JSON.parse(text) as { readonly name?: string; readonly version?: string }
-    if (manifest.name === name && manifest.version !== undefined) return manifest.version
+    if (manifest.name === name && manifest.version !== undefined) return manifest.version.replace(/^v/, '')
     folder = new URL('../', folder)
   }
   return 'unknown'

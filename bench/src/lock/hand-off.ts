@@ -20,7 +20,7 @@ const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]
   redis: ['ours', 'blpop', 'redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: ['ours', 'raw'],
 }
-const FULL = { rounds: 7, slices: 5, roundMs: 1_500, warmUpMs: 1_500 }
+const FULL = { rounds: 9, slices: 5, roundMs: 1_400, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 1, roundMs: 150, warmUpMs: 100 }
 
 /** What differs between hand-off measures. */

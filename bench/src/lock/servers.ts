@@ -1,4 +1,4 @@
-import type { OwnServer, RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
+import type { RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
 import { startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import type { Store } from './contestants/index.ts'
 import { place } from './placement.ts'
@@ -30,12 +30,12 @@ export class Servers implements AsyncDisposable {
   }
 
   #startZooKeeper(): Promise<ZooKeeperServer> {
-    this.#zookeeper ??= placed(startZooKeeper())
+    this.#zookeeper ??= startZooKeeper()
     return this.#zookeeper
   }
 }
 
-async function placed<S extends OwnServer>(starting: Promise<S>): Promise<S> {
+async function placed(starting: Promise<RedisServer>): Promise<RedisServer> {
   const server = await starting
   place('server', server.pid)
   return server

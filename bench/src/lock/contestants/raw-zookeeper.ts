@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Client as Driver } from 'node-zookeeper-client'
 import zookeeper from 'node-zookeeper-client'
@@ -8,7 +9,8 @@ const DATA = Buffer.from('127.0.0.1')
 
 /**
  * Curator's algorithm, by hand over the raw client, one call after another: create, getChildren, watch the predecessor with
- * getData, look again, delete. Without a protected create, a deadline or a fencing token.
+ * getData, look again, delete. Its nodes have Curator's names, but it does nothing with them: it has no protected create, no
+ * deadline and no fencing token.
  */
 export const rawZooKeeper: Contestant = {
   async connect(address) {
@@ -36,10 +38,10 @@ class RawLock {
 
   async acquire(name: string): Promise<Held> {
     const parent = pathOf(name)
-    const path = await this.#create(`${parent}/lock-`)
+    const path = await this.#create(`${parent}/_c_${randomUUID()}-lock-`)
     const node = path.slice(parent.length + 1)
     for (;;) {
-      const children = (await this.#children(parent)).toSorted()
+      const children = (await this.#children(parent)).toSorted(bySequence)
       const predecessor = children[children.indexOf(node) - 1]
       if (predecessor === undefined) return { release: () => this.#remove(path) }
       await this.#gone(`${parent}/${predecessor}`)
@@ -74,6 +76,10 @@ class RawLock {
       this.#driver.getData(path, () => resolve(), onReply)
     })
   }
+}
+
+function bySequence(a: string, b: string): number {
+  return Number(a.slice(-10)) - Number(b.slice(-10))
 }
 
 function pathOf(name: string): string {
