@@ -26,6 +26,34 @@ describe('onAbort', () => {
     abort.abort()
   })
 
+  it('has one listener on a signal, however many hear by it (seen: the warning of a leak)', () => {
+    const abort = new AbortController()
+    const heard: number[] = []
+    const stops = [1, 2, 3, 4].map(number => onAbort(abort.signal, () => heard.push(number)))
+    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1)
+    stops[1]?.()
+    stops[1]?.()
+    abort.abort()
+    expect(heard).toEqual([1, 3, 4])
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+  })
+
+  it('does not call one that another of them removes', () => {
+    const abort = new AbortController()
+    onAbort(abort.signal, () => stop())
+    const stop = onAbort(abort.signal, () => expect.unreachable())
+    abort.abort()
+  })
+
+  it('hears again after all had gone', () => {
+    const abort = new AbortController()
+    onAbort(abort.signal, () => expect.unreachable())()
+    const heard: unknown[] = []
+    onAbort(abort.signal, reason => heard.push(reason))
+    abort.abort('then')
+    expect(heard).toEqual(['then'])
+  })
+
   it('does nothing without a signal', () => {
     expect(() => onAbort(undefined, () => expect.unreachable())()).not.toThrow()
   })
