@@ -12,7 +12,7 @@ import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
 import { RedisConnection } from './connection.ts'
-import { checkClient, checkUrl, connectBeside, connectTo } from './driver.ts'
+import { checkClient, checkDatabase, checkUrl, connectBeside, connectTo } from './driver.ts'
 import { unavailable } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
@@ -92,7 +92,10 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     commandTimeoutMs: settings.commandTimeoutMs,
     isOurs: client === undefined,
     open: () => (client === undefined ? connectTo(url ?? '', jitter) : Promise.resolve(client)),
-    examine: redis => examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs }),
+    examine: async redis => {
+      if (client === undefined) await checkDatabase(redis)
+      return await examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs })
+    },
     scripts: [leaseStep, leaseSteps],
     onHealth: health => lifecycle.setHealth(health),
   })

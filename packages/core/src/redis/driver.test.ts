@@ -37,6 +37,8 @@ describe('redisBackend', () => {
     ['http://127.0.0.1:6379', '"http://127.0.0.1:6379"'],
     ['redis://host:99999', '"redis://host:99999"'],
     ['redis//host', '"redis//host"'],
+    ['redis://host/orders', '"redis://host/orders"'],
+    ['redis://host/-1', '"redis://host/-1"'],
     [5, '5'],
     [null, 'null'],
     [{}, 'an object'],

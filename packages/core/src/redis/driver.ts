@@ -49,12 +49,26 @@ function reconnectDelayMs(attempt: number, jitter: () => number): number {
 export function checkUrl(url: unknown): asserts url is string {
   if (typeof url === 'string') {
     if (url.startsWith('/')) return
-    if (URL.canParse(url) && ['redis:', 'rediss:'].includes(new URL(url).protocol)) return
+    if (URL.canParse(url) && isServerUrl(new URL(url))) return
   }
   throw new InvalidArgumentError(
     'url',
     `Expected \`url\` to be like redis://127.0.0.1:6379 or rediss://host:6380, got ${show(withoutPassword(url))}.`,
   )
+}
+
+// The driver takes whatever the path is for the number of a database.
+function isServerUrl({ protocol, pathname }: URL): boolean {
+  return ['redis:', 'rediss:'].includes(protocol) && /^\/?\d{0,9}$/.test(pathname)
+}
+
+/**
+ * Makes sure that a connection of ours stands in the database that its address names: a driver that may not select it goes on in
+ * database 0, and says so to nobody.
+ */
+export async function checkDatabase(client: Redis): Promise<void> {
+  const { db } = client.options
+  if (db !== undefined && Number(db) !== 0) await client.select(db)
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a standalone client of ioredis. */
