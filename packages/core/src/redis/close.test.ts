@@ -2,8 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startRedis } from '@holdfast/scripts/servers'
 import { describe, expect, it } from 'vitest'
-import { acquireLease } from '../index.ts'
+import { acquireLease, tryAcquireLease } from '../index.ts'
+import { createFaultProxy } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 
 // Longer than the driver ever waits before it connects again.
@@ -25,5 +27,25 @@ describe('A closed Redis backend', () => {
     await sleep(RECONNECT_MS_MAX)
     expect(connections).toBe(0)
     server.close()
+  })
+
+  it.each([
+    ['acquire', acquireLease],
+    ['tryAcquire', tryAcquireLease],
+  ])('has given back what an %s was about to get (seen: a lease that nobody had, for its TTL)', async (_, acquire) => {
+    const server = await startRedis()
+    const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
+    const backend = redisBackend({ url: proxy.redisUrl, maxClockSkewMs: 0 })
+    await backend.ready()
+    proxy.delay(100, { direction: 'to-client' })
+    const acquired = acquire(backend, 'orders', {}).catch((error: unknown) => error)
+    await sleep(30)
+    await backend.close()
+    expect(await acquired).toMatchObject({ code: 'HF_CLOSED' })
+    const other = redisBackend({ url: server.url, maxClockSkewMs: 0 })
+    expect((await other.leases.inspect('orders')).holder).toBeUndefined()
+    await other.close()
+    await proxy.close()
+    await server.stop()
   })
 })

@@ -35,6 +35,7 @@ export class RedisLeaseStore implements LeaseStore {
   readonly renewal = 'each'
   readonly #parts: RedisLeaseParts
   readonly #waiting = new Set<Waiter>()
+  readonly #asking = new Set<(reason: unknown) => void>()
 
   constructor(parts: RedisLeaseParts) {
     this.#parts = parts
@@ -81,6 +82,7 @@ export class RedisLeaseStore implements LeaseStore {
 
   /** Rejects everybody who waits, and takes back what they asked for. */
   close(): void {
+    for (const giveUp of [...this.#asking]) giveUp(new ClosedError('redis backend'))
     for (const waiter of [...this.#waiting]) waiter.giveUp(new ClosedError('redis backend'))
   }
 
@@ -97,9 +99,21 @@ export class RedisLeaseStore implements LeaseStore {
     this.#parts.lifecycle.checkOpen()
     signal?.throwIfAborted()
     const asked = this.#parts.commands.acquire(request, { mayQueue: false })
-    return orAborted(asked, signal).catch((error: unknown) => {
-      this.#parts.commands.takeBack(request, asked)
-      throw error
+    return new Promise((resolve, reject) => {
+      const isOver = (): boolean => {
+        stopListening()
+        return !this.#asking.delete(giveUp)
+      }
+      const giveUp = (reason: unknown): void => {
+        if (isOver()) return
+        this.#parts.commands.takeBack(request, asked)
+        reject(reason)
+      }
+      this.#asking.add(giveUp)
+      const stopListening = onAbort(signal, giveUp)
+      asked.then(outcome => {
+        if (!isOver()) resolve(outcome)
+      }, giveUp)
     })
   }
 
