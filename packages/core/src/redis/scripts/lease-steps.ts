@@ -26,6 +26,9 @@ import type { Script } from './script.ts'
  * The state outlives the holder by RETENTION_MS: the last token then guards against a server clock that is set back; after that,
  * or when the data is lost, the server's time alone keeps tokens growing.
  *
+ * What is held must be renewed and freed also on a server that is out of memory (`noeviction`): it refuses the first write of a
+ * script if that could need more, and none after one that cannot, so `PEXPIRE` opens the way where `SET` was refused.
+ *
  * Times stay text for as long as they can (formatting a number costs as much as a command), and what only a queue needs stands
  * behind the quick ways out (making those functions costs more than a step on a free resource).
  */
@@ -60,12 +63,19 @@ local now, ending = tonumber(stamp), 0
 if state and #state > 41 then ending = tonumber(sub(state, 21, 40)) + tonumber(sub(state, 42, 49)) * 1000 end
 
 if isOurs and kind == 'r' and not isQueued then
-  call('SET', key, last .. FREE, 'KEEPTTL')
+  if redis.pcall('SET', key, last .. FREE, 'KEEPTTL').err then
+    call('PEXPIRE', key, RETENTION_MS)
+    call('SET', key, last .. FREE, 'KEEPTTL')
+  end
   return ending > now and 1 or 0
 end
 if isOurs and ending > now and kind ~= 'r' then
   local ttl = sub(order, 2, 9)
-  call('SET', key, last .. stamp .. sub(state, 41, 41) .. ttl .. sub(state, 50), 'PX', tonumber(ttl) + RETENTION_MS)
+  local renewed, keepMs = last .. stamp .. sub(state, 41, 41) .. ttl .. sub(state, 50), tonumber(ttl) + RETENTION_MS
+  if redis.pcall('SET', key, renewed, 'PX', keepMs).err then
+    call('PEXPIRE', key, keepMs)
+    call('SET', key, renewed, 'PX', keepMs)
+  end
   return kind == 'n' and 1 or last
 end
 if kind == 'n' or kind == 'r' and not isQueued then return 0 end
