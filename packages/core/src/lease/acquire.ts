@@ -18,9 +18,11 @@ import { withinWait } from './wait-limit.ts'
  */
 export async function acquireLease(backend: Backend, resource: string, options: AcquireOptions): Promise<Lease> {
   options.signal?.throwIfAborted()
+  // Before anything is asked for, so that it hears of a close.
+  const keeper = keeperOf(backend)
   const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
   if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
-  const lease = keeperOf(backend).hold(grant, options)
+  const lease = keeper.hold(grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
@@ -31,9 +33,11 @@ export async function tryAcquireLease(
   options: AcquireOptions,
 ): Promise<Lease | undefined> {
   options.signal?.throwIfAborted()
+  // Before anything is asked for, so that it hears of a close.
+  const keeper = keeperOf(backend)
   const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
   if (grant === undefined) return undefined
-  const lease = keeperOf(backend).hold(grant, options)
+  const lease = keeper.hold(grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 

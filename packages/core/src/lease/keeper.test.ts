@@ -51,6 +51,14 @@ describe('The keeper', () => {
     expect(leases.map(lease => lease.remainingMs() > 0)).toEqual([true, false, true])
   })
 
+  it('gives back what is granted as its backend closes (seen: a lease that was held after close, for its TTL)', async () => {
+    const acquired = acquireLease(backend, 'r', { ttlMs: 9_000 })
+    const closed = backend.close()
+    await expect(acquired).rejects.toMatchObject({ code: 'HF_CLOSED', message: 'The scripted backend is closed.' })
+    await closed
+    expect([store.asked, clock.pendingTimers]).toEqual([['grant r', 'release r'], 0])
+  })
+
   it('does not let a lease with a long TTL keep it from seeing the end of a short one', async () => {
     await acquireLease(backend, 'long', { ttlMs: 86_400_000 })
     const short = await acquireLease(backend, 'short', { ttlMs: 200, renew: false })

@@ -1,7 +1,7 @@
 import type { Backend } from '../backend.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
-import { UnavailableError } from '../errors.ts'
+import { ClosedError, UnavailableError } from '../errors.ts'
 import { Emitter } from '../events.ts'
 import type { FencingToken } from '../fencing/token.ts'
 import type { Grant, LeaseStore } from '../ports/leases.ts'
@@ -30,13 +30,16 @@ const leaseEvent = eventPoint<object>('lease.event')
 export class Keeper {
   readonly clock: Clock
   readonly events: Emitter<LeaseEvents> = new Emitter('lease')
+  readonly #kind: string
   readonly #store: LeaseStore
   readonly #held = new Map<string, HeldLease>()
   #timer: Timer | undefined
   #wakeAtMs = Infinity
+  #isClosed = false
 
   constructor(backend: Backend) {
     this.clock = backend.clock
+    this.#kind = backend.kind
     this.#store = backend.leases
     this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
     backend.onClose(() => this.#close())
@@ -49,8 +52,13 @@ export class Keeper {
    * Makes a lease of a grant and looks after it from now on.
    *
    * @throws {UnavailableError} `HF_UNAVAILABLE` when nothing of it is left: a lease that is over is never handed out.
+   * @throws {ClosedError} `HF_CLOSED` when it came while the backend was being closed; it is given back.
    */
   hold(grant: Grant, options: AcquireOptions): HeldLease {
+    if (this.#isClosed) {
+      this.#store.release(grant).catch(() => undefined)
+      throw new ClosedError(`${this.#kind} backend`)
+    }
     const lease = new HeldLease(this, this.#store, grant, options)
     const leftMs = lease.leftMs()
     if (leftMs <= 0) {
@@ -125,6 +133,7 @@ export class Keeper {
   }
 
   async #close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#held.values()].map(lease => lease.close()))
     this.#sleep()
   }
