@@ -140,9 +140,8 @@ export class NestedLease implements Lease {
 
   /** Raises a guard to its token before it is handed out, and gives it back when the guard says no, or nothing for too long. */
   async raise(guard: Guard, signal: AbortSignal | undefined): Promise<void> {
-    const ends = signal === undefined ? this.signal : AbortSignal.any([this.signal, signal])
     try {
-      await orAborted(guard.raise(this), ends)
+      await orAborted(orAborted(Promise.resolve(guard.raise(this)), this.signal), signal)
       this.assertHeld()
       this.#isFenced = true
     } catch (error) {

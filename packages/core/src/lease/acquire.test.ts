@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { LeaseLostError, StaleTokenError, UnavailableError, WaitTimeoutError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
@@ -154,6 +154,20 @@ describe('acquireLease with a guard', () => {
     const lease = await acquireLease(backend, 'r', { guard })
     expect(raised.map(({ resource, token }) => [resource, token.value])).toEqual([['r', lease.token.value]])
     expect(lease.guarantee).toBe('fenced')
+  })
+
+  it('takes a guard that answers at once, without a promise', async () => {
+    const guard = { raise: () => undefined } as unknown as Guard
+    const lease = await acquireLease(backend, 'r', { guard })
+    expect(lease.guarantee).toBe('fenced')
+  })
+
+  it('leaves nothing at a signal that lives on (seen: 40 bytes a lease, by `AbortSignal.any`)', async () => {
+    const any = vi.spyOn(AbortSignal, 'any')
+    const { signal } = new AbortController()
+    await acquireLease(backend, 'r', { guard: guardThat(async () => {}), signal })
+    expect(any).not.toHaveBeenCalled()
+    any.mockRestore()
   })
 
   it('gives the lease back when the guard has seen a newer token', async () => {
