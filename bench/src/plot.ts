@@ -14,12 +14,15 @@ const COLORS = { ours: '#1f6f8b', reference: '#8a8f98', peer: '#c9ccd1', bound: 
 const GREY = '#666'
 
 /** Bars of the ratios, each beside its floor with its bound marked; below them what is bounded absolutely. */
-export function plotOf(suite: Suite, all: readonly Measured[], about: string): string {
+export function plotOf(suite: Suite, all: readonly Measured[], about: readonly string[]): string {
   const svg = new Svg(WIDTH)
   const title = `Bench suite “${suite.name}”: ratio to the floor of the same server, in the same run`
   svg.text({ x: MARGIN, y: 34 }, title, { size: 17, weight: 'bold' })
-  svg.text({ x: MARGIN, y: 54 }, about, { size: 11, color: GREY })
-  let y = 72
+  let y = 54
+  for (const line of [...about, 'Dotted: the floor. Red: the bound for ours. Medians of interleaved rounds.']) {
+    svg.text({ x: MARGIN, y }, line, { size: 11, color: GREY })
+    y += 16
+  }
   const rows = all.map(({ row }) => row)
   for (const row of rows.filter(({ ratio }) => ratio !== null)) y = drawRatios(svg, y, row, suite.bounds[row.name])
   y = drawAbsolute(
@@ -51,7 +54,6 @@ function drawRatios(svg: Svg, top: number, row: Row, bound: Bound | undefined): 
   for (const { name, ratio } of bars) {
     svg.text({ x: BARS_X - 8, y: y + 11 }, name, { anchor: 'end', weight: name === 'ours' ? 'bold' : 'normal' })
     svg.rect({ x: BARS_X, y, width: xOf(ratio) - BARS_X, height: BAR }, colorOf(name, row))
-    svg.text({ x: xOf(ratio) + 5, y: y + 11 }, `${shown(ratio)}${ratio > max ? ' →' : ''}`, { size: 11, color: GREY })
     y += ROW_HEIGHT
   }
   const mark = (ratio: number, style: string): void => {
@@ -59,6 +61,10 @@ function drawRatios(svg: Svg, top: number, row: Row, bound: Bound | undefined): 
   }
   mark(1, 'stroke="#444" stroke-width="1" stroke-dasharray="2 3"')
   if (limit !== undefined) mark(limit, `stroke="${COLORS.bound}" stroke-width="1.5"`)
+  for (const [index, { ratio }] of bars.entries()) {
+    const at = { x: xOf(ratio) + 5, y: top + 28 + index * ROW_HEIGHT + 11 }
+    svg.text(at, `${shown(ratio)}${ratio > max ? ' →' : ''}`, { size: 11, color: GREY })
+  }
   return y + 10
 }
 

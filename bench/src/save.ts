@@ -30,10 +30,9 @@ export async function saveResults(suite: Suite, all: readonly Measured[]): Promi
   await writeFile(new URL(`${suite.name}.svg`, RESULTS), plotOf(suite, all, aboutOf(kept.machine, kept.versions)))
 }
 
-function aboutOf(machine: string, versions: Readonly<Record<string, string>>): string {
-  return `${Object.entries(versions)
-    .map(([name, version]) => `${name} ${version}`)
-    .join(', ')}; ${machine}`
+function aboutOf(machine: string, versions: Readonly<Record<string, string>>): readonly string[] {
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return [named.join(', '), machine]
 }
 
 // General words: figures of another machine of the kind should look alike, and nothing says whose it is.

@@ -6,6 +6,8 @@ export interface TextStyle {
   readonly anchor?: 'start' | 'middle' | 'end'
 }
 
+const BACKGROUND = '#fdfdfb'
+
 /** A drawing that grows downwards: just what a plot of bars needs. */
 export class Svg {
   readonly width: number
@@ -33,14 +35,16 @@ export class Svg {
 
   text(at: { readonly x: number; readonly y: number }, text: string, style: TextStyle = {}): void {
     const { size = 12, weight = 'normal', color = '#222', anchor = 'start' } = style
-    const look = `font-size="${size}" font-weight="${weight}" fill="${color}" text-anchor="${anchor}"`
+    // The halo keeps text readable where a line crosses it.
+    const halo = `stroke="${BACKGROUND}" stroke-width="3" paint-order="stroke"`
+    const look = `font-size="${size}" font-weight="${weight}" fill="${color}" text-anchor="${anchor}" ${halo}`
     this.#elements.push(`<text x="${px(at.x)}" y="${px(at.y)}" ${look}>${escaped(text)}</text>`)
   }
 
   /** The whole drawing, on a light background. */
   toString(title: string, height: number): string {
     const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${this.width} ${px(height)}" width="${this.width}" height="${px(height)}" font-family="system-ui, sans-serif" role="img">`
-    const background = `<rect width="100%" height="100%" fill="#fdfdfb"/>`
+    const background = `<rect width="100%" height="100%" fill="${BACKGROUND}"/>`
     return [open, `<title>${escaped(title)}</title>`, background, ...this.#elements, '</svg>', ''].join('\n')
   }
 }
