@@ -54,6 +54,19 @@ describe('CallDeadlines', () => {
     expect(outcomes).toEqual(['done', 'refused'])
   })
 
+  it('first lets in the answers that came during a stall of the event loop, and then fails the others', async () => {
+    const { clock, outcomes, add } = timed()
+    const [one, other] = [add(), add()]
+    other.isSent = true
+    clock.stall(5_000)
+    await clock.advance(0)
+    expect(outcomes).toEqual([])
+    one.answer(reply(1, 0))
+    clock.stall(5_000)
+    await clock.advance(50)
+    expect([outcomes, clock.pendingTimers]).toEqual([['done', 'timed-out'], 0])
+  })
+
   it('settles a call once, however often it is answered', () => {
     const { outcomes, add } = timed()
     const call = add()

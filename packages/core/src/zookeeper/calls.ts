@@ -4,6 +4,7 @@ import { CODE, OperationError } from './errors.ts'
 import type { Operation } from './operations.ts'
 
 const ERROR_CODE_OFFSET = 16
+const STALL_MS = 50
 
 /** The error code of a reply; 0 when the server did what it was asked. */
 export function codeOf(frame: Buffer): number {
@@ -81,6 +82,7 @@ export class CallDeadlines {
   #first = 0
   #open = 0
   #timer: Timer | undefined
+  #lookAtMs = 0
 
   /** `whyUnsent` says what keeps calls from being sent. */
   constructor(clock: Clock, timeoutMs: number, whyUnsent: () => unknown) {
@@ -106,13 +108,16 @@ export class CallDeadlines {
     this.#first = 0
   }
 
-  #arm(delayMs: number): void {
-    this.#timer = this.#clock.setTimer(() => this.#look(), delayMs, { background: false })
+  #arm(delayMs: number, isSecond = false): void {
+    this.#lookAtMs = this.#clock.monotonicMs() + delayMs
+    this.#timer = this.#clock.setTimer(() => this.#look(isSecond), delayMs, { background: false })
   }
 
-  #look(): void {
+  #look(isSecond: boolean): void {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
+    // The loop stood still: the answers may lie in the socket, unread. By the second look they were read.
+    if (!isSecond && nowMs - this.#lookAtMs > STALL_MS) return this.#arm(STALL_MS, true)
     for (;;) {
       this.#forgetSettled()
       const next = this.#queue[this.#first]
