@@ -103,6 +103,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const sender = new StepSender(connection, clock)
   const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
   const inbox = new Inbox({
+    clock,
     open: redis => connectBeside(redis, { jitter, commandTimeoutMs: settings.commandTimeoutMs }),
     // The driver puts the client's own prefix before keys, from which the script makes channels, and not before channels.
     channel: `${String(client?.options.keyPrefix ?? '')}${inboxPrefix(prefix)}${ids.source}`,

@@ -1,12 +1,33 @@
 import { EventEmitter } from 'node:events'
 import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
+import { SimulatedClock } from '../testing/index.ts'
 import { Inbox } from './inbox.ts'
 
 describe('Inbox', () => {
+  it('is opened anew when it does not answer after a minute without news', async () => {
+    const clock = new SimulatedClock()
+    const client = new BreakingClient()
+    const inbox = new Inbox({ open: () => client as unknown as Redis, channel: 'inbox', clock })
+    await inbox.listen(client as unknown as Redis)
+    client.isBroken = true
+    clock.stall(59_999)
+    inbox.probe()
+    client.emit('message', 'inbox', 'a.1 100')
+    clock.stall(59_999)
+    inbox.probe()
+    expect(client.pings).toBe(0)
+    clock.stall(1)
+    inbox.probe()
+    inbox.probe()
+    await new Promise(resolve => setImmediate(resolve))
+    expect([client.pings, client.reconnects]).toEqual([1, 1])
+    inbox.close()
+  })
+
   it('survives a connection that breaks again while it subscribes (seen by reading: an unhandled rejection ends the process)', async () => {
     const client = new BreakingClient()
-    const inbox = new Inbox({ open: () => client as unknown as Redis, channel: 'inbox' })
+    const inbox = new Inbox({ open: () => client as unknown as Redis, channel: 'inbox', clock: new SimulatedClock() })
     await inbox.listen(client as unknown as Redis)
     client.emit('close')
     client.isBroken = true
@@ -23,6 +44,13 @@ describe('Inbox', () => {
 
 class BreakingClient extends EventEmitter {
   isBroken = false
+  pings = 0
+  reconnects = 0
+
+  async ping(): Promise<void> {
+    this.pings += 1
+    if (this.isBroken) throw new Error('Command timed out')
+  }
 
   async connect(): Promise<void> {}
 
@@ -30,5 +58,7 @@ class BreakingClient extends EventEmitter {
     if (this.isBroken) throw new Error('Connection is closed.')
   }
 
-  disconnect(): void {}
+  disconnect(reconnect = false): void {
+    if (reconnect) this.reconnects += 1
+  }
 }

@@ -1,4 +1,8 @@
 import type { Redis } from 'ioredis'
+import type { Clock } from '../clock.ts'
+import { isReplyError } from './errors.ts'
+
+const PROBE_MS = 60_000
 
 /** A lease handed to a waiter by the one who released it. */
 export interface HandOff {
@@ -25,16 +29,19 @@ export interface InboxListener {
 export class Inbox {
   readonly #open: (beside: Redis) => Redis
   readonly #channel: string
+  readonly #clock: Clock
   readonly #listeners = new Map<string, InboxListener>()
   #client: Redis | undefined
   #opening: Promise<void> | undefined
   #isListening = false
   #isClosed = false
   #epoch = 0
+  #heardAtMs = 0
 
-  constructor(settings: { readonly open: (beside: Redis) => Redis; readonly channel: string }) {
+  constructor(settings: { readonly open: (beside: Redis) => Redis; readonly channel: string; readonly clock: Clock }) {
     this.#open = settings.open
     this.#channel = settings.channel
+    this.#clock = settings.clock
   }
 
   /** Whether the server delivers to it, as far as is known here. */
@@ -54,6 +61,18 @@ export class Inbox {
       throw error
     })
     return this.#opening
+  }
+
+  /** Makes sure, once a minute at most, that it can hear: a connection that fell silent is like one for which there is no news. */
+  probe(): void {
+    const client = this.#client
+    const nowMs = this.#clock.monotonicMs()
+    if (!this.#isListening || client === undefined || nowMs - this.#heardAtMs < PROBE_MS) return
+    this.#heardAtMs = nowMs
+    client.ping().catch((error: unknown) => {
+      // A refusal is an answer as well.
+      if (!isReplyError(error)) client.disconnect(true)
+    })
   }
 
   add(requestId: string, listener: InboxListener): void {
@@ -98,11 +117,13 @@ export class Inbox {
     await client.subscribe(this.#channel)
     if (this.#isListening || this.#isClosed) return
     this.#isListening = true
+    this.#heardAtMs = this.#clock.monotonicMs()
     this.#epoch += 1
     for (const listener of [...this.#listeners.values()]) listener.onGap()
   }
 
   #receive(message: string): void {
+    this.#heardAtMs = this.#clock.monotonicMs()
     const [id = '', first = '', nowUs, spanMs] = message.split(' ')
     const listener = this.#listeners.get(id)
     if (listener === undefined) return

@@ -21,6 +21,8 @@ export type AcquireOutcome =
       readonly remainingMs: number
       /** 0 = first. */
       readonly position: number
+      /** Whether the place is a new one: the server did not know of it before. */
+      readonly isNew: boolean
     }
 
 const TAKE_BACK_RETRY_MS = 100
@@ -147,6 +149,6 @@ function isNumber(answer: unknown, value: number): boolean {
 
 function queued(answer: unknown, sent: Moment): AcquireOutcome {
   if (!Array.isArray(answer)) throw new InvariantError(`The acquire step answered ${JSON.stringify(answer)}.`)
-  const [serverUs, remainingMs, position] = answer.map(Number) as [number, number, number]
-  return { kind: 'queued', sent, serverUs, remainingMs, position }
+  const [serverUs, remainingMs, position, isNew] = answer.map(Number) as [number, number, number, number]
+  return { kind: 'queued', sent, serverUs, remainingMs, position, isNew: isNew === 1 }
 }

@@ -17,6 +17,7 @@ import type { Inbox } from './inbox.ts'
 import { readLeaseInfo } from './inspect.ts'
 import { leaseKeys } from './keys.ts'
 import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
+import { Lines } from './lines.ts'
 import { Waiter } from './waiter.ts'
 
 /** What a `RedisLeaseStore` works with. */
@@ -35,6 +36,7 @@ export class RedisLeaseStore implements LeaseStore {
   readonly renewal = 'each'
   readonly #parts: RedisLeaseParts
   readonly #waiting = new Set<Waiter>()
+  readonly #lines = new Lines()
   readonly #asking = new Set<(reason: unknown) => void>()
 
   constructor(parts: RedisLeaseParts) {
@@ -130,16 +132,20 @@ export class RedisLeaseStore implements LeaseStore {
         this.#waiting.delete(waiter)
         stopListening()
       }
-      const waiter = new Waiter(request, this.#parts, {
-        resolve: grant => {
-          over()
-          resolve(grant)
+      const waiter = new Waiter(
+        request,
+        { ...this.#parts, lines: this.#lines },
+        {
+          resolve: grant => {
+            over()
+            resolve(grant)
+          },
+          reject: error => {
+            over()
+            reject(error)
+          },
         },
-        reject: error => {
-          over()
-          reject(error)
-        },
-      })
+      )
       this.#waiting.add(waiter)
       const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
       waiter.ask()

@@ -6,6 +6,7 @@ import type { Grant, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases
 import { SimulatedClock } from '../testing/index.ts'
 import type { HandOff, Inbox } from './inbox.ts'
 import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
+import { Lines } from './lines.ts'
 import { Waiter } from './waiter.ts'
 
 const TTL_MS = 10_000
@@ -23,6 +24,8 @@ class FakeServer {
   inboxEpoch = 1
   readonly asked: string[] = []
   readonly listening = new Set<string>()
+  readonly lines = new Lines()
+  probes = 0
   acquire: () => Promise<AcquireOutcome> = () => new Promise(() => {})
   renew: (renewal: Renewal) => Promise<RenewOutcome> = async ({ ttlMs }) => this.renewed(ttlMs)
 
@@ -30,8 +33,8 @@ class FakeServer {
     return (clock.monotonicMs() + SERVER_AHEAD_MS) * 1_000
   }
 
-  queued(position = 0, remainingMs = TTL_MS): AcquireOutcome {
-    return { kind: 'queued', sent: momentOf(clock), serverUs: this.nowUs(), remainingMs, position }
+  queued(position = 0, remainingMs = TTL_MS, isNew = false): AcquireOutcome {
+    return { kind: 'queued', sent: momentOf(clock), serverUs: this.nowUs(), remainingMs, position, isNew }
   }
 
   granted(request: LeaseRequest): AcquireOutcome {
@@ -71,6 +74,7 @@ function inboxOf(server: FakeServer): Inbox {
     },
     add: (id: string) => void server.listening.add(id),
     remove: (id: string) => void server.listening.delete(id),
+    probe: () => void server.probes++,
   } as unknown as Inbox
 }
 
@@ -87,7 +91,7 @@ function requestOf(change: Partial<LeaseRequest> = {}): LeaseRequest {
 function waiting(change: Partial<LeaseRequest> = {}): Waiter {
   const waiter = new Waiter(
     requestOf(change),
-    { commands: commandsOf(server), inbox: inboxOf(server), clock },
+    { commands: commandsOf(server), inbox: inboxOf(server), lines: server.lines, clock },
     {
       resolve: grant => (outcome = { grant }),
       reject: error => (outcome = { error }),
@@ -277,13 +281,46 @@ describe('A waiter whose message is lost', () => {
   })
 
   it.each([
-    [1, 5_500],
-    [2, 8_500],
-    [5, 17_500],
-  ])('at position %i asks after %i ms: after those before it had their turn', async (position, atMs) => {
-    await queuedAt(position, 5_000)
-    expect(await asksWithin(atMs - 1)).toEqual([])
-    expect(await asksWithin(1)).toEqual([`acquire at ${atMs}`])
+    [1, 5_520],
+    [5, 5_600],
+    [500, 5_900],
+  ])(
+    'at position %i asks after %i ms: soon after the head should have, however many died before it',
+    async (position, atMs) => {
+      await queuedAt(position, 5_000)
+      expect(await asksWithin(atMs - 1)).toEqual([])
+      expect(await asksWithin(1)).toEqual([`acquire at ${atMs}`])
+    },
+  )
+
+  it('asks for all of its client that wait for the resource: those behind it keep quiet', async () => {
+    await queuedAt(3, 5_000, { requestId: 'p.1' })
+    await queuedAt(4, 5_000, { requestId: 'p.2' })
+    expect(await asksWithin(5_560)).toEqual(['acquire at 5560'])
+    expect(server.probes).toBe(1)
+  })
+
+  it('leaves the time to the next in line when it gives up', async () => {
+    const first = await queuedAt(3, 5_000, { requestId: 'p.1' })
+    await queuedAt(4, 5_000, { requestId: 'p.2' })
+    await clock.advance(1_000)
+    first.giveUp(new Error('enough'))
+    server.asked.length = 0
+    expect(await asksWithin(4_580)).toEqual(['acquire at 5580'])
+  })
+
+  it('lets the others ask as well when the server had forgotten its place', async () => {
+    await queuedAt(0, 5_000, { requestId: 'p.1' })
+    await queuedAt(1, 5_000, { requestId: 'p.2' })
+    server.acquire = async () => server.queued(0, 5_000, true)
+    expect(await asksWithin(5_020)).toEqual(['acquire at 5020', 'acquire at 5020'])
+  })
+
+  it('lets the others ask as well when it was granted without a message', async () => {
+    await queuedAt(0, 5_000, { requestId: 'p.1' })
+    await queuedAt(1, 5_000, { requestId: 'p.2' })
+    server.acquire = async () => server.granted(requestOf())
+    expect(await asksWithin(5_020)).toEqual(['acquire at 5020', 'acquire at 5020'])
   })
 
   it('takes what the answer then says', async () => {
@@ -390,6 +427,38 @@ describe('A waiter whose server is away', () => {
     await clock.advance(1_020)
     expect(outcome?.error).toBeInstanceOf(RefusedError)
     expect(clock.pendingTimers).toBe(0)
+  })
+})
+
+describe('A question that is answered after the lease came by message', () => {
+  async function answeredLate(answer: () => AcquireOutcome): Promise<readonly string[]> {
+    let settle: (outcome: AcquireOutcome) => void = () => {}
+    const waiter = await queuedAt(1)
+    server.acquire = () => new Promise(resolve => (settle = resolve))
+    waiter.ask()
+    waiter.onHandOff(handOff())
+    await clock.advance(0)
+    expect(outcome?.grant?.token.value).toBe(42n)
+    settle(answer())
+    await clock.advance(0)
+    return server.asked.filter(asked => asked === 'take back')
+  }
+
+  it('is taken back when it made a place in the queue again (seen by reading: a ghost for a TTL)', async () => {
+    expect(await answeredLate(() => server.queued(3))).toEqual(['take back'])
+  })
+
+  it('is taken back when it got the lease again, under another token', async () => {
+    expect(await answeredLate(() => server.granted(requestOf()))).toEqual(['take back'])
+  })
+})
+
+describe('A message that cannot be read', () => {
+  it('only makes the waiter ask', async () => {
+    const waiter = await queuedAt(1)
+    waiter.onHandOff({ token: 'x', nowUs: 0, spanMs: 1 })
+    await clock.advance(0)
+    expect(server.asked).toEqual(['acquire at 0'])
   })
 })
 

@@ -5,7 +5,8 @@ import type { Moment } from '../lease/deadline.ts'
 import { ClockDeadline, driftMs, momentOf } from '../lease/deadline.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
 import type { HandOff, Inbox, InboxListener } from './inbox.ts'
-import type { LeaseCommands } from './lease-commands.ts'
+import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
+import type { InLine, Lines } from './lines.ts'
 
 /** The last answer that said "queued": what time it was on the server, and before we asked. */
 interface Place {
@@ -14,44 +15,54 @@ interface Place {
   readonly connectionEpoch: number
 }
 
-/** When the one right behind the head asks, after it is the head's turn to have asked. */
-const SECOND_MS = 500
+/** When the head of the queue asks, after the holder's lease has ended. */
 const LATE_MS = 20
+/** When others ask, should the head have died as well: spread a little, since one of them is enough. */
+const SECOND_MS = 500
+const SPREAD_MS = 20
+const SPREAD_MS_MAX = 400
 const RETRY_MS = 250
 
 /**
- * Waits for one request's turn. The lease comes by message; should a message be lost, or the holder die (then nobody sends one),
- * the waiter asks by its own timer: the head when the holder's lease ends, those behind it later and later, in order.
+ * Waits for one request's turn. The lease comes by message; should a message be lost, or the holder die (then nobody sends one), the
+ * first waiter of each client asks by its own timer: the head of the queue when the holder's lease ends, the others a little later.
+ * Whoever asks makes the server hand the lease to the head, so one question is enough for all.
  */
-export class Waiter implements InboxListener {
+export class Waiter implements InboxListener, InLine {
   readonly #request: LeaseRequest
   readonly #commands: LeaseCommands
   readonly #inbox: Inbox
+  readonly #lines: Lines
   readonly #clock: Clock
   readonly #settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void }
   readonly #inboxEpoch: number
   #place: Place | undefined
   #early: { readonly handOff: HandOff; readonly received: Moment } | undefined
   #timer: Timer | undefined
+  #askAtMs: number | undefined
   #isAsking = false
   #asked: Promise<unknown> | undefined
   #isFirst = false
   #mustAskAgain = false
   #isOver = false
+  // Of what was granted.
+  #token: bigint | undefined
   #silentSinceMs: number | undefined
 
   constructor(
     request: LeaseRequest,
-    from: { readonly commands: LeaseCommands; readonly inbox: Inbox; readonly clock: Clock },
+    from: { readonly commands: LeaseCommands; readonly inbox: Inbox; readonly lines: Lines; readonly clock: Clock },
     settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void },
   ) {
     this.#request = request
     this.#commands = from.commands
     this.#inbox = from.inbox
+    this.#lines = from.lines
     this.#clock = from.clock
     this.#settle = settle
     this.#inboxEpoch = from.inbox.epoch
     this.#inbox.add(request.requestId, this)
+    this.#lines.join(request.resource, this)
   }
 
   /** Asks for the lease, or for a place in the queue; the same again says what has become of it. */
@@ -83,7 +94,8 @@ export class Waiter implements InboxListener {
     const received = momentOf(this.#clock)
     // The message can overtake the answer that says since when we wait.
     if (this.#place === undefined) this.#early = { handOff, received }
-    else void this.#accept(handOff, received, this.#place)
+    // What cannot be read is no news, and the server can be asked.
+    else this.#accept(handOff, received, this.#place).catch(() => this.ask())
   }
 
   onFirst(remainingMs: number): void {
@@ -96,22 +108,43 @@ export class Waiter implements InboxListener {
     this.ask()
   }
 
+  keepTime(): void {
+    if (this.#askAtMs === undefined) return
+    // What is past was the time of one before us, who knew better.
+    const delayMs = this.#askAtMs - this.#clock.monotonicMs()
+    this.#askIn(delayMs > 0 ? delayMs : SECOND_MS)
+  }
+
   async #ask(): Promise<void> {
     try {
       const asked = this.#commands.acquire(this.#request, { mayQueue: true })
       this.#asked = asked
       const outcome = await asked
       this.#silentSinceMs = undefined
-      if (outcome.kind === 'granted') return this.#grant(outcome.grant)
+      if (this.#isOver) return this.#checkAfterEnd(outcome)
+      if (outcome.kind === 'granted') return this.#grantAsked(outcome.grant)
       if (outcome.kind === 'held') return this.#askIn(RETRY_MS)
+      const hadPlace = this.#place !== undefined
       this.#place = { sent: outcome.sent, serverUs: outcome.serverUs, connectionEpoch: this.#commands.epoch }
-      this.#askIn(outcome.remainingMs + this.#patienceMs(outcome.position))
+      const delayMs = outcome.remainingMs + this.#patienceMs(outcome.position)
+      this.#askAtMs = this.#clock.monotonicMs() + delayMs
+      const keepsTime = this.#lines.isFirst(this.#request.resource, this)
+      if (this.#isFirst || keepsTime) this.#askIn(delayMs)
+      // It was queued, and the server does not know that any more: nor of those behind it.
+      if (keepsTime && hadPlace && outcome.isNew) this.#askBehind()
       const early = this.#early
       this.#early = undefined
       if (early !== undefined) await this.#accept(early.handOff, early.received, this.#place)
     } catch (error) {
       this.#onFailure(error)
     }
+  }
+
+  // The message came first. A question that was sent again over a new connection can have made a place, or taken the lease, once more
+  // after all was given back.
+  #checkAfterEnd(outcome: AcquireOutcome): void {
+    const isGhost = outcome.kind === 'granted' ? outcome.grant.token.value !== this.#token : outcome.kind === 'queued'
+    if (isGhost && this.#token !== undefined) this.#commands.takeBack(this.#request, undefined)
   }
 
   // A first question that fails is the caller's to know; later ones only mean that the server is away for a while, and the place
@@ -126,14 +159,29 @@ export class Waiter implements InboxListener {
 
   #patienceMs(position: number): number {
     if (position === 0 || this.#isFirst) return LATE_MS
-    return SECOND_MS + (position - 1) * this.#commands.claimMs
+    return SECOND_MS + Math.min(SPREAD_MS_MAX, position * SPREAD_MS)
+  }
+
+  // It came by asking, after a wait for a message: the holder died, or the server lost its data.
+  #grantAsked(grant: Grant): void {
+    const isNews = this.#place !== undefined && this.#lines.isFirst(this.#request.resource, this)
+    this.#grant(grant)
+    if (isNews) this.#askBehind()
+  }
+
+  #askBehind(): void {
+    this.#lines.askBehind(this.#request.resource, this)
   }
 
   // Holds the process: somebody awaits this.
   #askIn(delayMs: number): void {
     if (this.#isOver) return
     this.#timer?.cancel()
-    this.#timer = this.#clock.setTimer(() => this.ask(), delayMs, { background: false })
+    const ask = (): void => {
+      this.#inbox.probe()
+      this.ask()
+    }
+    this.#timer = this.#clock.setTimer(ask, delayMs, { background: false })
   }
 
   async #accept(handOff: HandOff, received: Moment, place: Place): Promise<void> {
@@ -163,6 +211,7 @@ export class Waiter implements InboxListener {
   #grant(grant: Grant): void {
     if (this.#isOver) return
     if (grant.deadline.remainingMs() <= 0) return this.ask()
+    this.#token = grant.token.value
     this.#end()
     this.#settle.resolve(grant)
   }
@@ -171,6 +220,7 @@ export class Waiter implements InboxListener {
     this.#isOver = true
     this.#timer?.cancel()
     this.#inbox.remove(this.#request.requestId)
+    this.#lines.leave(this.#request.resource, this)
   }
 }
 

@@ -11,7 +11,7 @@ import type { Script } from './script.ts'
  *
  * and answers
  *
- *   a  a token, as text: granted for all of ttlMs · 0 held by another · { nowUs, remainingMs, position } queued
+ *   a  a token, as text: granted for all of ttlMs · 0 held by another · { nowUs, remainingMs, position, 1 when that is a new place } queued
  *   r  1 it was held until now · 0 it was not
  *   n  1 renewed · 0 it is another's, or nobody's
  *
@@ -172,7 +172,8 @@ if ending <= now then
   if sub(order, 10, 14) == '00000' then return 0 end
 end
 
-if not ticket then
+local isNew = not ticket
+if isNew then
   ticket = format('%.0f', (tonumber(call('HGET', queue, 'z')) or 0) + 1)
   call('HSETNX', queue, 'a', ticket)
   call('HSET', queue, 'z', ticket, 'w' .. ticket, record, 'r' .. id, ticket)
@@ -181,10 +182,10 @@ end
 -- Never behind more than there are: tickets of those who left are gaps.
 local position = math.min(tonumber(ticket) - tonumber(call('HGET', queue, 'a')), call('HLEN', queue) / 2 - 2)
 local remainingMs = math.max(0, math.ceil((ending - now) / 1000))
--- Everybody who waits asks again before this is over.
-local keepMs = remainingMs + RETENTION_MS + (position + 1) * tonumber(sub(order, 10, 14))
+-- Somebody who waits asks again before this is over.
+local keepMs = remainingMs + RETENTION_MS
 if call('PTTL', queue) < keepMs then call('PEXPIRE', queue, keepMs) end
-return { now, remainingMs, position }
+return { now, remainingMs, position, isNew and 1 or 0 }
 `
 
 /** One step. KEYS[1] its state, KEYS[2] its queue, ARGV[1] its order. Returns its answer. */

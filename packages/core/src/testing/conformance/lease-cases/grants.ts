@@ -10,6 +10,8 @@ export const grantCases: readonly LeaseCase[] = [
     body: async scene => {
       const client = await scene.client()
       const resource = scene.resource()
+      // Nothing is sent while there is no connection, and the time of that would count as on its way.
+      await client.ready()
       const sentMs = client.clock.monotonicMs()
       const grant = await scene.take(client, resource)
       const elapsedMs = client.clock.monotonicMs() - sentMs
