@@ -29,6 +29,11 @@ export class Emitter<Events extends object> implements EventSource<Events> {
     return { close, [Symbol.dispose]: close }
   }
 
+  /** Whether anybody listens: what nobody hears need not be made. */
+  hears(name: keyof Events & string): boolean {
+    return this.#emitter.listenerCount(name) > 0
+  }
+
   emit<Name extends keyof Events & string>(name: Name, event: Events[Name]): void {
     this.#emitter.emit(name, event)
   }

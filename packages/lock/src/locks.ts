@@ -49,10 +49,18 @@ export function createLocks(options: LocksOptions): Locks {
   return {
     events: keeperOf(backend).events,
     mutex,
-    // Async, so that a bad name rejects as every other failure does.
-    acquire: async (name, acquireOptions) => mutex(name).acquire(acquireOptions),
-    tryAcquire: async (name, acquireOptions) => mutex(name).tryAcquire(acquireOptions),
-    using: async (name, work, usingOptions) => mutex(name).using(work, usingOptions),
-    inspect: async name => mutex(name).inspect(),
+    acquire: (name, acquireOptions) => rejecting(() => mutex(name).acquire(acquireOptions)),
+    tryAcquire: (name, acquireOptions) => rejecting(() => mutex(name).tryAcquire(acquireOptions)),
+    using: (name, work, usingOptions) => rejecting(() => mutex(name).using(work, usingOptions)),
+    inspect: name => rejecting(() => mutex(name).inspect()),
+  }
+}
+
+// A bad name rejects, as every other failure does.
+function rejecting<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return Promise.reject(error)
   }
 }

@@ -40,7 +40,7 @@ export class Mutex implements Lockable {
   async acquire(options?: LockOptions): Promise<Lease> {
     const checked = this.#checked(options, LOCK_OPTION_NAMES)
     const scope = this.#scopeWithin(checked.within)
-    return scope === undefined ? this.#acquire(checked) : await this.#nest(scope, checked)
+    return await (scope === undefined ? this.#acquire(checked) : this.#nest(scope, checked))
   }
 
   async tryAcquire(options?: LockOptions): Promise<Lease | undefined> {

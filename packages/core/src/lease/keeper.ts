@@ -43,9 +43,12 @@ export class Keeper {
     this.#store = backend.leases
     this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
     backend.onClose(() => this.#close())
-    for (const name of ['granted', 'released', 'lost', 'renewFailed'] as const) {
-      this.events.on(name, event => leaseEvent.isHeard && leaseEvent.publish({ event: name, ...event }))
-    }
+  }
+
+  /** Tells those who listen, if anybody does. */
+  tell<Name extends keyof LeaseEvents>(name: Name, facts: () => LeaseEvents[Name]): void {
+    if (this.events.hears(name)) this.events.emit(name, facts())
+    if (leaseEvent.isHeard) leaseEvent.publish({ event: name, ...facts() })
   }
 
   /**
@@ -69,7 +72,7 @@ export class Keeper {
     }
     this.#held.set(lease.requestId, lease)
     this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
-    this.events.emit('granted', { resource: lease.resource, token: grant.token })
+    this.tell('granted', () => ({ resource: lease.resource, token: grant.token }))
     return lease
   }
 
@@ -127,7 +130,7 @@ export class Keeper {
       }
     } catch (error) {
       for (const lease of leases) lease.failRenewal()
-      this.events.emit('renewFailed', { leases: leases.length, error })
+      this.tell('renewFailed', () => ({ leases: leases.length, error }))
     }
     for (const lease of this.#held.values()) this.wakeFor(lease)
   }

@@ -249,7 +249,7 @@ export class HeldLease implements Lease {
     const error = new LeaseLostError(this.resource, reason)
     this.#state = { kind: 'lost', error }
     this.#onEnd?.(error)
-    this.#keeper.events.emit('lost', { resource: this.resource, token: this.#grant.token, reason })
+    this.#keeper.tell('lost', () => ({ resource: this.resource, token: this.#grant.token, reason }))
     this.#abort?.abort(error)
   }
 
@@ -284,7 +284,7 @@ export class HeldLease implements Lease {
       outcome => {
         this.#keeper.forget(this)
         this.#settleRelease?.(outcome)
-        this.#keeper.events.emit('released', { resource: this.resource, token: this.#grant.token })
+        this.#keeper.tell('released', () => ({ resource: this.resource, token: this.#grant.token }))
       },
       (error: unknown) => {
         // Nobody is left to ask.

@@ -34,6 +34,8 @@ export class LeaseCommands {
   readonly #connection: RedisConnection
   readonly #sender: StepSender
   readonly #prefix: string
+  readonly #claimDigits: string
+  #lastTtl = { ttlMs: 0, text: '' }
   readonly #takingBack = new Set<Promise<void>>()
 
   constructor(
@@ -45,6 +47,7 @@ export class LeaseCommands {
     this.#sender = parts.sender
     this.#prefix = settings.prefix
     this.claimMs = settings.claimMs
+    this.#claimDigits = digits(settings.claimMs, 5)
   }
 
   /** Grows each time the server was connected to anew. */
@@ -58,8 +61,8 @@ export class LeaseCommands {
 
   acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
     const ttlMs = this.ttlMsOf(request)
-    const claimMs = options.mayQueue ? this.claimMs : 0
-    const order = `a${digits(ttlMs, 8)}${digits(claimMs, 5)}${request.requestId} ${request.meta}`
+    const claim = options.mayQueue ? this.#claimDigits : '00000'
+    const order = `a${this.#ttlDigits(ttlMs)}${claim}${request.requestId} ${request.meta}`
     return this.#step(request, order, (value, sent) => {
       if (isNumber(value, 0)) return { kind: 'held' }
       if (typeof value !== 'string') return queued(value, sent)
@@ -92,24 +95,23 @@ export class LeaseCommands {
   }
 
   #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
-    const order = `n${digits(ttlMs, 8)}${grant.request.requestId}`
+    const order = `n${this.#ttlDigits(ttlMs)}${grant.request.requestId}`
     return this.#step(grant.request, order, (value, sent) => {
       if (!isNumber(value, 1)) return { kind: 'lost', reason: 'revoked' }
       return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
     })
   }
 
+  // Most often the same as the last time.
+  #ttlDigits(ttlMs: number): string {
+    if (this.#lastTtl.ttlMs !== ttlMs) this.#lastTtl = { ttlMs, text: digits(ttlMs, 8) }
+    return this.#lastTtl.text
+  }
+
   #step<T>(request: LeaseRequest, order: string, read: (value: unknown, sent: Moment) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const keys = leaseKeys(this.#prefix, request.resource)
-      const answered = (value: unknown, sent: Moment): void => {
-        try {
-          resolve(read(value, sent))
-        } catch (error) {
-          reject(error)
-        }
-      }
-      this.#sender.send({ keys, order, failed: reject, answered })
+      this.#sender.send({ keys, order, read, resolve: resolve as (value: unknown) => void, reject })
     })
   }
 

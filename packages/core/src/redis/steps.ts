@@ -2,18 +2,53 @@ import type { Redis } from 'ioredis'
 import type { Clock } from '../clock.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { momentOf } from '../lease/deadline.ts'
-import type { RedisConnection } from './connection.ts'
+import type { Command, RedisConnection } from './connection.ts'
 import { refusal } from './errors.ts'
 import type { LeaseKeys } from './keys.ts'
 import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 
-/** One step of one lease: the keys it stands on, what the script is told, and what to do with the answer. */
-export interface Step {
+/** What a step is told, and what becomes of its answer. */
+export interface StepParts {
   readonly keys: LeaseKeys
+  /** As `scripts/lease-steps.ts` says. */
   readonly order: string
-  /** The answer is as `scripts/lease-steps.ts` says; `sent` is the moment before it was asked for. */
-  readonly answered: (value: unknown, sent: Moment) => void
-  readonly failed: (error: unknown) => void
+  /** Reads the answer; `sent` is the moment before it was asked for. */
+  readonly read: (answer: unknown, sent: Moment) => unknown
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** One step of one lease, on its way alone or with others. Methods, not closures: there are two steps in each use of a lock. */
+class Step implements Command<unknown> {
+  readonly isIdempotent = true
+  readonly parts: StepParts
+  readonly #clock: Clock
+  #sent: Moment | undefined
+
+  constructor(parts: StepParts, clock: Clock) {
+    this.parts = parts
+    this.#clock = clock
+  }
+
+  // The moment is taken each time it is sent, so that a repeated one counts from its own.
+  send(client: Redis): Promise<unknown> {
+    this.#sent = momentOf(this.#clock)
+    const { keys, order } = this.parts
+    return client.evalsha(leaseStep.sha, 2, keys.state, keys.queue, order)
+  }
+
+  answered(answer: unknown, sent: Moment | undefined = this.#sent): void {
+    if (answer instanceof Error) return this.failed(refusal(answer))
+    try {
+      this.parts.resolve(this.parts.read(answer, sent ?? momentOf(this.#clock)))
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  failed(error: unknown): void {
+    this.parts.reject(error)
+  }
 }
 
 // One call runs at most so many steps: it must not keep the server from others, and the server works on the next call while the
@@ -34,7 +69,8 @@ export class StepSender {
     this.#clock = clock
   }
 
-  send(step: Step): void {
+  send(parts: StepParts): void {
+    const step = new Step(parts, this.#clock)
     // From inside a promise reaction `nextTick` runs when all reactions have run; from elsewhere it would run before them.
     if (this.#queue.push(step) === 1) queueMicrotask(() => process.nextTick(() => this.#flush()))
   }
@@ -42,27 +78,14 @@ export class StepSender {
   #flush(): void {
     const queue = this.#queue
     this.#queue = []
-    if (queue.length === 1) return this.#sendOne(queue[0] as Step)
+    const [first] = queue
+    if (queue.length === 1 && first !== undefined) return this.#connection.run(first)
     for (let from = 0; from < queue.length; from += STEPS_MAX) this.#sendBatch(queue.slice(from, from + STEPS_MAX))
   }
 
-  #sendOne(step: Step): void {
-    let sent: Moment
-    this.#connection.run<unknown>({
-      isIdempotent: true,
-      // The moment is taken each time it is sent, so that a repeated one counts from its own.
-      send: (client: Redis) => {
-        sent = momentOf(this.#clock)
-        return client.evalsha(leaseStep.sha, 2, step.keys.state, step.keys.queue, step.order)
-      },
-      answered: answer => step.answered(answer, sent),
-      failed: step.failed,
-    })
-  }
-
   #sendBatch(batch: readonly Step[]): void {
-    const keys = batch.flatMap(step => [step.keys.state, step.keys.queue])
-    const orders = batch.map(step => step.order)
+    const keys = batch.flatMap(({ parts }) => [parts.keys.state, parts.keys.queue])
+    const orders = batch.map(({ parts }) => parts.order)
     let sent: Moment
     this.#connection.run<unknown>({
       isIdempotent: true,
@@ -70,18 +93,12 @@ export class StepSender {
         sent = momentOf(this.#clock)
         return client.evalsha(leaseSteps.sha, keys.length, ...keys, ...orders)
       },
-      answered: answers => settle(batch, answers as readonly unknown[], sent),
+      answered: answers => {
+        for (const [index, step] of batch.entries()) step.answered((answers as readonly unknown[])[index], sent)
+      },
       failed: error => {
         for (const step of batch) step.failed(error)
       },
     })
-  }
-}
-
-function settle(batch: readonly Step[], answers: readonly unknown[], sent: Moment): void {
-  for (const [index, step] of batch.entries()) {
-    const value = answers[index]
-    if (value instanceof Error) step.failed(refusal(value))
-    else step.answered(value, sent)
   }
 }

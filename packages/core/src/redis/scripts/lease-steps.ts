@@ -38,14 +38,15 @@ local FREE = '000000000000000000000'
 local call, sub, format = redis.call, string.sub, string.format
 local time = call('TIME')
 local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
+local now = tonumber(stamp)
 `
 
 const STEP = `
 local kind, state = sub(order, 1, 1), call('GET', key)
 local last = state and sub(state, 1, 20) or '0'
 
--- The next token: the server's time, unless the last one is ahead of it.
-local token = last < stamp and stamp or format('%020.0f', tonumber(last) + 1)
+-- The next token: the server's time, unless the last one is ahead of it. (As numbers: comparing text asks the locale.)
+local token = tonumber(last) < now and stamp or format('%020.0f', tonumber(last) + 1)
 
 if kind == 'a' then
   local isFree
@@ -59,7 +60,7 @@ end
 local id = kind == 'r' and sub(order, 2) or kind == 'n' and sub(order, 10) or string.match(order, '^%S+', 15)
 local isOurs = state and sub(state, 55, 55 + #id) == id .. ' '
 local isQueued = not state or sub(state, 41, 41) == '1'
-local now, ending = tonumber(stamp), 0
+local ending = 0
 if state and #state > 41 then ending = tonumber(sub(state, 21, 40)) + tonumber(sub(state, 42, 49)) * 1000 end
 
 if isOurs and kind == 'r' and not isQueued then
