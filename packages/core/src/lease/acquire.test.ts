@@ -147,6 +147,17 @@ describe('acquireLease', () => {
   })
 })
 
+describe('acquireLease with `waitMs`', () => {
+  it('is no timeout but unavailable when the store never said that others hold it', async () => {
+    store.isSilent = true
+    store.answers.grant = (_request, signal) => neverGranted(signal)
+    const asked = [acquireLease(backend, 'r', { waitMs: 500 }), tryAcquireLease(backend, 'r', { waitMs: 500 })]
+    const errors = Promise.allSettled(asked)
+    await clock.advance(500)
+    for (const outcome of await errors) expect(outcome).toMatchObject({ reason: { code: 'HF_UNAVAILABLE' } })
+  })
+})
+
 describe('acquireLease with a guard', () => {
   it('raises the guard to the token before it hands out the lease, which is then fenced', async () => {
     const raised: Fenced[] = []

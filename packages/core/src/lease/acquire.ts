@@ -1,6 +1,6 @@
 import { orAborted } from '../abort.ts'
 import type { Backend } from '../backend.ts'
-import { WaitTimeoutError } from '../errors.ts'
+import { UnavailableError, WaitTimeoutError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
 import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
 import { keeperOf } from './keeper.ts'
@@ -54,10 +54,29 @@ function requestOf(store: LeaseStore, resource: string, options: AcquireOptions)
 function granted(backend: Backend, request: LeaseRequest, options: AcquireOptions): Promise<Grant | undefined> {
   const store = backend.leases
   if (options.waitMs === undefined) return store.grant(request, options.signal)
-  if (options.waitMs > 0) return withinWait(backend.clock, options, signal => store.grant(request, signal))
+  if (options.waitMs > 0) return grantedInTime(backend, request, options)
   return store
     .tryGrant(request, options.signal)
     .then(outcome => (outcome.kind === 'granted' ? outcome.grant : undefined))
+}
+
+// A wait that ends before the store said that others are before us says nothing of them: the store was not there.
+async function grantedInTime(
+  backend: Backend,
+  request: LeaseRequest,
+  options: AcquireOptions,
+): Promise<Grant | undefined> {
+  let isQueued = false
+  const queued = (): void => {
+    isQueued = true
+  }
+  const grant = await withinWait(backend.clock, options, signal => backend.leases.grant(request, signal, queued))
+  if (grant !== undefined || isQueued) return grant
+  const health = backend.health.current
+  throw new UnavailableError(
+    `The ${backend.kind} backend did not answer for "${request.resource}" within the ${options.waitMs} ms of \`waitMs\`.`,
+    { cause: health.kind === 'suspended' ? health.cause : undefined },
+  )
 }
 
 function needsCheck(options: AcquireOptions): boolean {

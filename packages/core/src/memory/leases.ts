@@ -40,9 +40,12 @@ export class MemoryLeaseStore implements LeaseStore {
     return grant === undefined ? { kind: 'held' } : { kind: 'granted', grant }
   }
 
-  async grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+  async grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
     // No await in between: a release before the enqueue would find nobody to hand over to.
-    return this.#tryNow(request, signal) ?? (await this.#wait(request, signal))
+    const grant = this.#tryNow(request, signal)
+    if (grant !== undefined) return grant
+    queued?.()
+    return await this.#wait(request, signal)
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {

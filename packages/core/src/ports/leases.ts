@@ -96,8 +96,8 @@ export interface LeaseStore {
   newRequestId(): string
   /** Grants at once or answers `held`; never waits its turn. */
   tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome>
-  /** Grants when it is the request's turn. */
-  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant>
+  /** Grants when it is the request's turn. `queued` is called once the store has said that it is not yet. */
+  grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant>
   /** One outcome for each renewal, in order. */
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]>
   /** `lost` when the store no longer had it as ours. */

@@ -31,6 +31,13 @@ export interface RedisLeaseParts {
   readonly prefix: string
 }
 
+/** A request that may wait. */
+interface Wish {
+  readonly request: LeaseRequest
+  readonly signal: AbortSignal | undefined
+  readonly queued: (() => void) | undefined
+}
+
 /** Leases in one Redis. */
 export class RedisLeaseStore implements LeaseStore {
   readonly renewal = 'each'
@@ -56,8 +63,9 @@ export class RedisLeaseStore implements LeaseStore {
     return outcome.kind === 'granted' ? outcome : { kind: 'held' }
   }
 
-  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
-    return this.#parts.inbox.isListening ? this.#wait(request, signal) : this.#grantOrListen(request, signal)
+  grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
+    const wish = { request, signal, queued }
+    return this.#parts.inbox.isListening ? this.#wait(wish) : this.#grantOrListen(wish)
   }
 
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -90,11 +98,12 @@ export class RedisLeaseStore implements LeaseStore {
 
   // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
   // resource that is most often free.
-  async #grantOrListen(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
-    const outcome = await this.#ask(request, signal)
+  async #grantOrListen(wish: Wish): Promise<Grant> {
+    const outcome = await this.#ask(wish.request, wish.signal)
     if (outcome.kind === 'granted') return outcome.grant
-    await orAborted(this.#listen(), signal)
-    return await this.#wait(request, signal)
+    wish.queued?.()
+    await orAborted(this.#listen(), wish.signal)
+    return await this.#wait(wish)
   }
 
   #ask(request: LeaseRequest, signal: AbortSignal | undefined): Promise<AcquireOutcome> {
@@ -124,7 +133,7 @@ export class RedisLeaseStore implements LeaseStore {
     await connection.within(client => inbox.listen(client))
   }
 
-  #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
+  #wait({ request, signal, queued = () => {} }: Wish): Promise<Grant> {
     return new Promise<Grant>((resolve, reject) => {
       this.#parts.lifecycle.checkOpen()
       signal?.throwIfAborted()
@@ -136,6 +145,7 @@ export class RedisLeaseStore implements LeaseStore {
         request,
         { ...this.#parts, lines: this.#lines },
         {
+          queued,
           resolve: grant => {
             over()
             resolve(grant)

@@ -93,6 +93,7 @@ function waiting(change: Partial<LeaseRequest> = {}): Waiter {
     requestOf(change),
     { commands: commandsOf(server), inbox: inboxOf(server), lines: server.lines, clock },
     {
+      queued: () => {},
       resolve: grant => (outcome = { grant }),
       reject: error => (outcome = { error }),
     },

@@ -15,6 +15,13 @@ interface Place {
   readonly connectionEpoch: number
 }
 
+/** Who hears of a waiter: `queued` each time that the server says so, and one of the others once. */
+export interface WaiterListener {
+  readonly queued: () => void
+  readonly resolve: (grant: Grant) => void
+  readonly reject: (error: unknown) => void
+}
+
 /** When the head of the queue asks, after the holder's lease has ended. */
 const LATE_MS = 20
 /** When others ask, should the head have died as well: spread a little, since one of them is enough. */
@@ -34,7 +41,7 @@ export class Waiter implements InboxListener, InLine {
   readonly #inbox: Inbox
   readonly #lines: Lines
   readonly #clock: Clock
-  readonly #settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void }
+  readonly #settle: WaiterListener
   readonly #inboxEpoch: number
   #place: Place | undefined
   #early: { readonly handOff: HandOff; readonly received: Moment } | undefined
@@ -52,7 +59,7 @@ export class Waiter implements InboxListener, InLine {
   constructor(
     request: LeaseRequest,
     from: { readonly commands: LeaseCommands; readonly inbox: Inbox; readonly lines: Lines; readonly clock: Clock },
-    settle: { readonly resolve: (grant: Grant) => void; readonly reject: (error: unknown) => void },
+    settle: WaiterListener,
   ) {
     this.#request = request
     this.#commands = from.commands
@@ -124,6 +131,7 @@ export class Waiter implements InboxListener, InLine {
       if (this.#isOver) return this.#checkAfterEnd(outcome)
       if (outcome.kind === 'granted') return this.#grantAsked(outcome.grant)
       if (outcome.kind === 'held') return this.#askIn(RETRY_MS)
+      this.#settle.queued()
       const hadPlace = this.#place !== undefined
       this.#place = { sent: outcome.sent, serverUs: outcome.serverUs, connectionEpoch: this.#commands.epoch }
       const delayMs = outcome.remainingMs + this.#patienceMs(outcome.position)

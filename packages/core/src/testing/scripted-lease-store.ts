@@ -28,6 +28,8 @@ export interface LeaseAnswers {
 export class ScriptedLeaseStore implements LeaseStore {
   renewal: 'each' | 'session' = 'each'
   guarantee: 'advisory' | 'lease' = 'lease'
+  /** Whether it never says that a request is queued, as a store that cannot be reached. */
+  isSilent = false
   readonly clock: Clock
   readonly answers: LeaseAnswers
   /** Everything that was asked, in order: `tryGrant r`, `renew r s`, … */
@@ -73,8 +75,9 @@ export class ScriptedLeaseStore implements LeaseStore {
     return this.answers.tryGrant(request, signal)
   }
 
-  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+  grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
     this.asked.push(`grant ${request.resource}`)
+    if (!this.isSilent) queued?.()
     return this.answers.grant(request, signal)
   }
 

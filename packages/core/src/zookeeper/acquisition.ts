@@ -31,6 +31,8 @@ export interface AcquisitionRequest {
   /** Whether to wait for others; without, being behind somebody ends it. */
   readonly mayWait: boolean
   readonly signal: AbortSignal | undefined
+  /** Called once others are seen to be before it. */
+  readonly queued?: (() => void) | undefined
 }
 
 const ATTEMPTS_MAX = 10
@@ -53,12 +55,14 @@ export class Acquisition {
   readonly #request: LeaseRequest
   readonly #mayWait: boolean
   readonly #signal: AbortSignal | undefined
+  readonly #queued: (() => void) | undefined
 
-  constructor(parts: AcquisitionParts, { request, mayWait, signal }: AcquisitionRequest) {
+  constructor(parts: AcquisitionParts, { request, mayWait, signal, queued }: AcquisitionRequest) {
     this.#parts = parts
     this.#request = request
     this.#mayWait = mayWait
     this.#signal = signal
+    this.#queued = queued
   }
 
   /** Undefined when others hold it and it may not wait. Rejects when aborted, at its next step: its caller need not wait for that. */
@@ -118,6 +122,7 @@ export class Acquisition {
         case 'absent':
           throw new OustedError()
         case 'behind':
+          this.#queued?.()
           if (contender.isOwnLeftover(place.predecessor)) await contender.sweep(place.predecessor)
           else if (this.#mayWait)
             await this.#untilChanged(contender.session, `${contender.directory}/${place.predecessor}`)

@@ -13,7 +13,7 @@ import type {
   RenewOutcome,
   TryGrantOutcome,
 } from '../ports/leases.ts'
-import type { AcquisitionParts } from './acquisition.ts'
+import type { AcquisitionParts, AcquisitionRequest } from './acquisition.ts'
 import { Acquisition, checkTtl } from './acquisition.ts'
 import type { Withdrawal } from './contender.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
@@ -51,13 +51,13 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    const grant = await this.#acquire(request, false, signal)
+    const grant = await this.#acquire({ request, mayWait: false, signal })
     return grant === undefined ? HELD : { kind: 'granted', grant }
   }
 
-  grant(request: LeaseRequest, signal?: AbortSignal): Promise<Grant> {
+  grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
     // Whoever may wait gets a grant or an error.
-    return this.#acquire(request, true, signal) as Promise<Grant>
+    return this.#acquire({ request, mayWait: true, signal, queued }) as Promise<Grant>
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -98,8 +98,9 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     return undefined
   }
 
-  #acquire(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
-    const acquiring = this.#askOnce(request, mayWait, signal)
+  #acquire(wish: AcquisitionRequest): Promise<HeldNode | undefined> {
+    const { signal } = wish
+    const acquiring = this.#askOnce(wish)
     if (signal === undefined) return acquiring
     // An abort is answered at once; what was under way notices at its next step, and a grant that crosses it is given back.
     return new Promise((resolve, reject) => {
@@ -119,23 +120,25 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   }
 
   /** A request that is asked again, while it is under way or held, has one node all the same. */
-  #askOnce(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
-    const known = this.#asking.get(request.requestId)
+  #askOnce(wish: AcquisitionRequest): Promise<HeldNode | undefined> {
+    const { requestId } = wish.request
+    const known = this.#asking.get(requestId)
     if (known !== undefined) return known
-    const asking = this.#ask(request, mayWait, signal)
-    this.#asking.set(request.requestId, asking)
+    const asking = this.#ask(wish)
+    this.#asking.set(requestId, asking)
     return asking
   }
 
-  async #ask(request: LeaseRequest, mayWait: boolean, signal: AbortSignal | undefined): Promise<HeldNode | undefined> {
+  async #ask(wish: AcquisitionRequest): Promise<HeldNode | undefined> {
+    const { requestId } = wish.request
     try {
-      const before = this.#held.get(request.requestId)
+      const before = this.#held.get(requestId)
       if (before !== undefined && before.deadline.remainingMs() > 0) return before
-      const held = await new Acquisition(this.#parts, { request, mayWait, signal }).run()
-      if (held !== undefined) this.#held.set(request.requestId, held)
+      const held = await new Acquisition(this.#parts, wish).run()
+      if (held !== undefined) this.#held.set(requestId, held)
       return held
     } finally {
-      this.#asking.delete(request.requestId)
+      this.#asking.delete(requestId)
     }
   }
 
