@@ -47,7 +47,9 @@ await reportFailure(async () => {
   if (program === undefined) {
     throw new Failure(`Expected one of ${Object.keys(programs).join(', ')}, got ${name === '' ? 'nothing' : name}`)
   }
-  install(program.needsOf(args))
+  // To be told how it is used takes no server.
+  const isHelp = args.includes('--help') || args.includes('-h')
+  install(isHelp ? ['npm'] : program.needsOf(args))
   build([program.folder])
   const entry = join(root, program.folder, 'dist/main.js')
   // In this process, so that signals, exit codes and the terminal are the program's own.

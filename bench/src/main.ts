@@ -1,4 +1,4 @@
-import { UsageError, readArguments } from './arguments.ts'
+import { UsageError, readArguments, usageOf } from './arguments.ts'
 import { lock } from './lock/suite.ts'
 import { rowText, verdictsText } from './report.ts'
 import type { Measured } from './row.ts'
@@ -8,7 +8,9 @@ import type { Suite } from './suite.ts'
 const SUITES = [lock]
 
 async function main(): Promise<void> {
-  const { suite, measures, isJson, isSmoke, isSaved } = readArguments(process.argv.slice(2), SUITES)
+  const asked = readArguments(process.argv.slice(2), SUITES)
+  if (asked === undefined) return void process.stdout.write(usageOf(SUITES))
+  const { suite, measures, isJson, isSmoke, isSaved } = asked
   const all: Measured[] = []
   await suite.run(
     measures,

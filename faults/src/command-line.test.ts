@@ -1,18 +1,25 @@
 import { describe, expect, it } from 'vitest'
-import { CommandLineError, parseCommandLine } from './command-line.ts'
+import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
 
 describe('parseCommandLine', () => {
   it('takes everything when nothing is named', () => {
     const request = parseCommandLine([])
-    expect(request.scenarios.length).toBeGreaterThan(10)
+    expect(request?.scenarios.length).toBeGreaterThan(10)
     expect(request).toMatchObject({ backends: ['memory', 'redis', 'zookeeper'], runs: undefined, isJson: false })
   })
 
   it('takes a suite or a scenario by its name', () => {
-    expect(parseCommandLine(['lock']).scenarios).toEqual(parseCommandLine([]).scenarios)
+    expect(parseCommandLine(['lock'])?.scenarios).toEqual(parseCommandLine([])?.scenarios)
     const request = parseCommandLine(['black-hole', '--backend', 'redis', '--runs', '50', '--json'])
     expect(request).toMatchObject({ backends: ['redis'], runs: 50, isJson: true })
-    expect(request.scenarios.map(({ name }) => name)).toEqual(['black-hole'])
+    expect(request?.scenarios.map(({ name }) => name)).toEqual(['black-hole'])
+  })
+
+  it('answers nothing when asked for help, which names every option and scenario', () => {
+    expect(parseCommandLine(['--help'])).toBeUndefined()
+    expect(parseCommandLine(['lock', '-h'])).toBeUndefined()
+    const names = parseCommandLine([])?.scenarios.map(({ name }) => name) ?? []
+    for (const word of ['--backend', '--runs', '--json', 'Suite lock', ...names]) expect(usage()).toContain(word)
   })
 
   it.each([

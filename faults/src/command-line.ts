@@ -15,9 +15,33 @@ export class CommandLineError extends Error {}
 
 const RUNS_MAX = 10_000
 
-/** @throws {CommandLineError} for what does not exist. */
-export function parseCommandLine(args: readonly string[]): Request {
+/** What `--help` prints. */
+export function usage(): string {
+  const suites = Object.entries(SUITES).map(
+    ([name, scenarios]) =>
+      `Suite ${name}:\n${scenarios.map(scenario => `  ${scenario.name} (${scenario.backends.join(', ')})\n`).join('')}`,
+  )
+  return `Kills, stops and cuts off real processes, and looks at what their locks did.
+
+  npm run faults -- [SUITE or SCENARIO] [options]
+
+  --backend NAME   only on one: ${BACKENDS.join(', ')}
+  --runs N         how often each scenario runs, 1 to ${RUNS_MAX}; each has its own default
+  --json           a line of JSON for each row
+  --help           this text
+
+${suites.join('\n')}
+Exit codes: 0 all is well, 1 something is not, or was not understood.
+`
+}
+
+/**
+ * @returns undefined when help was asked for
+ * @throws {CommandLineError} for what does not exist.
+ */
+export function parseCommandLine(args: readonly string[]): Request | undefined {
   const { values, positionals } = parse(args)
+  if (values.help) return undefined
   if (positionals.length > 1)
     throw new CommandLineError(`Expected one suite or scenario, got ${positionals.join(' ')}.`)
   return {
@@ -29,14 +53,19 @@ export function parseCommandLine(args: readonly string[]): Request {
 }
 
 function parse(args: readonly string[]): {
-  values: { backend?: string | undefined; runs?: string | undefined; json: boolean }
+  values: { backend?: string | undefined; runs?: string | undefined; json: boolean; help: boolean }
   positionals: string[]
 } {
   try {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { backend: { type: 'string' }, runs: { type: 'string' }, json: { type: 'boolean', default: false } },
+      options: {
+        backend: { type: 'string' },
+        runs: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     })
   } catch (error) {
     throw new CommandLineError(error instanceof Error ? error.message : String(error))

@@ -1,5 +1,5 @@
 // Faults on real processes: `npm run faults -- [SUITE or SCENARIO] [--backend B] [--runs N] [--json]`.
-import { CommandLineError, parseCommandLine } from './command-line.ts'
+import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
 import type { Request } from './command-line.ts'
 import { House } from './house.ts'
 import { jsonReport, plainReport, table } from './report.ts'
@@ -18,6 +18,7 @@ function tasksOf({ scenarios, backends, runs }: Request): readonly Task[] {
 
 async function main(): Promise<void> {
   const request = parseCommandLine(process.argv.slice(2))
+  if (request === undefined) return void process.stdout.write(usage())
   const tasks = tasksOf(request)
   if (tasks.length === 0) {
     const names = request.scenarios.map(scenario => `${scenario.name} (${scenario.backends.join(', ')})`)
