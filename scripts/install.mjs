@@ -2,7 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { lockFitsManifests } from './lock-file.mjs'
-import { missingOf, needs } from './needs.mjs'
+import { adviceFor, missingOf, needs } from './needs.mjs'
 import { Failure, reportFailure, run, say } from './steps.mjs'
 
 /** @typedef {import('./needs.mjs').NeedName} NeedName */
@@ -12,16 +12,16 @@ const policyPath = '/usr/sbin/policy-rc.d'
 /**
  * Says what is missing, then installs it; says and does nothing where nothing is missing.
  * @param {readonly NeedName[]} wanted
+ * @param {{ canBorrow?: boolean }} [options] whether a server that runs already, named by a variable, would do as well
  */
-export function install(wanted) {
+export function install(wanted, { canBorrow = false } = {}) {
   const missing = missingOf(wanted)
   if (missing.length === 0) return
-  const labels = missing.map(name => needs[name].label).join(', ')
-  if (process.env['HOLDFAST_INSTALL'] === 'never') {
-    throw new Failure(`HOLDFAST_INSTALL=never forbids to install what is missing here: ${labels}.`)
-  }
   const system = missing.filter(name => name !== 'npm')
-  if (system.length > 0 && !canUseApt()) throw new Failure(adviceFor(system))
+  if (process.env['HOLDFAST_INSTALL'] === 'never') {
+    throw new Failure(adviceFor(missing, { canBorrow, isForbidden: true }))
+  }
+  if (system.length > 0 && !canUseApt()) throw new Failure(adviceFor(system, { canBorrow, isForbidden: false }))
   say(`Will install: ${missing.map(describe).join('; ')}.`)
   if (missing.includes('npm')) installNpmPackages()
   if (system.length > 0) installDebianPackages(system.flatMap(name => needs[name].apt()))
@@ -40,13 +40,6 @@ function describe(name) {
 
 function canUseApt() {
   return existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get') && process.getuid?.() === 0
-}
-
-/** @param {readonly NeedName[]} missing */
-function adviceFor(missing) {
-  const labels = missing.map(name => needs[name].label).join(' and ')
-  const advice = missing.map(name => `${needs[name].label}: ${needs[name].elsewhere}`).join('; ')
-  return `This machine lacks ${labels}, and only on Debian as root are they installed for you (${advice}).`
 }
 
 function installNpmPackages() {

@@ -8,7 +8,8 @@ import { findJava, findRedisServer, findZooKeeperClassPath } from './servers/bin
  * @property {string} label what a person reads
  * @property {() => boolean} isMet
  * @property {() => string[]} apt Debian packages that bring it; none means npm brings it
- * @property {string} elsewhere what to do where apt is not to be used
+ * @property {string} [brew] the package of Homebrew
+ * @property {string} [docker] how to start one in a container, for what can use a server that runs already
  */
 
 /** @type {Record<NeedName, Need>} */
@@ -17,21 +18,23 @@ export const needs = {
     label: 'npm packages',
     isMet: () => lockFitsManifests() && lockIsInstalled(),
     apt: () => [],
-    elsewhere: 'npm install --no-audit --no-fund',
   },
   redis: {
     label: 'redis-server',
     isMet: () => findRedisServer() !== undefined,
     apt: () => ['redis-server'],
-    elsewhere:
-      '`brew install redis`, or `docker run -p 6379:6379 redis:7` with HOLDFAST_REDIS_URL=redis://127.0.0.1:6379',
+    brew: 'redis',
+    docker: 'docker run -d -p 6379:6379 redis:7, then set HOLDFAST_REDIS_URL=redis://127.0.0.1:6379',
   },
   zookeeper: {
     label: 'ZooKeeper',
     isMet: () => findJava() !== undefined && findZooKeeperClassPath() !== undefined,
-    apt: () => ['libzookeeper-java', 'libslf4j-java', ...(findJava() === undefined ? ['default-jre-headless'] : [])],
-    elsewhere:
-      '`brew install zookeeper`, or `docker run -p 2181:2181 zookeeper:3.8` with HOLDFAST_ZOOKEEPER=127.0.0.1:2181',
+    apt: () => [
+      ...(findZooKeeperClassPath() === undefined ? ['libzookeeper-java', 'libslf4j-java'] : []),
+      ...(findJava() === undefined ? ['default-jre-headless'] : []),
+    ],
+    brew: 'zookeeper',
+    docker: 'docker run -d -p 2181:2181 zookeeper:3.8, then set HOLDFAST_ZOOKEEPER=127.0.0.1:2181',
   },
 }
 
@@ -42,4 +45,42 @@ export const needs = {
  */
 export function missingOf(wanted) {
   return wanted.filter(name => !needs[name].isMet())
+}
+
+/**
+ * What a person is told who has to install them: one sentence, then a line for each way.
+ * @param {readonly NeedName[]} missing
+ * @param {{ canBorrow: boolean, isForbidden: boolean }} situation whether a server that runs already would do, and whether
+ *   the user forbade us to install
+ */
+export function adviceFor(missing, { canBorrow, isForbidden }) {
+  const labels = missing.map(name => needs[name].label).join(', ')
+  const why = isForbidden
+    ? 'HOLDFAST_INSTALL=never forbids to install that'
+    : 'only on Debian as root is that installed for you'
+  const lines = [
+    ...(missing.includes('npm') ? [['any system:', 'npm install']] : []),
+    ...lineOf(
+      'Debian, Ubuntu:',
+      'sudo apt-get install',
+      missing.flatMap(name => needs[name].apt()),
+    ),
+    ...lineOf(
+      'macOS:',
+      'brew install',
+      missing.flatMap(name => needs[name].brew ?? []),
+    ),
+    ...(canBorrow ? missing.flatMap(name => needs[name].docker ?? []).map(docker => ['docker:', docker]) : []),
+  ]
+  const text = lines.map(([system = '', line]) => `  ${system.padEnd(16)}${line}`)
+  return [`This machine lacks ${labels}, and ${why}. Do it yourself:`, ...text].join('\n')
+}
+
+/**
+ * @param {string} system
+ * @param {string} command
+ * @param {readonly string[]} packages
+ */
+function lineOf(system, command, packages) {
+  return packages.length === 0 ? [] : [[system, `${command} ${packages.join(' ')}`]]
 }

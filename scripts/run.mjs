@@ -7,12 +7,12 @@ import { build, Failure, reportFailure } from './steps.mjs'
 
 /** @typedef {import('./needs.mjs').NeedName} NeedName */
 
-/** @type {Record<string, { folder: string, needsOf: (args: readonly string[]) => NeedName[] }>} */
+/** @type {Record<string, { folder: string, needsOf: (args: readonly string[]) => NeedName[], canBorrow: boolean }>} */
 const programs = {
-  demo: { folder: 'examples/flash-sale', needsOf: needsOfBackend },
-  quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend },
-  bench: { folder: 'bench', needsOf: needsOfServers },
-  faults: { folder: 'faults', needsOf: needsOfServers },
+  demo: { folder: 'examples/flash-sale', needsOf: needsOfBackend, canBorrow: true },
+  quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend, canBorrow: true },
+  bench: { folder: 'bench', needsOf: needsOfServers, canBorrow: false },
+  faults: { folder: 'faults', needsOf: needsOfServers, canBorrow: false },
 }
 
 /**
@@ -49,7 +49,7 @@ await reportFailure(async () => {
   }
   // To be told how it is used takes no server.
   const isHelp = args.includes('--help') || args.includes('-h')
-  install(isHelp ? ['npm'] : program.needsOf(args))
+  install(isHelp ? ['npm'] : program.needsOf(args), program)
   build([program.folder])
   const entry = join(root, program.folder, 'dist/main.js')
   // In this process, so that signals, exit codes and the terminal are the program's own.

@@ -1,0 +1,45 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { adviceFor } from './needs.mjs'
+import { findJava, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
+
+vi.mock('./servers/binaries.mjs', () => ({
+  findJava: vi.fn(),
+  findRedisServer: vi.fn(),
+  findZooKeeperClassPath: vi.fn(),
+}))
+
+beforeEach(() => {
+  for (const find of [findJava, findRedisServer, findZooKeeperClassPath]) vi.mocked(find).mockReturnValue(undefined)
+})
+afterEach(() => vi.resetAllMocks())
+
+test('who needs the programs themselves is told how to get them, and nothing of containers', () => {
+  expect(adviceFor(['redis', 'zookeeper'], { canBorrow: false, isForbidden: false })).toBe(
+    [
+      'This machine lacks redis-server, ZooKeeper, and only on Debian as root is that installed for you. Do it yourself:',
+      '  Debian, Ubuntu: sudo apt-get install redis-server libzookeeper-java libslf4j-java default-jre-headless',
+      '  macOS:          brew install redis zookeeper',
+    ].join('\n'),
+  )
+})
+
+test('only what is missing is named', () => {
+  vi.mocked(findJava).mockReturnValue('/usr/bin/java')
+  expect(adviceFor(['zookeeper'], { canBorrow: false, isForbidden: false })).toContain(
+    'install libzookeeper-java libslf4j-java\n',
+  )
+  vi.mocked(findJava).mockReturnValue(undefined)
+  vi.mocked(findZooKeeperClassPath).mockReturnValue('/usr/share/java/zookeeper.jar')
+  expect(adviceFor(['zookeeper'], { canBorrow: false, isForbidden: false })).toContain('install default-jre-headless\n')
+})
+
+test('a program that can use a server that runs already says so', () => {
+  const advice = adviceFor(['redis'], { canBorrow: true, isForbidden: false })
+  expect(advice).toMatch(/\n {2}docker: .* redis:7, then set HOLDFAST_REDIS_URL=redis:\/\/127\.0\.0\.1:6379$/)
+})
+
+test('who forbade to install is told what to install', () => {
+  expect(adviceFor(['npm'], { canBorrow: false, isForbidden: true })).toBe(
+    'This machine lacks npm packages, and HOLDFAST_INSTALL=never forbids to install that. Do it yourself:\n  any system:     npm install',
+  )
+})
