@@ -37,11 +37,11 @@ async function runVitest(args, variables) {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-test-'))
   const report = join(folder, 'report.json')
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts/silent-report.mjs')}`]
   try {
     const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {
       cwd: root,
-      env: { ...process.env, ...variables },
+      env: { ...process.env, ...variables, HOLDFAST_TEST_REPORT: report },
       stdio: 'inherit',
     })
     const stopListening = passSignalsTo(child)
