@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { inspect } from 'node:util'
 import type { RedisServer } from '@holdfast/scripts/servers'
 import { freePort, startRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import type { RedisOptions as AllRedisOptions } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { systemClock } from '../clock.ts'
 import { acquireLease, tryAcquireLease } from '../lease/acquire.ts'
@@ -408,5 +409,20 @@ describe("The user's client", () => {
     await one.close()
     expect(lease.signal.reason).toMatchObject({ reason: 'closed' })
     expect((await acquireLease(other, name, {})).resource).toBe(name)
+  })
+})
+
+describe('Credentials that the server does not take', () => {
+  it.each([
+    ['a wrong password', ':wrong-one@', 'WRONGPASS'],
+    ['none', '', 'NOAUTH'],
+  ])('(%s) are a refusal at once, and no password stands in the error', async (_what, login, code) => {
+    const locked = await startRedis({ args: ['--requirepass', 'secret'] })
+    onTestFinished(() => locked.stop())
+    const backend = redisBackend({ url: `redis://${login}127.0.0.1:${locked.port}`, commandTimeoutMs: 30_000 })
+    onTestFinished(() => backend.close())
+    const error: unknown = await acquireLease(backend, 'orders', {}).catch((refused: unknown) => refused)
+    expect(error).toMatchObject({ code: 'HF_REFUSED', message: expect.stringContaining(code) as string })
+    expect(inspect(error, { depth: 10 })).not.toContain('wrong-one')
   })
 })

@@ -5,7 +5,7 @@ import { ClosedError, HoldfastError } from '../errors.ts'
 import type { Expiring } from './deadlines.ts'
 import { CommandDeadlines } from './deadlines.ts'
 import { addressOf } from './driver.ts'
-import { isReplyError, isUnknownScript, refusal, unavailable } from './errors.ts'
+import { isBadLogin, isReplyError, isUnknownScript, refusal, unavailable, withoutCommand } from './errors.ts'
 import type { Script } from './scripts/script.ts'
 import type { ServerFacts } from './server.ts'
 import type { EventPoint } from '../telemetry.ts'
@@ -149,7 +149,7 @@ export class RedisConnection {
     // The server forgot its scripts, so it ran nothing.
     if (isUnknownScript(error)) return this.#reload(attempt)
     if (isReplyError(error)) return attempt.fail(refusal(error))
-    this.#lastError = error
+    this.#lastError = withoutCommand(error)
     if (!attempt.isIdempotent) return attempt.fail(error)
     // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
     // It holds the process: the user's client may be about to end, which does not, and somebody awaits what comes of it.
@@ -202,10 +202,10 @@ export class RedisConnection {
     if (this.#isEnded(client)) return this.#failWaiting(new ClosedError('given Redis client'))
     // The driver prints errors that nobody listens to, and on the user's client that is the user's choice.
     if (this.#settings.isOurs || client.listenerCount('error') > 0)
-      this.#listen(client, 'error', error => (this.#lastError = error))
+      this.#listen(client, 'error', error => this.#onError(error))
     if (client.status === 'ready') this.#examine(client)
     // It goes on trying in the background; the caller's deadline decides for how long he waits.
-    else if (client.status === 'wait') client.connect().catch((error: unknown) => (this.#lastError = error))
+    else if (client.status === 'wait') client.connect().catch((error: unknown) => this.#onError(error))
   }
 
   #listen(client: Redis, event: string, listener: (value: unknown) => void): void {
@@ -224,6 +224,11 @@ export class RedisConnection {
     }
     const timer = this.#settings.clock.setTimer(fired, delayMs, options)
     this.#timers.add(timer)
+  }
+
+  #onError(error: unknown): void {
+    this.#lastError = withoutCommand(error)
+    if (isBadLogin(error)) this.#refuse(refusal(error))
   }
 
   #onClose(): void {
@@ -249,7 +254,7 @@ export class RedisConnection {
         }
       },
       (error: unknown) => {
-        this.#lastError = error
+        this.#lastError = withoutCommand(error)
         if (error instanceof HoldfastError) return this.#refuse(error)
         if (isReplyError(error)) return this.#refuse(refusal(error))
         this.#later(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)

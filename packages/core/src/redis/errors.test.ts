@@ -51,7 +51,7 @@ describe('What a caller is told', () => {
     expect(error).toBeInstanceOf(RefusedError)
     expect(error).toMatchObject({
       code: 'HF_REFUSED',
-      message: 'Redis refused: WRONGTYPE Operation against a key',
+      message: 'Redis refused: WRONGTYPE Operation against a key.',
       cause,
     })
     expect(cause).not.toHaveProperty('command')

@@ -1,9 +1,10 @@
-import { RefusedError, UnavailableError, UnsupportedError } from '../errors.ts'
+import { RefusedError, UnavailableError } from '../errors.ts'
 
 const REPLY_NAME = 'ReplyError'
 // Answers that only say "not now": the same question may be answered in a moment.
 const PASSING = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS)\b/
 const NO_SCRIPT = /^NOSCRIPT\b/
+const BAD_LOGIN = /^(WRONGPASS|NOAUTH)\b/
 
 /** Whether the server answered, and did not like the question. */
 export function isReplyError(error: unknown): error is Error {
@@ -14,17 +15,32 @@ export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && NO_SCRIPT.test(error.message)
 }
 
-/** What the server's "no" means to a caller. */
-export function refusal(error: unknown): RefusedError | UnsupportedError {
-  const message =
-    error instanceof Error ? error.message.replace(/ script: \w+, on @user_script:\d+\.$/, '') : String(error)
-  // The driver hangs the whole script on its errors, and Node prints it all.
+/** Whether it is our credentials that the server does not like: they will be as wrong the next time. */
+export function isBadLogin(error: unknown): boolean {
+  return error instanceof Error && BAD_LOGIN.test(error.message)
+}
+
+/**
+ * The error without what the driver hangs on it: the command, which can be a whole script, or a password. Node prints it all.
+ */
+export function withoutCommand<E>(error: E): E {
   if (error instanceof Error) Reflect.deleteProperty(error, 'command')
-  return new RefusedError(`Redis refused: ${message}`, { cause: error })
+  return error
+}
+
+/** What the server's "no" means to a caller. */
+export function refusal(error: unknown): RefusedError {
+  return new RefusedError(`Redis refused: ${sentence(error)}`, { cause: withoutCommand(error) })
 }
 
 /** What the lack of an answer means to a caller. */
 export function unavailable(address: string, timeoutMs: number, cause: unknown): UnavailableError {
-  const why = cause instanceof Error && cause.message !== '' ? `: ${cause.message}` : ''
-  return new UnavailableError(`Redis at ${address} did not answer within ${timeoutMs} ms${why}.`, { cause })
+  const why = cause instanceof Error && cause.message !== '' ? `: ${sentence(cause)}` : '.'
+  return new UnavailableError(`Redis at ${address} did not answer within ${timeoutMs} ms${why}`, { cause })
+}
+
+// The server says where in the script it was, and ends with a full stop or without.
+function sentence(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return `${message.replace(/ script: \w+, on @user_script:\d+\.$/, '').replace(/\.$/, '')}.`
 }
