@@ -12,11 +12,15 @@ try {
   // The lease ends with the block, whatever happens in it; the guard refuses all older leases from now on.
   await using lease = await locks.acquire('stock:42', { ttlMs: 10_000, waitMs: 5_000, guard: fence })
 
-  // The token goes with the write, so Redis itself refuses it should another have been given the lock in the meantime.
-  const { resource, token } = lease
-  const commands = [['DECRBY', 'stock:42', 1]] as const
-  const [left] = await fence.apply({ resource, token, commands })
-  console.log(`${String(left)} left, written under a ${lease.guarantee} lease`)
+  const left = Number(await client.get('stock:42'))
+  if (left === 0) {
+    console.log('sold out')
+  } else {
+    // The token goes with the write, so Redis itself refuses it should another have been given the lock in the meantime.
+    const { resource, token } = lease
+    await fence.apply({ resource, token, commands: [['SET', 'stock:42', left - 1]] })
+    console.log(`${left - 1} left, written under a ${lease.guarantee} lease`)
+  }
 } finally {
   client.disconnect()
 }
