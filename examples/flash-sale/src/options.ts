@@ -15,7 +15,7 @@ export interface DemoOptions {
 
 export const DEMO_DEFAULTS: DemoOptions = Object.freeze({ backend: 'memory', isFenced: true, stock: 60, workers: 6 })
 
-export const HELP: string = `Sells a limited stock through competing workers, while some of them are stopped and killed.
+export const HELP: string = `Sells a limited stock through competing workers, while some of them are stopped and killed (in memory: only stalled).
 
   npm run demo -- [options]
 
