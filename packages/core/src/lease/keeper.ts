@@ -45,10 +45,14 @@ export class Keeper {
     backend.onClose(() => this.#close())
   }
 
-  /** Tells those who listen, if anybody does. */
-  tell<Name extends keyof LeaseEvents>(name: Name, facts: () => LeaseEvents[Name]): void {
-    if (this.events.hears(name)) this.events.emit(name, facts())
-    if (leaseEvent.isHeard) leaseEvent.publish({ event: name, ...facts() })
+  /** Whether anybody listens to such events: what nobody hears need not be made. */
+  isHeard(name: keyof LeaseEvents): boolean {
+    return leaseEvent.isHeard || this.events.hears(name)
+  }
+
+  tell<Name extends keyof LeaseEvents>(name: Name, event: LeaseEvents[Name]): void {
+    this.events.emit(name, event)
+    leaseEvent.publish({ event: name, ...event })
   }
 
   /**
@@ -72,7 +76,7 @@ export class Keeper {
     }
     this.#held.set(lease.requestId, lease)
     this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
-    this.tell('granted', () => ({ resource: lease.resource, token: grant.token }))
+    if (this.isHeard('granted')) this.tell('granted', { resource: lease.resource, token: grant.token })
     return lease
   }
 
@@ -130,7 +134,7 @@ export class Keeper {
       }
     } catch (error) {
       for (const lease of leases) lease.failRenewal()
-      this.tell('renewFailed', () => ({ leases: leases.length, error }))
+      this.tell('renewFailed', { leases: leases.length, error })
     }
     for (const lease of this.#held.values()) this.wakeFor(lease)
   }

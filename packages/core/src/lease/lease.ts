@@ -249,7 +249,7 @@ export class HeldLease implements Lease {
     const error = new LeaseLostError(this.resource, reason)
     this.#state = { kind: 'lost', error }
     this.#onEnd?.(error)
-    this.#keeper.tell('lost', () => ({ resource: this.resource, token: this.#grant.token, reason }))
+    this.#keeper.tell('lost', { resource: this.resource, token: this.#grant.token, reason })
     this.#abort?.abort(error)
   }
 
@@ -284,7 +284,7 @@ export class HeldLease implements Lease {
       outcome => {
         this.#keeper.forget(this)
         this.#settleRelease?.(outcome)
-        this.#keeper.tell('released', () => ({ resource: this.resource, token: this.#grant.token }))
+        this.#tellReleased()
       },
       (error: unknown) => {
         // Nobody is left to ask.
@@ -293,6 +293,11 @@ export class HeldLease implements Lease {
         if (this.leftMs() > 0) this.#keeper.clock.setTimer(() => this.#tryRelease(), RELEASE_RETRY_MS)
       },
     )
+  }
+
+  #tellReleased(): void {
+    if (!this.#keeper.isHeard('released')) return
+    this.#keeper.tell('released', { resource: this.resource, token: this.#grant.token })
   }
 
   // A lease that we gave up first may still stand in the store.

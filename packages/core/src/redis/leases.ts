@@ -44,7 +44,7 @@ export class RedisLeaseStore implements LeaseStore {
   readonly #parts: RedisLeaseParts
   readonly #waiting = new Set<Waiter>()
   readonly #lines = new Lines()
-  readonly #asking = new Set<(reason: unknown) => void>()
+  readonly #asking = new Set<Asking>()
 
   constructor(parts: RedisLeaseParts) {
     this.#parts = parts
@@ -92,7 +92,7 @@ export class RedisLeaseStore implements LeaseStore {
 
   /** Rejects everybody who waits, and takes back what they asked for. */
   close(): void {
-    for (const giveUp of [...this.#asking]) giveUp(new ClosedError('redis backend'))
+    for (const asking of [...this.#asking]) asking.giveUp(new ClosedError('redis backend'))
     for (const waiter of [...this.#waiting]) waiter.giveUp(new ClosedError('redis backend'))
   }
 
@@ -111,20 +111,8 @@ export class RedisLeaseStore implements LeaseStore {
     signal?.throwIfAborted()
     const asked = this.#parts.commands.acquire(request, { mayQueue: false })
     return new Promise((resolve, reject) => {
-      const isOver = (): boolean => {
-        stopListening()
-        return !this.#asking.delete(giveUp)
-      }
-      const giveUp = (reason: unknown): void => {
-        if (isOver()) return
-        this.#parts.commands.takeBack(request, asked)
-        reject(reason)
-      }
-      this.#asking.add(giveUp)
-      const stopListening = onAbort(signal, giveUp)
-      asked.then(outcome => {
-        if (!isOver()) resolve(outcome)
-      }, giveUp)
+      const asking = new Asking(request, asked, { resolve, reject })
+      asking.follow(this.#parts.commands, this.#asking, signal)
     })
   }
 
@@ -160,5 +148,50 @@ export class RedisLeaseStore implements LeaseStore {
       const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
       waiter.ask()
     })
+  }
+}
+
+/** A question that may not queue, on its way: it is answered, aborted, or ended by closing. Methods, not closures: it is in each use. */
+class Asking {
+  readonly #request: LeaseRequest
+  readonly #asked: Promise<AcquireOutcome>
+  readonly #settle: { readonly resolve: (outcome: AcquireOutcome) => void; readonly reject: (error: unknown) => void }
+  #commands: LeaseCommands | undefined
+  #all: Set<Asking> | undefined
+  #stopListening: (() => void) | undefined
+
+  constructor(
+    request: LeaseRequest,
+    asked: Promise<AcquireOutcome>,
+    settle: { readonly resolve: (outcome: AcquireOutcome) => void; readonly reject: (error: unknown) => void },
+  ) {
+    this.#request = request
+    this.#asked = asked
+    this.#settle = settle
+  }
+
+  follow(commands: LeaseCommands, all: Set<Asking>, signal: AbortSignal | undefined): void {
+    this.#commands = commands
+    this.#all = all
+    all.add(this)
+    if (signal !== undefined) this.#stopListening = onAbort(signal, reason => this.giveUp(reason))
+    this.#asked.then(
+      outcome => {
+        if (this.#end()) this.#settle.resolve(outcome)
+      },
+      (error: unknown) => this.giveUp(error),
+    )
+  }
+
+  /** Takes back what was asked for. */
+  giveUp(reason: unknown): void {
+    if (!this.#end()) return
+    this.#commands?.takeBack(this.#request, this.#asked)
+    this.#settle.reject(reason)
+  }
+
+  #end(): boolean {
+    this.#stopListening?.()
+    return this.#all?.delete(this) ?? false
   }
 }

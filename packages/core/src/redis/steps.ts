@@ -84,17 +84,19 @@ export class StepSender {
   }
 
   #sendBatch(batch: readonly Step[]): void {
-    const keys = batch.flatMap(({ parts }) => [parts.keys.state, parts.keys.queue])
-    const orders = batch.map(({ parts }) => parts.order)
+    const words: string[] = []
+    for (const { parts } of batch) words.push(parts.keys.state, parts.keys.queue)
+    for (const { parts } of batch) words.push(parts.order)
     let sent: Moment
     this.#connection.run<unknown>({
       isIdempotent: true,
       send: (client: Redis) => {
         sent = momentOf(this.#clock)
-        return client.evalsha(leaseSteps.sha, keys.length, ...keys, ...orders)
+        return client.evalsha(leaseSteps.sha, batch.length * 2, ...words)
       },
       answered: answers => {
-        for (const [index, step] of batch.entries()) step.answered((answers as readonly unknown[])[index], sent)
+        let index = 0
+        for (const step of batch) step.answered((answers as readonly unknown[])[index++], sent)
       },
       failed: error => {
         for (const step of batch) step.failed(error)
