@@ -27,7 +27,7 @@ describe('A backend whose address names a database', () => {
     const backend = redisBackend({ url: `${server.url}/2`, maxClockSkewMs: 0 })
     await expect(acquireLease(backend, 'orders', {})).rejects.toMatchObject({
       code: 'HF_REFUSED',
-      message: 'Redis refused: ERR DB index is out of range',
+      message: 'Redis refused: ERR DB index is out of range.',
     })
     await backend.close()
   })
