@@ -3,6 +3,7 @@ import { ClosedError } from './errors.ts'
 import type { Live } from './live.ts'
 import { LiveValue } from './live.ts'
 import type { LeaseStore } from './ports/leases.ts'
+import type { RecordStore } from './ports/records.ts'
 
 /**
  * How a backend's link is.
@@ -25,12 +26,13 @@ export interface ReadyOptions {
   readonly signal?: AbortSignal
 }
 
-/** Where coordination state lives. Made by `memoryBackend`, `redisBackend`, `zookeeperBackend`. */
+/** Where coordination state lives. Made by `memoryBackend`, `redisBackend`, `zookeeperBackend`, `postgresBackend`. */
 export interface Backend extends AsyncDisposable {
-  /** `memory`, `redis`, `zookeeper`. */
+  /** `memory`, `redis`, `zookeeper`, `postgres`. */
   readonly kind: string
   readonly clock: Clock
   readonly leases: LeaseStore
+  readonly records: RecordStore
   readonly health: Live<BackendHealth>
   /**
    * Resolves once the backend answers. Never needed: the first request waits as well.

@@ -50,6 +50,25 @@ export type {
   RenewOutcome,
   TryGrantOutcome,
 } from './ports/leases.ts'
+export type {
+  BeatOutcome,
+  Commit,
+  CommitOutcome,
+  DirectoryListener,
+  DirectoryRead,
+  EphemeralRecord,
+  EphemeralRequest,
+  Expectation,
+  ReadRequest,
+  RecordChange,
+  RecordConflict,
+  RecordStore,
+  Revision,
+  Stay,
+  StoredRecord,
+} from './ports/records.ts'
+export { RECORD_LIMITS } from './ports/records.ts'
+export { unsupportedLeases, unsupportedRecords } from './ports/unsupported.ts'
 export type { Random } from './random.ts'
 export { seededRandom, systemRandom } from './random.ts'
 export { RequestIds } from './request-ids.ts'

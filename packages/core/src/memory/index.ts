@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { checkKeys } from '../options.ts'
+import { unsupportedRecords } from '../ports/unsupported.ts'
 import { MemoryLeaseStore } from './leases.ts'
 import { MemoryWorld } from './world.ts'
 
@@ -46,6 +47,7 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
     kind: 'memory',
     clock: world.clock,
     leases,
+    records: unsupportedRecords('memory'),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

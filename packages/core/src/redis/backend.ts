@@ -8,6 +8,7 @@ import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { withinWait } from '../lease/wait-limit.ts'
 import { checkName, show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../options.ts'
+import { unsupportedRecords } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
@@ -122,6 +123,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     kind: 'redis',
     clock,
     leases,
+    records: unsupportedRecords('redis'),
     health: lifecycle.health,
     ready: (readyOptions = {}) => ready(connection, clock, readyOptions),
     onClose: hook => lifecycle.onClose(hook),

@@ -15,6 +15,7 @@ import type {
   TryGrantOutcome,
 } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import { unsupportedRecords } from '../ports/unsupported.ts'
 
 /** What a scripted store says. Every answer has a default: yes. */
 export interface LeaseAnswers {
@@ -110,6 +111,7 @@ export function scriptedBackend(store: ScriptedLeaseStore): Backend {
     kind: 'scripted',
     clock: store.clock,
     leases: store,
+    records: unsupportedRecords('scripted'),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

@@ -3,6 +3,7 @@ import { BackendLifecycle } from '../backend.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
+import { unsupportedRecords } from '../ports/unsupported.ts'
 import { contenderNames } from './contenders.ts'
 import { Crowds } from './crowds.ts'
 import { ZooKeeperLeaseStore } from './leases.ts'
@@ -62,6 +63,7 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     kind: 'zookeeper',
     clock,
     leases,
+    records: unsupportedRecords('zookeeper'),
     health: lifecycle.health,
     async ready(readyOptions: ReadyOptions = {}) {
       checkKeys('ready', readyOptions, READY_OPTIONS)
