@@ -68,6 +68,12 @@ export type {
   StoredRecord,
 } from './ports/records.ts'
 export { RECORD_LIMITS } from './ports/records.ts'
+export type { AnnounceOptions, Announcement, AnnouncementState } from './records/announcement.ts'
+export { announceRecord } from './records/announcement.ts'
+export type { Succession } from './records/revision.ts'
+export { isSameRevision, successionOf } from './records/revision.ts'
+export type { DirectoryView, DirectoryWatch, WatchOptions, WatchStatus } from './records/watch.ts'
+export { watchDirectory } from './records/watch.ts'
 export { unsupportedLeases, unsupportedRecords } from './ports/unsupported.ts'
 export type { Random } from './random.ts'
 export { seededRandom, systemRandom } from './random.ts'

@@ -40,7 +40,10 @@ export function checkValue(id: string, value: unknown): asserts value is Uint8Ar
   }
   if (value.length <= RECORD_LIMITS.recordBytesMax) return
   const limit = RECORD_LIMITS.recordBytesMax
-  throw refused('value', `Expected the value of record ${show(id)} to have at most ${limit} bytes, got ${value.length}.`)
+  throw refused(
+    'value',
+    `Expected the value of record ${show(id)} to have at most ${limit} bytes, got ${value.length}.`,
+  )
 }
 
 function checkChange(change: RecordChange): void {
