@@ -5,8 +5,8 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { checkKeys } from '../options.ts'
-import { unsupportedRecords } from '../ports/unsupported.ts'
 import { MemoryLeaseStore } from './leases.ts'
+import { MemoryRecordStore } from './records.ts'
 import { MemoryWorld } from './world.ts'
 
 export type { MemoryFence } from './guard.ts'
@@ -38,16 +38,18 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
   const world = options.world ?? new MemoryWorld(options.clock ?? systemClock)
   const lifecycle = new BackendLifecycle('memory backend', world.clock)
   const leases = new MemoryLeaseStore(world, lifecycle)
+  const records = new MemoryRecordStore(world, lifecycle)
   lifecycle.setHealth({ kind: 'ready' })
   const close = (): Promise<void> => {
     leases.close()
+    records.close()
     return lifecycle.close(async () => {})
   }
   return {
     kind: 'memory',
     clock: world.clock,
     leases,
-    records: unsupportedRecords('memory'),
+    records,
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

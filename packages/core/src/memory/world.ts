@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { LeaseInfo } from '../ports/leases.ts'
 import { decodeMeta } from '../lease/options.ts'
+import { MemoryDirectories } from './directories.ts'
 
 /** Somebody who wants a resource. */
 export interface Claim {
@@ -32,11 +33,13 @@ interface Resource {
  */
 export class MemoryWorld {
   readonly clock: Clock
+  readonly directories: MemoryDirectories
   readonly #resources = new Map<string, Resource>()
   #lastToken = 0n
 
   constructor(clock: Clock) {
     this.clock = clock
+    this.directories = new MemoryDirectories(clock)
   }
 
   /** Grants at once, or undefined while another holds it. The same request gets the same token again, and all of its time. */
