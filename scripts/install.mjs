@@ -1,5 +1,5 @@
-// Installs what is missing: `node scripts/install.mjs [npm] [redis] [zookeeper]` (all of them by default).
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+// Installs what is missing: `node scripts/install.mjs [npm] [redis] [zookeeper] [postgres]` (all of them by default).
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { lockFitsManifests } from './lock-file.mjs'
 import { adviceFor, missingOf, needs } from './needs.mjs'
@@ -8,6 +8,7 @@ import { Failure, reportFailure, run, say } from './steps.mjs'
 /** @typedef {import('./needs.mjs').NeedName} NeedName */
 
 const policyPath = '/usr/sbin/policy-rc.d'
+const clusterSettingsPath = '/etc/postgresql-common/createcluster.conf'
 
 /**
  * Says what is missing, then installs it; says and does nothing where nothing is missing.
@@ -57,9 +58,29 @@ function installNpmPackages() {
 function installDebianPackages(packages) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   run('apt-get', ['update', '-qq'], { env, quiet: true })
+  const installing = (/** @type {readonly string[]} */ names) => {
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], { env, quiet: true })
+  }
   withoutDaemonStarts(() => {
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, quiet: true })
+    if (!packages.includes('postgresql')) return installing(packages)
+    // It brings the file that says whether a cluster is made with the server.
+    installing(['postgresql-common'])
+    withoutMainCluster(() => installing(packages))
   })
+}
+
+/**
+ * PostgreSQL's package makes a cluster that starts with the machine, which nobody asked for.
+ * @param {() => void} work
+ */
+function withoutMainCluster(work) {
+  const settings = readFileSync(clusterSettingsPath, 'utf8')
+  writeFileSync(clusterSettingsPath, `${settings}\ncreate_main_cluster = false\n`)
+  try {
+    work()
+  } finally {
+    writeFileSync(clusterSettingsPath, settings)
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
 // What the commands need from the machine, how to see whether it is there, and how to get it.
 import { lockFitsManifests, lockIsInstalled } from './lock-file.mjs'
-import { findJava, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
+import { findJava, findPostgres, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
 
 /**
- * @typedef {'npm' | 'redis' | 'zookeeper'} NeedName
+ * @typedef {'npm' | 'redis' | 'zookeeper' | 'postgres'} NeedName
  * @typedef {object} Need
  * @property {string} label what a person reads
  * @property {() => boolean} isMet
@@ -35,6 +35,14 @@ export const needs = {
     ],
     brew: 'zookeeper',
     docker: 'docker run -d -p 2181:2181 zookeeper:3.8, then set HOLDFAST_ZOOKEEPER=127.0.0.1:2181',
+  },
+  postgres: {
+    label: 'PostgreSQL',
+    isMet: () => findPostgres() !== undefined,
+    apt: () => ['postgresql'],
+    brew: 'postgresql@15',
+    docker:
+      'docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=holdfast postgres:15, then set HOLDFAST_POSTGRES_URL=postgres://postgres:holdfast@127.0.0.1:5432/postgres',
   },
 }
 

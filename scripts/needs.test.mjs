@@ -1,24 +1,27 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { adviceFor } from './needs.mjs'
-import { findJava, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
+import { findJava, findPostgres, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
 
 vi.mock('./servers/binaries.mjs', () => ({
   findJava: vi.fn(),
+  findPostgres: vi.fn(),
   findRedisServer: vi.fn(),
   findZooKeeperClassPath: vi.fn(),
 }))
 
 beforeEach(() => {
-  for (const find of [findJava, findRedisServer, findZooKeeperClassPath]) vi.mocked(find).mockReturnValue(undefined)
+  for (const find of [findJava, findPostgres, findRedisServer, findZooKeeperClassPath]) {
+    vi.mocked(find).mockReturnValue(undefined)
+  }
 })
 afterEach(() => vi.resetAllMocks())
 
 test('who needs the programs themselves is told how to get them, and nothing of containers', () => {
-  expect(adviceFor(['redis', 'zookeeper'], { canBorrow: false, isForbidden: false })).toBe(
+  expect(adviceFor(['redis', 'zookeeper', 'postgres'], { canBorrow: false, isForbidden: false })).toBe(
     [
-      'This machine lacks redis-server, ZooKeeper, and only on Debian as root is that installed for you. Do it yourself:',
-      '  Debian, Ubuntu: sudo apt-get install redis-server libzookeeper-java libslf4j-java default-jre-headless',
-      '  macOS:          brew install redis zookeeper',
+      'This machine lacks redis-server, ZooKeeper, PostgreSQL, and only on Debian as root is that installed for you. Do it yourself:',
+      '  Debian, Ubuntu: sudo apt-get install redis-server libzookeeper-java libslf4j-java default-jre-headless postgresql',
+      '  macOS:          brew install redis zookeeper postgresql@15',
     ].join('\n'),
   )
 })

@@ -16,7 +16,7 @@ const programs = {
 }
 
 /**
- * Memory needs no server; Redis and ZooKeeper need one unless the user named his.
+ * Memory needs no server; the others need one unless the user named his.
  * @param {readonly string[]} args
  * @returns {NeedName[]}
  */
@@ -25,6 +25,7 @@ function needsOfBackend(args) {
   const backend = at === -1 ? args.find(arg => arg.startsWith('--backend='))?.slice('--backend='.length) : args[at + 1]
   if (backend === 'redis' && !isNamed('HOLDFAST_REDIS_URL')) return ['npm', 'redis']
   if (backend === 'zookeeper' && !isNamed('HOLDFAST_ZOOKEEPER')) return ['npm', 'zookeeper']
+  if (backend === 'postgres' && !isNamed('HOLDFAST_POSTGRES_URL')) return ['npm', 'postgres']
   return ['npm']
 }
 
@@ -33,7 +34,7 @@ function needsOfBackend(args) {
  * @returns {NeedName[]}
  */
 function needsOfServers() {
-  return ['npm', 'redis', 'zookeeper']
+  return ['npm', 'redis', 'zookeeper', 'postgres']
 }
 
 /** @param {string} variable */

@@ -55,6 +55,20 @@ export interface ZooKeeperOptions {
   readonly port?: number
 }
 
+export interface PostgresServer extends OwnServer {
+  /** Of the superuser, who needs no password. */
+  readonly url: string
+}
+
+export interface PostgresOptions {
+  /** Further arguments of postgres, such as `['-c', 'fsync=on']`, which is off otherwise: a crash of the machine loses data. */
+  readonly args?: readonly string[]
+  /** Kept by `stop`. @default a temporary folder of its own */
+  readonly dataDir?: string
+  /** @default a free one */
+  readonly port?: number
+}
+
 /** Never to be flushed, stopped or reconfigured: it may be the user's. `stop` ends it only if we started it. */
 export interface SharedRedis {
   readonly url: string
@@ -67,14 +81,24 @@ export interface SharedZooKeeper {
   stop(): Promise<void>
 }
 
+/** Never to be stopped or reconfigured: it may be the user's. Use a schema of your own there. `stop` ends it only if we started it. */
+export interface SharedPostgres {
+  readonly url: string
+  stop(): Promise<void>
+}
+
 export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
 export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
+export declare function startPostgres(options?: PostgresOptions): Promise<PostgresServer>
 
 /** The server that HOLDFAST_REDIS_URL names, else one of our own. */
 export declare function sharedRedis(): Promise<SharedRedis>
 
 /** The server that HOLDFAST_ZOOKEEPER names, else one of our own. */
 export declare function sharedZooKeeper(): Promise<SharedZooKeeper>
+
+/** The server that HOLDFAST_POSTGRES_URL names, else one of our own. */
+export declare function sharedPostgres(): Promise<SharedPostgres>
 
 /** A loopback port that nobody listens on now, out of reach of outgoing connections. */
 export declare function freePort(): Promise<number>

@@ -1,4 +1,5 @@
 // Servers for tests, benchmarks, faults and examples: `import { startRedis } from '@holdfast/scripts/servers'`.
 export { startRedis, sharedRedis } from './servers/redis.mjs'
 export { startZooKeeper, sharedZooKeeper } from './servers/zookeeper.mjs'
+export { startPostgres, sharedPostgres } from './servers/postgres.mjs'
 export { freePort } from './servers/ports.mjs'

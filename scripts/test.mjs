@@ -6,27 +6,36 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { install } from './install.mjs'
 import { root } from './root.mjs'
-import { sharedRedis, sharedZooKeeper } from './servers.mjs'
+import { sharedPostgres, sharedRedis, sharedZooKeeper } from './servers.mjs'
 import { build, reportFailure, say } from './steps.mjs'
 import { judge } from './verdict.mjs'
 
 await reportFailure(async () => {
-  install(['npm', 'redis', 'zookeeper'])
+  install(['npm', 'redis', 'zookeeper', 'postgres'])
   say('Building.')
   build()
-  const [redis, zookeeper] = await Promise.all([sharedRedis(), sharedZooKeeper()])
-  say(`Testing with Redis at ${redis.url} and ZooKeeper at ${zookeeper.connectString}.`)
+  const [redis, zookeeper, postgres] = await Promise.all([sharedRedis(), sharedZooKeeper(), sharedPostgres()])
+  const servers = [redis, zookeeper, postgres]
+  say(
+    `Testing with Redis at ${redis.url}, ZooKeeper at ${zookeeper.connectString} and PostgreSQL at ${withoutPassword(postgres.url)}.`,
+  )
   try {
     process.exitCode = await runVitest(process.argv.slice(2), {
       HOLDFAST_REDIS_URL: redis.url,
       HOLDFAST_ZOOKEEPER: zookeeper.connectString,
+      HOLDFAST_POSTGRES_URL: postgres.url,
       // Tests may do anything to servers that we started; what a user named, they only borrow.
-      ...('pid' in redis && 'pid' in zookeeper ? { HOLDFAST_OWN_SERVERS: '1' } : {}),
+      ...(servers.every(server => 'pid' in server) ? { HOLDFAST_OWN_SERVERS: '1' } : {}),
     })
   } finally {
-    await Promise.all([redis.stop(), zookeeper.stop()])
+    await Promise.all(servers.map(server => server.stop()))
   }
 })
+
+/** @param {string} url */
+function withoutPassword(url) {
+  return url.replace(/:[^:@/]*@/, ':***@')
+}
 
 /**
  * @param {readonly string[]} args

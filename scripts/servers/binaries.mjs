@@ -41,14 +41,32 @@ function holdsZooKeeper(folder) {
 }
 
 /**
+ * The folder of PostgreSQL's programs: the newest of Debian's, else what the path or Homebrew has.
+ * @returns {string | undefined}
+ */
+export function findPostgres() {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  return [
+    ...versions.map(version => join(debian, version, 'bin')),
+    ...pathFolders(),
+    '/opt/homebrew/opt/postgresql@15/bin',
+    '/usr/local/opt/postgresql@15/bin',
+  ].find(folder => isProgram(join(folder, 'postgres')) && isProgram(join(folder, 'initdb')))
+}
+
+/**
  * @param {string} name
  * @returns {string | undefined}
  */
 function findProgram(name) {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter(folder => folder !== '')
-  return [...folders, '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin']
+  return [...pathFolders(), '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin']
     .map(folder => join(folder, name))
     .find(isProgram)
+}
+
+function pathFolders() {
+  return (process.env['PATH'] ?? '').split(delimiter).filter(folder => folder !== '')
 }
 
 /** @param {string} path */

@@ -11,9 +11,13 @@ import { freePort } from './ports.mjs'
  * @typedef {object} Program
  * @property {string} name
  * @property {number} readyMsMax
- * @property {(place: { port: number, dataDir: string }) => [string, ...string[]]} command
+ * @property {(place: { port: number, dataDir: string }) => Command | Promise<Command>} command
  * @property {(port: number) => Promise<boolean>} isReady
+ * @property {NodeJS.Signals} [termSignal] what is sent for SIGTERM, and for SIGKILL where the server ends for good: for one that
+ *   would wait for its clients, or leave something behind
  */
+
+/** @typedef {[string, ...string[]]} Command */
 
 const startsMax = 5
 const termMsMax = 5_000
@@ -22,8 +26,8 @@ const logName = 'server.log'
 // Reads a word when the server is gone (its pid may become another's), and the end of the pipe when we are.
 const watchdogScript = `
 read -r gone
-if [ -n "$gone" ]; then read -r _; else kill -9 "$1" 2>/dev/null; fi
-[ -z "$2" ] || rm -rf "$2"
+if [ -n "$gone" ]; then read -r _; else kill -"$3" "$1"; kill -CONT "$1"; fi 2>/dev/null
+[ -z "$2" ] || rm -rf "$2" || { sleep 2; rm -rf "$2"; }
 `
 
 export class Server {
@@ -90,7 +94,7 @@ export class Server {
   async kill(signal = 'SIGKILL') {
     const process = this.#process
     if (process?.pid === undefined || hasEnded(process)) return
-    process.kill(signal)
+    process.kill(signal === 'SIGTERM' ? this.#termSignal : signal)
     if (signal !== 'SIGKILL' && signal !== 'SIGTERM') return
     process.kill('SIGCONT')
     const patience = setTimeout(() => process.kill('SIGKILL'), termMsMax)
@@ -106,24 +110,30 @@ export class Server {
    */
   async restart({ keepData = true, signal = 'SIGKILL' } = {}) {
     await this.kill(signal)
-    if (!keepData) rmSync(this.#dataDir, { recursive: true, force: true })
+    if (!keepData) rmSync(this.#dataDir, { recursive: true, force: true, maxRetries: 10 })
     await this.#launch()
   }
 
   /** Ends the process for good and removes its data folder, unless that was given. */
   async stop() {
-    await this.kill(this.#ownsHome ? 'SIGKILL' : 'SIGTERM')
+    await this.kill(this.#ownsHome && this.#program.termSignal === undefined ? 'SIGKILL' : 'SIGTERM')
     this.#watchdog?.kill('SIGKILL')
-    if (this.#ownsHome) rmSync(this.#home, { recursive: true, force: true })
+    // Helpers of a server may write for a moment longer than it lives.
+    if (this.#ownsHome) rmSync(this.#home, { recursive: true, force: true, maxRetries: 10 })
   }
 
   [Symbol.asyncDispose]() {
     return this.stop()
   }
 
+  /** @returns {NodeJS.Signals} */
+  get #termSignal() {
+    return this.#program.termSignal ?? 'SIGTERM'
+  }
+
   async #launch() {
     mkdirSync(this.#dataDir, { recursive: true })
-    const [command, ...args] = this.#program.command({ port: this.#port, dataDir: this.#dataDir })
+    const [command, ...args] = await this.#program.command({ port: this.#port, dataDir: this.#dataDir })
     // A file, not a pipe: a pipe would hold our process, and block the server while we are stopped.
     const log = openSync(join(this.#home, logName), 'w')
     // Detached: Ctrl-C is for the program that uses the server; the server goes when that program has gone.
@@ -142,7 +152,9 @@ export class Server {
   #watch(server) {
     this.#watchdog?.kill('SIGKILL')
     if (server.pid === undefined) return
-    const args = ['-c', watchdogScript, 'holdfast-watchdog', String(server.pid), this.#ownsHome ? this.#home : '']
+    const folder = this.#ownsHome ? this.#home : ''
+    const signal = (this.#program.termSignal ?? 'SIGKILL').replace('SIG', '')
+    const args = ['-c', watchdogScript, 'holdfast-watchdog', String(server.pid), folder, signal]
     const watchdog = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
     watchdog.unref()
     const pipe = /** @type {import('node:net').Socket} */ (watchdog.stdin)

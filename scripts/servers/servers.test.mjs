@@ -1,12 +1,21 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { freePort, sharedRedis, sharedZooKeeper, startRedis, startZooKeeper } from '../servers.mjs'
+import {
+  freePort,
+  sharedPostgres,
+  sharedRedis,
+  sharedZooKeeper,
+  startPostgres,
+  startRedis,
+  startZooKeeper,
+} from '../servers.mjs'
 import { ask } from './ports.mjs'
+import { startup } from './postgres.mjs'
 
 const ping = (/** @type {number} */ port) => ask(port, 'PING\r\n', /\r\n/)
 
@@ -52,6 +61,26 @@ test('a ZooKeeper answers as soon as it is started, and again after a restart', 
   expect(await ask(zookeeper.port, 'srvr', /Node count/)).toContain('Mode: standalone')
 })
 
+test('a PostgreSQL keeps its data over a crash with a client connected, and leaves no shared memory when stopped', async () => {
+  const postgres = await startPostgres()
+  onTestFinished(() => postgres.stop())
+  const { port, dataDir } = postgres
+  const client = connect({ port, host: '127.0.0.1' }).on('error', () => {})
+  onTestFinished(() => void client.destroy())
+  client.write(startup)
+  await once(client, 'data')
+  expect(await query(port, 'CREATE TABLE kept AS SELECT 1 AS one')).toContain('SELECT 1')
+  await postgres.restart()
+  expect(await query(port, 'SELECT one FROM kept')).toContain('SELECT 1')
+  await postgres.restart({ keepData: false, signal: 'SIGTERM' })
+  expect(await query(port, 'SELECT one FROM kept')).toContain('"kept" does not exist')
+  const segment = readFileSync(join(dataDir, 'store/postmaster.pid'), 'utf8').split('\n')[6]?.split(/ +/).at(-1)
+  expect(sharedMemory()).toContain(segment)
+  await postgres.stop()
+  expect(existsSync(dataDir)).toBe(false)
+  expect(sharedMemory()).not.toContain(segment)
+})
+
 test('a server that cannot start says so with its last words', async () => {
   await expect(startRedis({ args: ['--no-such-setting', '1'] })).rejects.toThrow(
     /redis ended at its start:[^]*no-such-setting/,
@@ -67,10 +96,12 @@ test('a named server is used as it is', async () => {
   vi.stubEnv('HOLDFAST_REDIS_URL', 'redis://example.invalid:1')
   vi.stubEnv('HOLDFAST_ZOOKEEPER', 'example.invalid:2')
   onTestFinished(() => void vi.unstubAllEnvs())
-  const [redis, zookeeper] = await Promise.all([sharedRedis(), sharedZooKeeper()])
+  vi.stubEnv('HOLDFAST_POSTGRES_URL', 'postgres://example.invalid:3/db')
+  const [redis, zookeeper, postgres] = await Promise.all([sharedRedis(), sharedZooKeeper(), sharedPostgres()])
   expect(redis.url).toBe('redis://example.invalid:1')
   expect(zookeeper.connectString).toBe('example.invalid:2')
-  await Promise.all([redis.stop(), zookeeper.stop()])
+  expect(postgres.url).toBe('postgres://example.invalid:3/db')
+  await Promise.all([redis.stop(), zookeeper.stop(), postgres.stop()])
 })
 
 test.each(/** @type {const} */ (['SIGKILL', 'SIGTERM', 'SIGINT']))(
@@ -82,14 +113,28 @@ test.each(/** @type {const} */ (['SIGKILL', 'SIGTERM', 'SIGINT']))(
     const [line] = await once(holder.stdout, 'data')
     /** @type {{ pid: number, dataDir: string }[]} */
     const servers = JSON.parse(String(line))
-    expect(servers.map(server => isRunning(server.pid))).toEqual([true, true])
+    expect(servers.map(server => isRunning(server.pid))).toEqual([true, true, true])
     holder.kill(signal)
     await vi.waitFor(() => {
-      expect(servers.map(server => isRunning(server.pid))).toEqual([false, false])
-      expect(servers.map(server => existsSync(server.dataDir))).toEqual([false, false])
+      expect(servers.map(server => isRunning(server.pid))).toEqual([false, false, false])
+      expect(servers.map(server => existsSync(server.dataDir))).toEqual([false, false, false])
     }, 5_000)
   },
 )
+
+/**
+ * What PostgreSQL answers to a statement of at most 100 characters.
+ * @param {number} port
+ * @param {string} sql
+ */
+function query(port, sql) {
+  return ask(port, `${startup}Q\0\0\0${String.fromCharCode(sql.length + 5)}${sql}\0`, /SELECT \d|ERROR/)
+}
+
+function sharedMemory() {
+  const lines = readFileSync('/proc/sysvipc/shm', 'utf8').split('\n')
+  return lines.map(line => line.trim().split(/ +/)[1])
+}
 
 /**
  * A process that nobody has buried yet runs no more.
