@@ -111,7 +111,16 @@ export class Server {
   async restart({ keepData = true, signal = 'SIGKILL' } = {}) {
     await this.kill(signal)
     if (!keepData) rmSync(this.#dataDir, { recursive: true, force: true, maxRetries: 10 })
-    await this.#launch()
+    const deadlineMs = performance.now() + this.#program.readyMsMax
+    for (;;) {
+      try {
+        return await this.#launch()
+      } catch (error) {
+        // The helpers of a PostgreSQL that was killed end once they notice, and it does not start before.
+        if (!String(error).includes('is still in use') || performance.now() > deadlineMs) throw error
+        await sleep(20)
+      }
+    }
   }
 
   /** Ends the process for good and removes its data folder, unless that was given. */
