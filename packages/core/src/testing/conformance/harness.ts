@@ -38,10 +38,10 @@ export interface LeaseHarness {
 export type LeasePromise = 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7'
 
 /** One behaviour to test, for any test runner. */
-export interface ConformanceCase {
+export interface ConformanceCase<Promised extends string = LeasePromise> {
   /** A sentence. */
   readonly name: string
-  readonly promise: LeasePromise
+  readonly promise: Promised
   /** Rejects with an `AssertionError` when the behaviour is another. */
   run(): Promise<void>
 }

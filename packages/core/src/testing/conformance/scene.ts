@@ -2,31 +2,15 @@ import assert from 'node:assert/strict'
 import type { Backend } from '../../backend.ts'
 import type { Grant, LeaseRequest } from '../../ports/leases.ts'
 import type { LeaseHarness } from './harness.ts'
+import { HOP_MS, Stage, Watched } from './stage.ts'
 
-/** How long one hop may take: far less than any long lease, far more than a busy machine needs. */
-export const HOP_MS = 1_000
 const LONG_TTL_MS = 60_000
-const STEP_MS = 5
 
 /** What a request may ask for beside its resource. */
 export interface RequestOptions {
   readonly ttlMs?: number
   readonly allowProvisional?: boolean
   readonly meta?: Readonly<Record<string, string>>
-}
-
-/** A promise whose state can be seen. It may reject before anybody awaits it. */
-export class Watched<T> {
-  readonly promise: Promise<T>
-  state: 'pending' | 'resolved' | 'rejected' = 'pending'
-
-  constructor(promise: Promise<T>) {
-    this.promise = promise
-    promise.then(
-      () => (this.state = 'resolved'),
-      () => (this.state = 'rejected'),
-    )
-  }
 }
 
 /** A request that waits its turn. */
@@ -37,11 +21,11 @@ export interface Waiting extends Watched<Grant> {
 /** One case's clients of the store, and what cases do with them. Closes them at its end. */
 export class Scene implements AsyncDisposable {
   readonly harness: LeaseHarness
-  readonly #clients: Backend[] = []
-  readonly #heals: (() => Promise<void>)[] = []
+  readonly #stage: Stage
 
   constructor(harness: LeaseHarness) {
     this.harness = harness
+    this.#stage = new Stage(harness)
   }
 
   get ttlMs(): number {
@@ -57,10 +41,8 @@ export class Scene implements AsyncDisposable {
     return client.leases.renewal === 'each' ? LONG_TTL_MS : this.ttlMs
   }
 
-  async client(): Promise<Backend> {
-    const client = await this.within(this.harness.openBackend(), 10 * HOP_MS, 'opening a client')
-    this.#clients.push(client)
-    return client
+  client(): Promise<Backend> {
+    return this.#stage.client()
   }
 
   async twoClients(): Promise<[Backend, Backend]> {
@@ -119,56 +101,28 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Settles as the promise does, while time passes; fails when it takes longer. */
-  async within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
-    const watched = new Watched(promise)
-    await this.harness.advance(0)
-    for (let passedMs = 0; watched.state === 'pending' && passedMs < ms; passedMs += STEP_MS) {
-      await Promise.race([promise.catch(() => undefined), this.harness.advance(STEP_MS)])
-    }
-    if (watched.state === 'pending') assert.fail(`Waited ${ms} ms for ${what}.`)
-    return promise
+  within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+    return this.#stage.within(promise, ms, what)
   }
 
   /** The error that a promise must reject with. */
-  async rejection(promise: Promise<unknown>, ms: number, what: string): Promise<unknown> {
-    const nothing = Symbol('nothing')
-    const error = await this.within(
-      promise.then(
-        () => nothing,
-        (reason: unknown) => reason,
-      ),
-      ms,
-      what,
-    )
-    assert.notEqual(error, nothing, `It did not reject: ${what}.`)
-    return error
+  rejection(promise: Promise<unknown>, ms: number, what: string): Promise<unknown> {
+    return this.#stage.rejection(promise, ms, what)
   }
 
   /** Waits until the check holds; fails with what was wrong when it never does. */
-  async eventually(check: () => Promise<boolean>, wrong: string, ms: number = HOP_MS): Promise<void> {
-    for (let passedMs = 0; passedMs < ms; passedMs += STEP_MS) {
-      if (await this.within(check(), ms, wrong)) return
-      await this.harness.advance(STEP_MS)
-    }
-    assert.fail(`After ${ms} ms, ${wrong}.`)
+  eventually(check: () => Promise<boolean>, wrong: string, ms?: number): Promise<void> {
+    return this.#stage.eventually(check, wrong, ms)
   }
 
   /** Nobody holds or waits any more: the store must keep nothing of them. */
-  async nothingLeft(resource: string): Promise<void> {
-    let left: readonly string[] = []
-    const isEmpty = async (): Promise<boolean> => {
-      left = await this.harness.leftovers(resource)
-      return left.length === 0
-    }
-    await this.eventually(isEmpty, `the store still keeps something of "${resource}"`).catch((error: unknown) => {
-      assert.deepEqual(left, [], `The store still keeps something of "${resource}".`)
-      throw error
-    })
+  nothingLeft(resource: string): Promise<void> {
+    return this.#stage.nothingLeft(resource)
   }
 
   /** Some turns of the event loop: finer than any sleep. */
-  async turns(count: number): Promise<void> {
-    for (let turn = 0; turn < count; turn += 1) await new Promise(resolve => setImmediate(resolve))
+  turns(count: number): Promise<void> {
+    return this.#stage.turns(count)
   }
 
   /** From now on nothing that the client holds is prolonged. */
@@ -181,7 +135,7 @@ export class Scene implements AsyncDisposable {
     const { silence } = this.harness
     if (silence.kind === 'unsupported') return assert.fail(`The harness cannot silence a client: ${silence.why}.`)
     const heal = await silence.run(client)
-    this.#heals.push(heal)
+    this.#stage.healAtEnd(heal)
     return heal
   }
 
@@ -193,8 +147,7 @@ export class Scene implements AsyncDisposable {
       : assert.fail(`Nobody counts requests: ${requests.why}.`)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#heals.map(heal => heal()))
-    await this.within(Promise.all(this.#clients.map(client => client.close())), 10 * HOP_MS, 'closing the clients')
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stage[Symbol.asyncDispose]()
   }
 }

@@ -3,8 +3,8 @@ import type { Backend } from '../../../backend.ts'
 import type { Grant } from '../../../ports/leases.ts'
 import { seededRandom } from '../../../random.ts'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene, Waiting } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 const ROUNDS = 40
 const TURNS_MAX = 60

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { ClosedError } from '../../../errors.ts'
 import { acquireLease } from '../../../lease/acquire.ts'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 const CLOSE_MS = 5 * HOP_MS
 

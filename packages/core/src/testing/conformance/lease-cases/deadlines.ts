@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene, Waiting } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 const ROUNDS = 20
 

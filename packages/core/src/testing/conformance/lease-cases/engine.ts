@@ -4,8 +4,8 @@ import { LeaseLostError, WaitTimeoutError } from '../../../errors.ts'
 import { acquireLease } from '../../../lease/acquire.ts'
 import type { Lease } from '../../../lease/lease.ts'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 /** What a holder is told, and when: the store together with the lease engine. */
 export const engineCases: readonly LeaseCase[] = [

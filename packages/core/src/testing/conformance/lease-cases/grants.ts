@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 /** Who gets a resource, and what comes with it. */
 export const grantCases: readonly LeaseCase[] = [

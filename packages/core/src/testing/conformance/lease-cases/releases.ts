@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Grant } from '../../../ports/leases.ts'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 /** A grant that is made up: the resource and token of a real one, the request of somebody who never had it. */
 function forged(grant: Grant, requestId: string): Grant {

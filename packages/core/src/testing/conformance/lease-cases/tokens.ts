@@ -3,8 +3,8 @@ import type { Backend } from '../../../backend.ts'
 import type { HoldEvent } from '../../history.ts'
 import { checkHistory, describeViolation } from '../../history.ts'
 import type { LeaseCase } from '../lease-case.ts'
-import { HOP_MS } from '../scene.ts'
 import type { Scene } from '../scene.ts'
+import { HOP_MS } from '../stage.ts'
 
 const WAITERS = 8
 const ROUNDS = 50
