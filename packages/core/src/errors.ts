@@ -152,6 +152,27 @@ export class StaleTokenError extends HoldfastError {
   }
 }
 
+/** Another has changed it meanwhile. Nothing was written. */
+export class ConflictError extends HoldfastError {
+  override readonly name = 'ConflictError'
+  /** What the caller took it to be. */
+  readonly expected: string
+  /** What it is. */
+  readonly actual: string
+
+  constructor(
+    what: string,
+    versions: { readonly expected: string; readonly actual: string; readonly winner?: string },
+    options?: ErrorOptions,
+  ) {
+    const { expected, actual, winner } = versions
+    const by = winner === undefined ? '' : `, by ${winner}`
+    super('HF_CONFLICT', `Expected ${what} to be ${expected}, and it is ${actual}${by}. Nothing was written.`, options)
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
 /** The backend, lock manager or connection was closed before or during the call. */
 export class ClosedError extends HoldfastError {
   override readonly name = 'ClosedError'

@@ -5,6 +5,7 @@ export { systemClock } from './clock.ts'
 export type { HoldfastErrorCode, LeaseLostReason } from './errors.ts'
 export {
   ClosedError,
+  ConflictError,
   DriverError,
   HoldfastError,
   InvalidArgumentError,
@@ -71,7 +72,7 @@ export { RECORD_LIMITS } from './ports/records.ts'
 export type { AnnounceOptions, Announcement, AnnouncementState } from './records/announcement.ts'
 export { announceRecord } from './records/announcement.ts'
 export type { Succession } from './records/revision.ts'
-export { isSameRevision, successionOf } from './records/revision.ts'
+export { isSameRevision, randomId, successionOf } from './records/revision.ts'
 export type { DirectoryView, DirectoryWatch, WatchOptions, WatchStatus } from './records/watch.ts'
 export { watchDirectory } from './records/watch.ts'
 export { unsupportedLeases, unsupportedRecords } from './ports/unsupported.ts'

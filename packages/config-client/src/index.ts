@@ -1,0 +1,56 @@
+export type {
+  Config,
+  ConfigEvents,
+  ConfigSnapshot,
+  ConfigState,
+  ConfigStatus,
+  Origin,
+  OriginLayer,
+  Participant,
+  PendingRestart,
+  Prepared,
+  Transaction,
+} from './client/config.ts'
+export type { ConfigSource, InstanceReport, Refusal, RefusalStage } from './client/report.ts'
+export type {
+  AbortConditions,
+  ConfigAdmin,
+  Deployment,
+  Plan,
+  PublishOptions,
+  ReleaseWithContent,
+  ScopeState,
+  Settlement,
+} from './admin/admin.ts'
+export type { ConfigIssue } from './errors.ts'
+export { ForbiddenError, InvalidConfigError, NoConfigError, UntrustedReleaseError, describeIssue } from './errors.ts'
+export type { Edit } from './namespace/edit.ts'
+export type {
+  InputOf,
+  Invariant,
+  Namespace,
+  NamespaceDefinition,
+  NamespaceOptions,
+  NamespaceValue,
+  ObjectSchema,
+  Override,
+  PatchOf,
+  ValueOf,
+} from './namespace/namespace.ts'
+export { defineNamespace } from './namespace/namespace.ts'
+export { Secret } from './namespace/secret.ts'
+export type { Template, TemplateLayer } from './namespace/template.ts'
+export { appOfLayer, defineTemplate } from './namespace/template.ts'
+export type { ReleaseChange } from './release/diff.ts'
+export type { Json, JsonObject } from './release/json.ts'
+export type {
+  Candidate,
+  PinnedOption,
+  Release,
+  ReleaseContent,
+  ReleaseKind,
+  ReleaseName,
+  ReleaseSignature,
+  RolloutRule,
+} from './release/release.ts'
+export type { Scope } from './release/scope.ts'
