@@ -33,6 +33,8 @@ export const AWKWARD_NAMES: readonly string[] = [
   "it's",
   'back\\slash',
   'zookeeper',
+  '__proto__',
+  'constructor',
   'lock-0000000000',
   '_c_00000000-0000-0000-0000-000000000000-lock-0000000001',
   'é',

@@ -1,7 +1,8 @@
 import type { Expectation, RecordChange, StoredRecord } from '../../ports/records.ts'
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+// A byte order mark is a part of the text.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A value, or what a text is as one. */
 export function bytesOf(value: string | Uint8Array): Uint8Array {
@@ -13,7 +14,9 @@ export function textOf(value: Uint8Array | undefined): string | undefined {
 }
 
 /** The values of some records as texts, by id and in the order of ids. */
-export function textsOf(records: ReadonlyMap<string, { readonly value: Uint8Array }>): Readonly<Record<string, string>> {
+export function textsOf(
+  records: ReadonlyMap<string, { readonly value: Uint8Array }>,
+): Readonly<Record<string, string>> {
   const ids = [...records.keys()].sort()
   return Object.fromEntries(ids.map(id => [id, textOf(records.get(id)?.value) ?? '']))
 }

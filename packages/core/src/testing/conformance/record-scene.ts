@@ -162,10 +162,17 @@ export class RecordScene implements AsyncDisposable {
   }
 
   /** Starts to listen, and waits until it is so. */
-  async listening(client: Backend, directory: string): Promise<{ readonly ear: Ear; readonly subscription: Subscription }> {
+  async listening(
+    client: Backend,
+    directory: string,
+  ): Promise<{ readonly ear: Ear; readonly subscription: Subscription }> {
     const ear = new Ear()
     const subscription = client.records.listen(directory, ear)
-    await this.eventually(async () => ear.heard.live > 0, `nobody said \`live\` to a listener of "${directory}"`, ANSWER_MS)
+    await this.eventually(
+      async () => ear.heard.live > 0,
+      `nobody said \`live\` to a listener of "${directory}"`,
+      ANSWER_MS,
+    )
     return { ear, subscription }
   }
 
