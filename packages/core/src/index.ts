@@ -73,7 +73,7 @@ export type { AnnounceOptions, Announcement, AnnouncementState } from './records
 export { announceRecord } from './records/announcement.ts'
 export type { Succession } from './records/revision.ts'
 export { isSameRevision, randomId, successionOf } from './records/revision.ts'
-export type { DirectoryView, DirectoryWatch, WatchOptions, WatchStatus } from './records/watch.ts'
+export type { DirectoryView, DirectoryWatch, WatchLink, WatchOptions, WatchStatus } from './records/watch.ts'
 export { watchDirectory } from './records/watch.ts'
 export { unsupportedLeases, unsupportedRecords } from './ports/unsupported.ts'
 export type { Random } from './random.ts'

@@ -66,10 +66,18 @@ export interface WatchStatus {
   readonly lastError: unknown
 }
 
+/** Whether the store answers, by the last read. */
+export type WatchLink =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'answering' }
+  | { readonly kind: 'failing'; readonly cause: unknown }
+
 /** A view of a directory that converges on its latest state, whatever happens to notices. */
 export interface DirectoryWatch extends AsyncDisposable {
   readonly view: Live<DirectoryView>
   readonly status: WatchStatus
+  /** Told before the view that the answer brings. */
+  readonly link: Live<WatchLink>
   /** Reads now: resolves with the view once a read that began after the call was answered, rejects when that read failed. */
   refresh(signal?: AbortSignal): Promise<DirectoryView>
   /** Leaves nothing; `view` keeps its last value. Idempotent. */
@@ -80,6 +88,7 @@ export interface DirectoryWatch extends AsyncDisposable {
 export const WATCH_DEFAULTS: Readonly<{ reconcileMs: number }> = Object.freeze({ reconcileMs: 30_000 })
 
 const KNOWN: ReadonlySet<string> = new Set(['ids', 'ephemerals', 'reconcileMs', 'signal', 'random'])
+const ANSWERING: WatchLink = Object.freeze({ kind: 'answering' })
 const UNREAD: DirectoryView = Object.freeze({ kind: 'unread' })
 const RETRY_MS = 100
 const JITTER_RATIO = 0.2
@@ -109,6 +118,7 @@ class Watcher implements DirectoryWatch {
   readonly #request: ReadRequest
   readonly #reconcileMs: number
   readonly #view = new LiveValue<DirectoryView>(UNREAD)
+  readonly #link = new LiveValue<WatchLink>({ kind: 'starting' })
   readonly #subscriptions: Subscription[] = []
   #stopListening: () => void = () => {}
   #push: WatchStatus['push'] = 'starting'
@@ -154,6 +164,10 @@ class Watcher implements DirectoryWatch {
     return this.#view
   }
 
+  get link(): Live<WatchLink> {
+    return this.#link
+  }
+
   get status(): WatchStatus {
     return { push: this.#push, readAtMs: this.#readAtMs, lastError: this.#readError ?? this.#pushError }
   }
@@ -174,6 +188,7 @@ class Watcher implements DirectoryWatch {
     this.#push = 'down'
     for (const asker of this.#askers.splice(0)) asker.fail(new ClosedError('watch'))
     this.#view.close()
+    this.#link.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -221,11 +236,13 @@ class Watcher implements DirectoryWatch {
       this.#failures = 0
       this.#readError = undefined
       this.#readAtMs = sentMs
+      this.#link.set(ANSWERING)
       this.#take(answer)
       for (const asker of askers) asker.answer(this.#view.current)
     } catch (error) {
       this.#failures += 1
       this.#readError = error
+      this.#link.set({ kind: 'failing', cause: error })
       for (const asker of askers) asker.fail(error)
     }
   }
