@@ -1,15 +1,72 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { Backend } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import type { DirectoryListener } from '../ports/records.ts'
+import { withAlteredRecords } from '../testing/conformance/altered-records.fixture.ts'
 import type { RecordHarness } from '../testing/index.ts'
 import { SimulatedClock, recordConformance } from '../testing/index.ts'
 import { MemoryWorld, memoryBackend } from './index.ts'
+
+const RECONNECT_MS = 20
+
+/** What tells a client of changes: there is no link that could break, so this stands in for one. */
+class Notices {
+  readonly #clock: Clock
+  readonly #listeners = new Set<DirectoryListener>()
+  #isMuffled = false
+  #isDown = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  carry(backend: Backend): Backend {
+    return withAlteredRecords(backend, records => ({
+      listen: (directory, listener) => {
+        this.#listeners.add(listener)
+        const subscription = records.listen(directory, {
+          changed: commit => this.#isMuffled || this.#isDown || listener.changed(commit),
+          live: () => this.#isMuffled || this.#isDown || listener.live(),
+          down: cause => listener.down(cause),
+        })
+        const close = (): void => {
+          this.#listeners.delete(listener)
+          subscription.close()
+        }
+        return { close, [Symbol.dispose]: close }
+      },
+    }))
+  }
+
+  muffle(): () => Promise<void> {
+    this.#isMuffled = true
+    return async () => void (this.#isMuffled = false)
+  }
+
+  cut(): void {
+    this.#isDown = true
+    for (const listener of this.#listeners) listener.down(new Error('The test cut the link.'))
+    const reconnect = (): void => {
+      this.#isDown = false
+      for (const listener of this.#listeners) listener.live()
+    }
+    this.#clock.setTimer(reconnect, RECONNECT_MS)
+  }
+}
 
 function harness(): RecordHarness {
   const clock = new SimulatedClock()
   const world = new MemoryWorld(clock)
   const { directories } = world
+  const notices = new WeakMap<Backend, Notices>()
   return {
-    openBackend: async () => memoryBackend({ world }),
+    openBackend: async () => {
+      const carrier = new Notices(clock)
+      const backend = carrier.carry(memoryBackend({ world }))
+      notices.set(backend, carrier)
+      return backend
+    },
     directory: () => randomUUID(),
     advance: ms => clock.advance(ms),
     ttlMs: 5_000,
@@ -23,9 +80,9 @@ function harness(): RecordHarness {
         return async () => restore()
       },
     },
+    cut: { kind: 'supported', run: async backend => notices.get(backend)?.cut() },
+    muffle: { kind: 'supported', run: async backend => notices.get(backend)?.muffle() ?? (async () => {}) },
     silence: { kind: 'unsupported', why: 'there is no link' },
-    cut: { kind: 'unsupported', why: 'there is no link' },
-    muffle: { kind: 'unsupported', why: 'there is no link' },
     restart: { kind: 'unsupported', why: 'the data is gone only when its clients are' },
     endSession: { kind: 'unsupported', why: 'there are no sessions' },
   }

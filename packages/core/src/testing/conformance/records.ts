@@ -1,6 +1,7 @@
 import type { ConformanceCase } from './harness.ts'
 import type { RecordCase } from './record-case.ts'
 import { isRecordCaseExpressible } from './record-case.ts'
+import { announcementCases } from './record-cases/announcing.ts'
 import { closingCases } from './record-cases/closing.ts'
 import { commitCases } from './record-cases/commits.ts'
 import { ephemeralCases } from './record-cases/ephemerals.ts'
@@ -9,6 +10,7 @@ import { lossCases } from './record-cases/losses.ts'
 import { readCases } from './record-cases/reads.ts'
 import { repeatCases } from './record-cases/repeats.ts'
 import { valueCases } from './record-cases/values.ts'
+import { watchCases } from './record-cases/watching.ts'
 import type { RecordHarness, RecordPromise } from './record-harness.ts'
 import { RecordScene } from './record-scene.ts'
 
@@ -20,6 +22,8 @@ const CASES: readonly RecordCase[] = [
   ...lossCases,
   ...listenerCases,
   ...ephemeralCases,
+  ...watchCases,
+  ...announcementCases,
   ...closingCases,
 ]
 
