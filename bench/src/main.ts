@@ -1,11 +1,12 @@
 import { UsageError, readArguments, usageOf } from './arguments.ts'
+import { config } from './config/suite.ts'
 import { lock } from './lock/suite.ts'
 import { rowText, verdictsText } from './report.ts'
 import type { Measured } from './row.ts'
 import { saveResults } from './save.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES = [lock]
+const SUITES = [lock, config]
 
 async function main(): Promise<void> {
   const asked = readArguments(process.argv.slice(2), SUITES)

@@ -30,6 +30,7 @@ export type Figures = Readonly<Record<string, number>>
 /** What a row must reach. */
 export type Bound =
   | { readonly on: 'ratio'; readonly min: number; readonly aim?: number }
+  | { readonly on: 'ratio'; readonly max: number }
   | { readonly on: 'ours'; readonly min: number }
   | { readonly on: 'ours'; readonly max: number }
 

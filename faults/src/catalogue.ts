@@ -2,6 +2,9 @@ import type { BackendKind, Scenario } from './scenario.ts'
 import { abortInFlight } from './scenarios/abort-in-flight.ts'
 import { blackHole } from './scenarios/black-hole.ts'
 import { closeLeavesNothing } from './scenarios/close-leaves-nothing.ts'
+import { configFirstPublish } from './scenarios/config-first-publish.ts'
+import { configPublishes } from './scenarios/config-publishes.ts'
+import { configStoreLoses } from './scenarios/config-store-loses.ts'
 import { eventLoopStall } from './scenarios/event-loop-stall.ts'
 import { handoverDelayed } from './scenarios/handover-delayed.ts'
 import { redisRestartEmpty } from './scenarios/redis-restart-empty.ts'
@@ -13,7 +16,7 @@ import { tokenGrowth } from './scenarios/token-growth.ts'
 import { zkCutMidReply } from './scenarios/zk-cut-mid-reply.ts'
 import { zkSessionExpiry } from './scenarios/zk-session-expiry.ts'
 
-export const BACKENDS: readonly BackendKind[] = ['memory', 'redis', 'zookeeper']
+export const BACKENDS: readonly BackendKind[] = ['memory', 'redis', 'zookeeper', 'postgres']
 
 /** All scenarios, by what they are about. */
 export const SUITES: Readonly<Record<string, readonly Scenario[]>> = {
@@ -32,4 +35,5 @@ export const SUITES: Readonly<Record<string, readonly Scenario[]>> = {
     tokenGrowth,
     closeLeavesNothing,
   ],
+  config: [configPublishes, configFirstPublish, configStoreLoses],
 }

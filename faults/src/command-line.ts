@@ -21,7 +21,7 @@ export function usage(): string {
     ([name, scenarios]) =>
       `Suite ${name}:\n${scenarios.map(scenario => `  ${scenario.name} (${scenario.backends.join(', ')})\n`).join('')}`,
   )
-  return `Kills, stops and cuts off real processes, and looks at what their locks did.
+  return `Kills, stops and cuts off real processes, and looks at what became of locks and configuration.
 
   npm run faults -- [SUITE or SCENARIO] [options]
 

@@ -1,16 +1,16 @@
-import type { BackendKind, Scenario } from './scenario.ts'
+import type { BackendKind, LockScenario } from './scenario.ts'
 import { memorySite } from './sites/memory.ts'
 import { redisSite } from './sites/redis.ts'
 import type { Site } from './sites/site.ts'
 import { zookeeperSite } from './sites/zookeeper.ts'
 
-/** The servers of all scenarios: one of each kind is shared by those that leave their server whole. */
+/** The servers of all scenarios about locks: one of each kind is shared by those that leave their server whole. */
 export class House implements AsyncDisposable {
   readonly #shared = new Map<BackendKind, Promise<Site>>()
 
   /** What a scenario plays on; `leave` when it is over. */
   async enter(
-    scenario: Scenario,
+    scenario: LockScenario,
     backend: BackendKind,
   ): Promise<{ readonly site: Site; readonly leave: () => Promise<void> }> {
     if (scenario.breaksServer === true) {
@@ -36,5 +36,7 @@ async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
       return await redisSite({ isDurable })
     case 'zookeeper':
       return await zookeeperSite()
+    case 'postgres':
+      throw new Error('There are no locks in PostgreSQL yet.')
   }
 }

@@ -1,5 +1,6 @@
 import { mergedNumbers } from './numbers.ts'
 import type { BackendKind, Findings, Mode, Scenario } from './scenario.ts'
+import { ConfigStage } from './config/stage.ts'
 import type { Site } from './sites/site.ts'
 import { WorkerPool } from './stage/pool.ts'
 import { Stage } from './stage/stage.ts'
@@ -27,11 +28,12 @@ interface Outcome extends Findings {
 }
 
 /** Runs a scenario as often as asked for, and its control once. */
-export async function playTask(task: Task, site: Site): Promise<Row> {
+export async function playTask(task: Task, site: Site | undefined): Promise<Row> {
   const { scenario, backend, runs } = task
   await using pool = new WorkerPool()
-  const outcomes = await playAll(task, site, pool)
-  const control = await playOnce(scenario, site, pool, 'control')
+  const play = (mode: Mode): Promise<Outcome> => playOnce(task, mode, { site, pool })
+  const outcomes = await playAll(task, play)
+  const control = await play('control')
   const violations = outcomes.flatMap(outcome => outcome.violations)
   const failures = [...outcomes, control].flatMap(outcome => outcome.failure ?? [])
   const detail: Record<string, number | string> = { ...mergedNumbers(outcomes.map(outcome => outcome.numbers)) }
@@ -53,29 +55,55 @@ export function isGood(row: Row): boolean {
   return row.violations === 0 && row.control?.violations !== 0 && row.detail['failure'] === undefined
 }
 
-async function playAll({ scenario, runs }: Task, site: Site, pool: WorkerPool): Promise<Outcome[]> {
+async function playAll({ scenario, runs }: Task, play: (mode: Mode) => Promise<Outcome>): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   let started = 0
   const lane = async (): Promise<void> => {
     while (started < runs) {
       started += 1
-      outcomes.push(await playOnce(scenario, site, pool, 'guarded'))
+      outcomes.push(await play('guarded'))
     }
   }
   await Promise.all(Array.from({ length: scenario.parallelRuns ?? 1 }, lane))
   return outcomes
 }
 
-async function playOnce(scenario: Scenario, site: Site, pool: WorkerPool, mode: Mode): Promise<Outcome> {
-  const name = mode === 'control' ? `the control of ${scenario.name}` : scenario.name
+/** Where one run takes place. */
+interface AnyStage extends AsyncDisposable {
+  /** The last thing that the run said it waits for. */
+  readonly waitingFor: string
+  /** What was thrown in workers and caught by nobody. */
+  readonly mishaps: readonly string[]
+}
+
+async function playOnce(
+  { scenario, backend }: Task,
+  mode: Mode,
+  { site, pool }: { readonly site: Site | undefined; readonly pool: WorkerPool },
+): Promise<Outcome> {
+  if ('play' in scenario) {
+    await using stage = new ConfigStage(backend)
+    return await playOn(scenario, stage, mode, () => scenario.play(stage, mode))
+  }
+  if (site === undefined) throw new Error(`${scenario.name} needs a site.`)
   await using stage = new Stage(site, pool)
+  return await playOn(scenario, stage, mode, () => scenario.run(stage, mode))
+}
+
+async function playOn(
+  scenario: Scenario,
+  stage: AnyStage,
+  mode: Mode,
+  play: () => Promise<Findings>,
+): Promise<Outcome> {
+  const name = mode === 'control' ? `the control of ${scenario.name}` : scenario.name
   let patience: ReturnType<typeof setTimeout> | undefined
   const hung = new Promise<string>(resolve => {
     const say = (): void => resolve(`${name} waited too long (${scenario.runMsMax} ms) for ${stage.waitingFor}.`)
     patience = setTimeout(say, scenario.runMsMax)
   })
   try {
-    const findings = await Promise.race([scenario.run(stage, mode), hung])
+    const findings = await Promise.race([play(), hung])
     if (typeof findings === 'string') return failed(findings)
     return { ...findings, violations: [...findings.violations, ...stage.mishaps], failure: undefined }
   } catch (error) {

@@ -1,6 +1,7 @@
+import type { ConfigStage } from './config/stage.ts'
 import type { Stage } from './stage/stage.ts'
 
-export type BackendKind = 'memory' | 'redis' | 'zookeeper'
+export type BackendKind = 'memory' | 'redis' | 'zookeeper' | 'postgres'
 
 /** What one run has shown. */
 export interface Findings {
@@ -18,7 +19,9 @@ export type Mode =
   | 'control'
 
 /** A fault, and how it is shown that nothing breaks. */
-export interface Scenario {
+export type Scenario = LockScenario | ConfigScenario
+
+interface ScenarioFacts {
   readonly name: string
   readonly backends: readonly BackendKind[]
   /** How many runs there are when nobody says. */
@@ -29,7 +32,16 @@ export interface Scenario {
   readonly parallelRuns?: number
   /** Whether a busy machine would falsify it: then nothing runs beside it. @default false */
   readonly isTimed?: boolean
+}
+
+/** One about locks: on a server that others may use as well, with workers that hold locks. */
+export interface LockScenario extends ScenarioFacts {
   /** Whether it breaks its server, or what others keep there. @default false */
   readonly breaksServer?: boolean
   run(stage: Stage, mode: Mode): Promise<Findings>
+}
+
+/** One about configuration: on a server of its own, with publishers and readers. */
+export interface ConfigScenario extends ScenarioFacts {
+  play(stage: ConfigStage, mode: Mode): Promise<Findings>
 }

@@ -10,7 +10,8 @@ import { ContestantProcess } from './contestant-process.ts'
 import type { Store } from './contestants/index.ts'
 import type { HandOffLoad, HandOffResult } from './loads/hand-off.ts'
 import { mergeHandOffs } from './loads/hand-off.ts'
-import { absoluteRow, figuresOf, ratioRow, speedRow } from './rows.ts'
+import { figuresOf } from '../rows.ts'
+import { rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
 const CLIENTS = 16
@@ -40,9 +41,9 @@ export function handOff({ store, thinkMsMax }: HandOffOptions): Measure<Servers>
     async run(servers, settings) {
       const contest = contestOf(name, { store, thinkMsMax }, settings)
       const results = await runContest(contest, servers, settings)
-      const rows = rowsOf(name, results, CONTESTANTS[store][1])
-      if (store === 'redis') rows.push(await requestsRow(contest, servers, settings))
-      return rows
+      const measured = rowsOf(name, results, CONTESTANTS[store][1])
+      if (store === 'redis') measured.push(await requestsRow(contest, servers, settings))
+      return measured
     },
   }
 }
@@ -65,8 +66,14 @@ function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings
 }
 
 function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: string): Measured[] {
-  const speed = speedRow({ name, unit: 'hand-offs/s', better: 'higher' }, results, { reference, figure: perSecond })
-  const gap = ratioRow({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, { reference, figure: gapMs(0.5) })
+  const speed = rows.compared({ name, unit: 'hand-offs/s', better: 'higher' }, results, {
+    reference,
+    figure: perSecond,
+  })
+  const gap = rows.ratios({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, {
+    reference,
+    figure: gapMs(0.5),
+  })
   const jain = mediansOf(results, ({ turns }) => jainIndex(turns))
   return [
     { ...speed, details: { 'mean hold ms': figuresOf(mediansOf(results, meanHoldMs)) } },
@@ -77,7 +84,7 @@ function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: s
         'gap p99 ms': figuresOf(mediansOf(results, gapMs(0.99))),
       },
     },
-    absoluteRow({ name: `${name}:jain`, unit: 'index', better: 'higher' }, jain),
+    rows.absolute({ name: `${name}:jain`, unit: 'index', better: 'higher' }, jain),
   ]
 }
 
@@ -100,7 +107,7 @@ async function requestsRow(contest: Contest<HandOffLoad>, servers: Servers, sett
     settings.say(`${contest.name}: counting the requests of ${contestant}`)
     figures.set(contestant, await requestsPerAcquisition(contest, contestant, servers))
   }
-  return absoluteRow({ name: `${contest.name}:requests`, unit: 'requests/acquisition', better: 'lower' }, figures)
+  return rows.absolute({ name: `${contest.name}:requests`, unit: 'requests/acquisition', better: 'lower' }, figures)
 }
 
 async function requestsPerAcquisition(

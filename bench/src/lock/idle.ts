@@ -3,7 +3,7 @@ import { createFaultProxy } from '@holdfast/core/testing'
 import { startRedis } from '@holdfast/scripts/servers'
 import type { Measure } from '../suite.ts'
 import { ContestantProcess } from './contestant-process.ts'
-import { absoluteRow } from './rows.ts'
+import { rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
 const NAME = 'redis/idle-50'
@@ -37,7 +37,7 @@ export const idle: Measure<Servers> = {
       ...PEERS.map(peer => commandsPerSecond(peer, size, size.peersMs)),
     ])
     const figures = new Map(['ours', ...PEERS].map((contestant, index) => [contestant, counts[index] ?? NaN]))
-    return [absoluteRow({ name: NAME, unit: 'commands/s', better: 'lower' }, figures)]
+    return [rows.absolute({ name: NAME, unit: 'commands/s', better: 'lower' }, figures)]
   },
 }
 

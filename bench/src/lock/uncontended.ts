@@ -4,7 +4,8 @@ import { runContest } from './contest.ts'
 import type { Store } from './contestants/index.ts'
 import type { UncontendedLoad, UncontendedResult } from './loads/uncontended.ts'
 import { mergeUncontended } from './loads/uncontended.ts'
-import { figuresOf, speedRow } from './rows.ts'
+import { figuresOf } from '../rows.ts'
+import { rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
 const PEERS: Readonly<Record<Store, readonly string[]>> = {
@@ -36,7 +37,7 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
         limitMs: warmUpMs + 10_000,
       }
       const results = await runContest(contest, servers, settings)
-      const { row, ratios } = speedRow({ name, unit: 'ops/s', better: 'higher' }, results, {
+      const { row, ratios } = rows.compared({ name, unit: 'ops/s', better: 'higher' }, results, {
         reference: 'raw',
         figure: perSecond,
       })

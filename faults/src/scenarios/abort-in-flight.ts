@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Actor } from '../stage/actor.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { StormReport } from '../worker/protocol.ts'
@@ -14,7 +14,7 @@ const CLEAN_MS = 1_000
  * Acquires are aborted at random moments, while others do the same; then a process is killed among its acquires. Nothing of them
  * stays: no place in the queue, no lock, no node, no listener. The control stops waiting without telling the acquire.
  */
-export const abortInFlight: Scenario = {
+export const abortInFlight: LockScenario = {
   name: 'abort-in-flight',
   backends: ['memory', 'redis', 'zookeeper'],
   runs: 2,

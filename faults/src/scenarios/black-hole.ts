@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lateLoss } from '../history.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { HoldReport } from '../worker/protocol.ts'
 
@@ -10,7 +10,7 @@ const DIRECTIONS = ['both', 'to-client', 'to-server'] as const
  * The link of the holder falls silent, without an end: the signal of the loss comes no later than the TTL after the last
  * acknowledged renewal was sent. The naive lock believes for as long as no renewal is refused.
  */
-export const blackHole: Scenario = {
+export const blackHole: LockScenario = {
   name: 'black-hole',
   backends: ['redis', 'zookeeper'],
   runs: 8,

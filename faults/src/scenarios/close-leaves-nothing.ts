@@ -1,6 +1,6 @@
 import type { FaultProxy } from '@holdfast/core/testing'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { ActorOptions, Stage } from '../stage/stage.ts'
 import type { Ending } from '../worker/protocol.ts'
 
@@ -31,7 +31,7 @@ const WAYS: readonly Way[] = [
 ]
 
 /** After `close()` a process ends by itself within a second: no socket, timer or listener holds it. */
-export const closeLeavesNothing: Scenario = {
+export const closeLeavesNothing: LockScenario = {
   name: 'close-leaves-nothing',
   backends: ['memory', 'redis', 'zookeeper'],
   runs: 1,

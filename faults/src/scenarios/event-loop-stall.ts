@@ -1,5 +1,5 @@
 import { brokenHolds, holdEvent, staleWrite } from '../history.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Actor } from '../stage/actor.ts'
 import type { Stage } from '../stage/stage.ts'
 
@@ -7,7 +7,7 @@ import type { Stage } from '../stage/stage.ts'
  * The holder's event loop is blocked past its lease. In all that time the lease itself must say that it is over, though no timer
  * could: the control asks the signal alone, and writes without a guard.
  */
-export const eventLoopStall: Scenario = {
+export const eventLoopStall: LockScenario = {
   name: 'event-loop-stall',
   backends: ['memory', 'redis', 'zookeeper'],
   runs: 2,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HoldEvent } from '@holdfast/core/testing'
 import { brokenHolds, holdEvent } from '../history.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Actor } from '../stage/actor.ts'
 import type { Stage } from '../stage/stage.ts'
 
@@ -13,7 +13,7 @@ const HANDED_OVER_MS = 100
  * The lease is handed to a waiter who hears of it two TTLs later: once because the network held the message, once because the
  * waiter was stopped. It went to another meanwhile, so the waiter must wait on.
  */
-export const handoverDelayed: Scenario = {
+export const handoverDelayed: LockScenario = {
   name: 'handover-delayed',
   backends: ['redis', 'zookeeper'],
   runs: 2,

@@ -1,13 +1,13 @@
 import { lateLoss, staleWrite } from '../history.ts'
 import { mergedNumbers } from '../numbers.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
 /**
  * Redis loses everything while the lock is held: FLUSHALL, and a restart with nothing. Another is granted it at once: that overlap
  * is what `advisory` says, and is only measured. The old holder's writes must be refused from then on, and he must be told in time.
  */
-export const redisRestartEmpty: Scenario = {
+export const redisRestartEmpty: LockScenario = {
   name: 'redis-restart-empty',
   backends: ['redis'],
   runs: 2,

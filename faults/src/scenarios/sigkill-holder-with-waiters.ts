@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { brokenHolds, holdEvent, lateness } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { HoldReport } from '../worker/protocol.ts'
 
@@ -9,7 +9,7 @@ const WAITERS = 3
 const HOLD_MS = 50
 
 /** The holder is killed while others wait: the first of them is granted within the lease + 1 s, the rest in order. */
-export const sigkillHolderWithWaiters: Scenario = {
+export const sigkillHolderWithWaiters: LockScenario = {
   name: 'sigkill-holder-with-waiters',
   backends: ['redis', 'zookeeper'],
   runs: 2,

@@ -1,13 +1,13 @@
 import { brokenHolds, holdEvent, lateness, staleWrite } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
 /**
  * The holder is killed while a write of his is still in the network; it arrives after the next holder's. Without a guard it
  * overwrites that.
  */
-export const sigkillHolder: Scenario = {
+export const sigkillHolder: LockScenario = {
   name: 'sigkill-holder',
   backends: ['redis', 'zookeeper'],
   runs: 3,

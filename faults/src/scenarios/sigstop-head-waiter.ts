@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { brokenHolds, holdEvent, lateness } from '../history.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
 /**
  * The first in the queue is stopped when its turn comes: the one behind it is granted within the claim time + 1 s. When it goes
  * on it must not take the message that waited for it for a lease, and gets its turn later.
  */
-export const sigstopHeadWaiter: Scenario = {
+export const sigstopHeadWaiter: LockScenario = {
   name: 'sigstop-head-waiter',
   backends: ['redis', 'zookeeper'],
   runs: 2,

@@ -1,10 +1,10 @@
 import { brokenHolds, holdEvent, lateness, staleWrite } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
 /** The holder is stopped past the end of his lease; another gets the lock; then he goes on and writes as if nothing had been. */
-export const sigstopHolder: Scenario = {
+export const sigstopHolder: LockScenario = {
   name: 'sigstop-holder',
   backends: ['redis', 'zookeeper'],
   runs: 3,

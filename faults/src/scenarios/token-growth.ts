@@ -1,5 +1,5 @@
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Wipe } from '../token-order.ts'
 import { tokenOrder } from '../token-order.ts'
@@ -13,7 +13,7 @@ const WIPES = 5
  * Four processes contend for a lock whose store is emptied again and again: tokens grow all the same. A count, or the sequence
  * number of a node, begins anew.
  */
-export const tokenGrowth: Scenario = {
+export const tokenGrowth: LockScenario = {
   name: 'token-growth',
   backends: ['redis', 'zookeeper'],
   runs: 1,

@@ -1,7 +1,7 @@
 import type { FaultProxy } from '@holdfast/core/testing'
 import { brokenHolds, holdEvent, lateness } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Actor } from '../stage/actor.ts'
 import type { Stage } from '../stage/stage.ts'
 
@@ -12,7 +12,7 @@ const CUTS_BYTES = [2, 9, 19]
  * The connection is cut in the middle of a reply. The driver keeps the half of it for the next connection, whose replies it can
  * then never read; a holder must keep his lease, and whoever acquires must come to his turn.
  */
-export const zkCutMidReply: Scenario = {
+export const zkCutMidReply: LockScenario = {
   name: 'zk-cut-mid-reply',
   backends: ['zookeeper'],
   runs: 2,

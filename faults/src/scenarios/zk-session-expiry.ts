@@ -1,13 +1,13 @@
 import { brokenHolds, holdEvent, lateLoss, lateness, staleWrite } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
-import type { Findings, Mode, Scenario } from '../scenario.ts'
+import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
 
 /**
  * The server cannot be reached for longer than the session lasts: the holder is told in time, another gets the lock, the holder's
  * writes are refused, and when the server is back he contends anew in a session of its own.
  */
-export const zkSessionExpiry: Scenario = {
+export const zkSessionExpiry: LockScenario = {
   name: 'zk-session-expiry',
   backends: ['zookeeper'],
   runs: 2,

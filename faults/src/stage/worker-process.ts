@@ -34,11 +34,10 @@ export class WorkerProcess {
   private constructor(child: ChildProcess) {
     this.#child = child
     this.#exited = once(child, 'exit')
-    live.add(child)
+    holdWorker(child)
     child.on('message', (message: WorkerMessage) => this.#receive(message))
     child.on('error', () => {})
     child.once('exit', (code, signal) => {
-      live.delete(child)
       for (const { reject } of this.#pending.values())
         reject(new OrderError('gone', `The worker ended (${signal ?? code}).`))
       this.#pending.clear()
@@ -126,6 +125,12 @@ export class WorkerProcess {
 }
 
 const live = new Set<ChildProcess>()
+
+/** Remembers a process for `endWorkers`, until it ends. */
+export function holdWorker(child: ChildProcess): void {
+  live.add(child)
+  child.once('exit', () => live.delete(child))
+}
 
 /** Ends every worker there is, stopped ones included; for the end of this process, however it comes. */
 export function endWorkers(): void {

@@ -27,7 +27,9 @@ declare module 'node-zookeeper-client' {
     create(path: string, data: Buffer, mode: number, callback: Callback<string>): void
     getChildren(path: string, callback: Callback<string[]>): void
     getData(path: string, watcher: () => void, callback: Callback<Buffer | undefined>): void
+    setData(path: string, data: Buffer, version: number, callback: (error: Error | null) => void): void
     remove(path: string, callback: Callback<void>): void
+    close(): void
   }
 
   const zookeeper: {
