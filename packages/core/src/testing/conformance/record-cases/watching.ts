@@ -242,7 +242,12 @@ async function convergesMuffled(scene: RecordScene): Promise<void> {
   await scene.committed(other, directory, [put('a', 'start')])
   await using watch = watchDirectory(one, directory, { reconcileMs: RECONCILE_MS })
   await shows(scene, watch, { a: 'start' })
-  await scene.muffle(one)
+  // The control: who cannot repair what he missed must miss it, or nothing is lost here.
+  const deaf = await scene.client()
+  await using unrepaired = watchDirectory(deaf, directory, { reconcileMs: NEVER_MS })
+  await shows(scene, unrepaired, { a: 'start' })
+  await scene.eventually(async () => unrepaired.status.push === 'live', 'the push is not live')
+  for (const client of [one, deaf]) await scene.muffle(client)
   let shownAtMs = 0
   watch.view.subscribe(() => (shownAtMs = one.clock.monotonicMs()))
   for (let round = 0; round < 6; round += 1) {
@@ -254,6 +259,7 @@ async function convergesMuffled(scene: RecordScene): Promise<void> {
     const tookMs = shownAtMs - committedAtMs
     assert.ok(tookMs <= RECONCILE_MS + scene.harness.slackMs, `It was shown after ${tookMs} ms.`)
   }
+  assert.deepEqual(textsOf(present(unrepaired).records), { a: 'start' }, 'The harness muffles nobody.')
 }
 
 async function neverGoesBack(scene: RecordScene, disturb: (client: Backend) => Promise<void>): Promise<void> {
