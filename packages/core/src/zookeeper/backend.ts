@@ -3,13 +3,13 @@ import { BackendLifecycle } from '../backend.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
-import { unsupportedRecords } from '../ports/unsupported.ts'
 import { contenderNames } from './contenders.ts'
 import { Crowds } from './crowds.ts'
 import { ZooKeeperLeaseStore } from './leases.ts'
 import type { ZooKeeperBackendOptions } from './options.ts'
 import { checkOptions } from './options.ts'
 import type { Layout } from './paths.ts'
+import { ZooKeeperRecordStore } from './records.ts'
 import { Sessions } from './sessions.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
@@ -37,7 +37,7 @@ const internals = new WeakMap<object, BackendInternals>()
  */
 export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBackend {
   const settings = checkOptions(options)
-  const { clock, random, naming, operationTimeoutMs } = settings
+  const { clock, random, naming, ephemeralsAcl, operationTimeoutMs } = settings
   const lifecycle = new BackendLifecycle('zookeeper backend', clock)
   const sessions = new Sessions(settings, lifecycle)
   const layout: Layout = { base: settings.base }
@@ -54,6 +54,15 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     crowds,
     operationTimeoutMs,
   })
+  const records = new ZooKeeperRecordStore({
+    clock,
+    random,
+    lifecycle,
+    sessions,
+    layout,
+    ephemeralsAcl,
+    operationTimeoutMs,
+  })
   const close = (): Promise<void> => {
     const closing = lifecycle.close(() => sessions.close())
     waitingRoom.wakeAll()
@@ -63,7 +72,7 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     kind: 'zookeeper',
     clock,
     leases,
-    records: unsupportedRecords('zookeeper'),
+    records,
     health: lifecycle.health,
     async ready(readyOptions: ReadyOptions = {}) {
       checkKeys('ready', readyOptions, READY_OPTIONS)

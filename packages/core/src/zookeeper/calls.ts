@@ -22,6 +22,9 @@ export interface OpenCall {
   fail(failure: OperationFailure, cause?: unknown): void
 }
 
+/** Something that has to settle in time. */
+export type Timed = Pick<OpenCall, 'isSettled' | 'isSent' | 'fail'>
+
 /** An `OpenCall` whose promise is `resolve`'s and `reject`'s. `deadlines` is told when it settles. */
 export class Call<T> implements OpenCall {
   readonly operation: Operation<T>
@@ -65,7 +68,7 @@ export class Call<T> implements OpenCall {
 }
 
 interface TimedCall {
-  readonly call: OpenCall
+  readonly call: Timed
   readonly dueMs: number
 }
 
@@ -91,7 +94,7 @@ export class CallDeadlines {
     this.#whyUnsent = whyUnsent
   }
 
-  add(call: OpenCall): void {
+  add(call: Timed): void {
     this.#forgetSettled()
     this.#queue.push({ call, dueMs: this.#clock.monotonicMs() + this.#timeoutMs })
     this.#open += 1

@@ -58,7 +58,9 @@ export class Contender {
   async enter(data: Uint8Array, inSteps: boolean): Promise<readonly string[]> {
     for (let round = 1; ; round++) {
       this.#isUncertain = true
-      const creating = this.session.run(create(`${this.directory}/${this.#prefix}`, data, MODE.ephemeralSequential))
+      const creating = this.session.run(
+        create(`${this.directory}/${this.#prefix}`, data, MODE.ephemeralSequential, this.session.acl),
+      )
       // Sent behind the create, before its reply: the server keeps the order of a session's requests.
       const listing = inSteps ? undefined : this.list()
       listing?.catch(() => undefined)

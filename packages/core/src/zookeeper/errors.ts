@@ -59,6 +59,7 @@ export function nameOfCode(code: number): string {
  * - `unsent`: it never left this process within its deadline.
  * - `session-lost`: the session it belonged to is over, and its ephemeral nodes with it.
  * - `closed`: by us.
+ * - `unauthenticated`: the server does not take our credentials; no new session is tried.
  */
 export type OperationFailure =
   | { readonly kind: 'refused'; readonly code: number }
@@ -67,6 +68,7 @@ export type OperationFailure =
   | { readonly kind: 'unsent' }
   | { readonly kind: 'session-lost' }
   | { readonly kind: 'closed' }
+  | { readonly kind: 'unauthenticated' }
 
 /** Ends an operation inside the adapter; callers of the library see what `toHoldfastError` makes of it. */
 export class OperationError extends Error {
@@ -107,6 +109,10 @@ export function toHoldfastError(error: unknown, server: string): unknown {
       return new UnavailableError(`The session with ZooKeeper at ${server} ended.`, { cause: error })
     case 'closed':
       return new ClosedError('zookeeper backend')
+    case 'unauthenticated':
+      return new RefusedError(`ZooKeeper at ${server} does not take the credentials: ${nameOfCode(CODE.authFailed)}.`, {
+        cause: error,
+      })
   }
 }
 

@@ -68,7 +68,7 @@ export class FenceRecords {
 
   async #commit(session: Session, resource: string, steps: readonly Step[]): Promise<MultiOutcome> {
     try {
-      return await session.run(multi(steps))
+      return await session.run(multi(steps, session.acl))
     } catch (error) {
       // Whether the version has changed is as unknown as the rest.
       this.#known.delete(resource)

@@ -27,7 +27,11 @@ export interface ApplyRequest {
 }
 
 /** What an operation did; `version` is the node's new one. */
-export type ApplyResult = StepResult
+export type ApplyResult =
+  | { readonly kind: 'create'; readonly path: string }
+  | { readonly kind: 'set'; readonly version: number }
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'check' }
 
 /** A guard for data that is kept in ZooKeeper. */
 export interface ZooKeeperFence extends Guard {
@@ -91,7 +95,7 @@ async function apply(
   parts: BackendInternals,
   records: FenceRecords,
   request: ApplyRequest,
-): Promise<readonly StepResult[]> {
+): Promise<readonly ApplyResult[]> {
   checkKeys('apply', request ?? null, REQUEST)
   const fenced = checkFenced('lease', request.lease)
   const steps = stepsOf(request.operations, parts.chroot)
@@ -100,8 +104,7 @@ async function apply(
   const outcome = await records.apply(parts.sessions.current, fenced, [...checks, ...steps]).catch((error: unknown) => {
     throw toHoldfastError(error, parts.sessions.server)
   })
-  if (outcome.kind === 'done')
-    return outcome.results.slice(checks.length).map(result => withoutChroot(result, parts.chroot))
+  if (outcome.kind === 'done') return outcome.results.slice(checks.length).map(result => resultOf(result, parts.chroot))
   const index = outcome.index - checks.length
   if (outcome.index >= 0 && index < 0 && outcome.code === CODE.noNode)
     throw new LeaseLostError(fenced.resource, 'revoked')
@@ -133,6 +136,14 @@ function refusal(parts: BackendInternals, code: number, what: string): RefusedEr
   )
 }
 
-function withoutChroot(result: StepResult, chroot: string): StepResult {
-  return result.kind === 'create' ? { kind: 'create', path: result.path.slice(chroot.length) } : result
+function resultOf(result: StepResult, chroot: string): ApplyResult {
+  switch (result.kind) {
+    case 'create':
+      return { kind: 'create', path: result.path.slice(chroot.length) }
+    case 'set':
+      return { kind: 'set', version: result.stat.version }
+    case 'delete':
+    case 'check':
+      return result
+  }
 }

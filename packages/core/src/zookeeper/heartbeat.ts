@@ -82,7 +82,7 @@ export class Heartbeat {
     for (let round = 1; ; round++) {
       try {
         if (this.#isNodeMade) await this.#session.run(setData(this.#path, NO_DATA))
-        else await this.#session.run(create(this.#path, NO_DATA, MODE.ephemeral))
+        else await this.#session.run(create(this.#path, NO_DATA, MODE.ephemeral, this.#session.acl))
         this.#isNodeMade = true
         return
       } catch (error) {

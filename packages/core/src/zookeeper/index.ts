@@ -1,3 +1,5 @@
+export type { ZooKeeperAcl, ZooKeeperAuth } from './acl.ts'
+export { digestAcl } from './acl.ts'
 export type { ZooKeeperBackend } from './backend.ts'
 export { zookeeperBackend } from './backend.ts'
 export type { ApplyRequest, ApplyResult, ZooKeeperFence, ZooKeeperFenceOptions } from './guard.ts'

@@ -71,9 +71,16 @@ export function textBytes(value: string): number {
 export interface Stat {
   /** The transaction that created it. */
   readonly czxid: bigint
+  /** The last one that wrote its data. */
+  readonly mzxid: bigint
+  /** The last one that created or deleted a child of it. */
+  readonly pzxid: bigint
+  /** When its data was last written, by the leader's clock, in milliseconds since 1970. */
+  readonly mtimeMs: number
   /** 0 for a node that is not ephemeral. */
   readonly ephemeralOwner: bigint
   readonly version: number
+  readonly childCount: number
 }
 
 const STAT_BYTES = 68
@@ -122,8 +129,12 @@ export class ReplyReader {
     this.#offset += STAT_BYTES
     return {
       czxid: this.#bytes.readBigInt64BE(at),
+      mzxid: this.#bytes.readBigInt64BE(at + 8),
+      mtimeMs: Number(this.#bytes.readBigInt64BE(at + 24)),
       version: this.#bytes.readInt32BE(at + 32),
       ephemeralOwner: this.#bytes.readBigInt64BE(at + 44),
+      childCount: this.#bytes.readInt32BE(at + 56),
+      pzxid: this.#bytes.readBigInt64BE(at + 60),
     }
   }
 

@@ -15,6 +15,7 @@ import type { Random } from '../random.ts'
 import { seededRandom, systemRandom } from '../random.ts'
 import { createFaultProxy } from '../testing/fault-proxy.ts'
 import type { FaultProxy } from '../testing/fault-proxy.ts'
+import { OPEN_ACL } from './acl.ts'
 import type { ConnectionManager, Driver } from './driver.ts'
 import { loadDriver } from './driver.ts'
 import { FakeServer, reply } from './fake-server.fixture.ts'
@@ -119,7 +120,9 @@ describe('A link', () => {
     proxy.dropConnections()
     await vi.waitFor(() => expect(session.state.kind).toBe('suspended'))
     const node = `${root}/late`
-    const failure = await session.run(create(node, Buffer.from(''), MODE.persistent)).catch((error: unknown) => error)
+    const failure = await session
+      .run(create(node, Buffer.from(''), MODE.persistent, OPEN_ACL))
+      .catch((error: unknown) => error)
     expect(failure).toMatchObject({ failure: { kind: 'unsent' } })
     proxy.heal()
     await vi.waitFor(() => expect(session.state.kind).toBe('connected'), { timeout: 3_000 })

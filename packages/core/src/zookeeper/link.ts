@@ -6,6 +6,7 @@ import type { ServerAddress } from './connect-string.ts'
 import type { ConnectionManager, Driver, DriverPacket } from './driver.ts'
 import { STATE } from './driver.ts'
 import { FrameReader } from './frames.ts'
+import { codeOf } from './calls.ts'
 import { ReplyReader } from './jute.ts'
 import { REPLY_PAYLOAD_OFFSET } from './operations.ts'
 import { Watchdog } from './watchdog.ts'
@@ -18,6 +19,8 @@ export interface LinkListener {
   disconnected(cause: unknown): void
   /** The server has ended the session. The link is of no use any more. */
   expired(): void
+  /** The server does not take our credentials. The link is of no use any more. */
+  unauthenticated(): void
   /** The node changed in some way, and the watch on it is gone. */
   notified(path: string): void
 }
@@ -29,6 +32,8 @@ export interface LinkOptions {
   readonly sessionTimeoutMs: number
   /** No server that has not seen this transaction will do: a client never goes back in time. */
   readonly lastZxid: Buffer | undefined
+  /** The frame that presents our credentials; a connection is used only once they were taken. */
+  readonly auth: Buffer | undefined
   readonly clock: Clock
   readonly random: Random
   readonly listener: LinkListener
@@ -204,15 +209,28 @@ export class Link {
 
   #onState(state: number): void {
     if (state === STATE.connected) {
-      this.#timer?.cancel()
-      this.#failures = 0
-      this.#cause = undefined
-      this.#watchdog.start(this.sessionTimeoutMs)
-      this.#options.listener.connected(this.#dialed)
+      const { auth } = this.#options
+      if (auth === undefined) this.#begin()
+      else this.#manager.socket?.write(auth)
     } else if (state === STATE.expired) {
       this.abandon()
       this.#options.listener.expired()
     }
+  }
+
+  #begin(): void {
+    this.#timer?.cancel()
+    this.#failures = 0
+    this.#cause = undefined
+    this.#watchdog.start(this.sessionTimeoutMs)
+    this.#options.listener.connected(this.#dialed)
+  }
+
+  #onAuth(code: number): void {
+    if (this.#isOver) return
+    if (code === 0) return this.#begin()
+    this.abandon()
+    this.#options.listener.unauthenticated()
   }
 
   /** The connection is gone: nothing of it may reach into the next. */
@@ -251,7 +269,8 @@ export class Link {
     // The handshake's reply is the driver's to read.
     if (this.#manager.state === STATE.connecting) return this.#handDriver(frame)
     const xid = frame.readInt32BE(4)
-    if (xid === PING_XID || xid === AUTH_XID) return
+    if (xid === PING_XID) return
+    if (xid === AUTH_XID) return this.#onAuth(codeOf(frame))
     if (xid === NOTIFICATION_XID) return this.#notify(frame)
     const packet = this.#manager.pendingQueue.shift()
     if (packet?.request.header.xid !== xid) {

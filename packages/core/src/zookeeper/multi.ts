@@ -1,18 +1,28 @@
 import type { Operation } from './operations.ts'
-import { MODE, OPCODE, OPEN_ACL, REPLY_PAYLOAD_OFFSET } from './operations.ts'
+import { MODE, OPCODE, REPLY_PAYLOAD_OFFSET } from './operations.ts'
+import type { Stat } from './jute.ts'
 import { ReplyReader, RequestWriter, textBytes } from './jute.ts'
 
 /** One step of a transaction. A version of -1 is any; 0 is 0 (the driver's own transactions take it for any). */
 export type Step =
-  | { readonly kind: 'create'; readonly path: string; readonly data: Uint8Array }
+  | CreateStep
   | { readonly kind: 'set'; readonly path: string; readonly data: Uint8Array; readonly version: number }
   | { readonly kind: 'delete'; readonly path: string; readonly version: number }
   | { readonly kind: 'check'; readonly path: string; readonly version: number }
 
+/** Makes a node. */
+export interface CreateStep {
+  readonly kind: 'create'
+  readonly path: string
+  readonly data: Uint8Array
+  /** Encoded. @default the transaction's */
+  readonly acl?: Uint8Array
+}
+
 /** What a step did. */
 export type StepResult =
   | { readonly kind: 'create'; readonly path: string }
-  | { readonly kind: 'set'; readonly version: number }
+  | { readonly kind: 'set'; readonly stat: Stat }
   | { readonly kind: 'delete' }
   | { readonly kind: 'check' }
 
@@ -25,19 +35,19 @@ const OPCODES = { create: OPCODE.create, set: OPCODE.setData, delete: OPCODE.del
 const STEP_HEADER_BYTES = 9
 const END = -1
 
-/** A transaction: all of its steps, or none. */
-export function multi(steps: readonly Step[]): Operation<MultiOutcome> {
-  const size = steps.reduce((sum, step) => sum + STEP_HEADER_BYTES + stepBytes(step), STEP_HEADER_BYTES)
+/** A transaction: all of its steps, or none. `acl`, encoded, is that of the nodes it makes. */
+export function multi(steps: readonly Step[], acl: Uint8Array): Operation<MultiOutcome> {
+  const size = steps.reduce((sum, step) => sum + STEP_HEADER_BYTES + stepBytes(step, acl), STEP_HEADER_BYTES)
   const request = new RequestWriter(OPCODE.multi, size)
-  for (const step of steps) writeStep(request.int(OPCODES[step.kind]).flag(false).int(-1), step)
+  for (const step of steps) writeStep(request.int(OPCODES[step.kind]).flag(false).int(-1), step, acl)
   request.int(END).flag(true).int(-1)
   return { request, isWrite: true, decode: decodeMulti }
 }
 
-function stepBytes(step: Step): number {
+function stepBytes(step: Step, acl: Uint8Array): number {
   switch (step.kind) {
     case 'create':
-      return textBytes(step.path) + 4 + step.data.length + OPEN_ACL.length + 4
+      return textBytes(step.path) + 4 + step.data.length + (step.acl ?? acl).length + 4
     case 'set':
       return textBytes(step.path) + 4 + step.data.length + 4
     case 'delete':
@@ -46,10 +56,14 @@ function stepBytes(step: Step): number {
   }
 }
 
-function writeStep(request: RequestWriter, step: Step): void {
+function writeStep(request: RequestWriter, step: Step, acl: Uint8Array): void {
   switch (step.kind) {
     case 'create':
-      request.text(step.path).bytes(step.data).raw(OPEN_ACL).int(MODE.persistent)
+      request
+        .text(step.path)
+        .bytes(step.data)
+        .raw(step.acl ?? acl)
+        .int(MODE.persistent)
       break
     case 'set':
       request.text(step.path).bytes(step.data).int(step.version)
@@ -84,7 +98,7 @@ function readResult(opcode: number, reader: ReplyReader): StepResult {
     case OPCODE.create:
       return { kind: 'create', path: reader.text() }
     case OPCODE.setData:
-      return { kind: 'set', version: reader.stat().version }
+      return { kind: 'set', stat: reader.stat() }
     case OPCODE.delete:
       return { kind: 'delete' }
     case OPCODE.check:

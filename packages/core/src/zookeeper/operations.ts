@@ -16,6 +16,7 @@ export interface Operation<T> {
 export const OPCODE = {
   create: 1,
   delete: 2,
+  exists: 3,
   getData: 4,
   setData: 5,
   sync: 9,
@@ -23,6 +24,7 @@ export const OPCODE = {
   check: 13,
   multi: 14,
   create2: 15,
+  removeWatches: 18,
   createContainer: 19,
 } as const
 
@@ -47,19 +49,14 @@ export interface NodeData {
 
 export const NO_DATA: Uint8Array = new Uint8Array(0)
 
-// A vector of one: all permissions (31) for world:anyone. The driver has neither SASL nor TLS, so there is nobody to name.
-export const OPEN_ACL: Uint8Array = openAcl()
+// Watches of all kinds.
+const WATCHES_ANY = 3
 
-function openAcl(): Uint8Array {
-  const size = 4 + 4 + textBytes('world') + textBytes('anyone')
-  return new RequestWriter(0, size).int(1).int(31).text('world').text('anyone').toBuffer().subarray(12)
-}
-
-/** Creates a node. Containers are a kind of node that the server deletes some time after their last child went. */
-export function create(path: string, data: Uint8Array, mode: Mode): Operation<Created> {
-  const size = textBytes(path) + 4 + data.length + OPEN_ACL.length + 4
+/** Creates a node; `acl` is encoded. Containers are a kind of node that the server deletes some time after their last child went. */
+export function create(path: string, data: Uint8Array, mode: Mode, acl: Uint8Array): Operation<Created> {
+  const size = textBytes(path) + 4 + data.length + acl.length + 4
   const opcode = mode === MODE.container ? OPCODE.createContainer : OPCODE.create2
-  const request = new RequestWriter(opcode, size).text(path).bytes(data).raw(OPEN_ACL).int(mode)
+  const request = new RequestWriter(opcode, size).text(path).bytes(data).raw(acl).int(mode)
   return { request, isWrite: true, decode: decodeCreated }
 }
 
@@ -82,10 +79,26 @@ export function getData(path: string, watch = false): Operation<NodeData> {
   return { request, isWrite: false, decode: decodeData }
 }
 
+/** Asks whether there is a node; with `watch` the server tells when it next changes, goes or comes. */
+export function exists(path: string, watch = false): Operation<Stat> {
+  const request = new RequestWriter(OPCODE.exists, textBytes(path) + 1).text(path).flag(watch)
+  return { request, isWrite: false, decode: decodeStat }
+}
+
 /** The names of a node's children, in no order. */
 export function getChildren(path: string): Operation<readonly string[]> {
-  const request = new RequestWriter(OPCODE.getChildren2, textBytes(path) + 1).text(path).flag(false)
-  return { request, isWrite: false, decode: decodeListing }
+  return { request: childrenRequest(path, false), isWrite: false, decode: decodeNames }
+}
+
+/** Only has the server tell when a child next comes or goes. */
+export function watchChildren(path: string): Operation<undefined> {
+  return { request: childrenRequest(path, true), isWrite: false, decode: decodeNothing }
+}
+
+/** Ends this connection's watches on a node. */
+export function removeWatches(path: string): Operation<undefined> {
+  const request = new RequestWriter(OPCODE.removeWatches, textBytes(path) + 4).text(path).int(WATCHES_ANY)
+  return { request, isWrite: false, decode: decodeNothing }
 }
 
 /** Makes the server that we are connected to catch up with the leader before it answers what follows. */
@@ -108,8 +121,16 @@ function decodeData(frame: Buffer): NodeData {
   return { data: reader.bytes(), stat: reader.stat() }
 }
 
-function decodeListing(frame: Buffer): readonly string[] {
+function decodeStat(frame: Buffer): Stat {
+  return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).stat()
+}
+
+function decodeNames(frame: Buffer): readonly string[] {
   return new ReplyReader(frame, REPLY_PAYLOAD_OFFSET).texts()
+}
+
+function childrenRequest(path: string, watch: boolean): DriverRequest {
+  return new RequestWriter(OPCODE.getChildren2, textBytes(path) + 1).text(path).flag(watch)
 }
 
 function decodeNothing(): undefined {}

@@ -5,6 +5,8 @@ import { show } from '../names.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
+import type { ZooKeeperAcl, ZooKeeperAuth } from './acl.ts'
+import { OPEN_ACL, checkAcl, checkAuth, encodeAcl, encodeAuth } from './acl.ts'
 import type { ConnectTarget } from './connect-string.ts'
 import { parseConnectString } from './connect-string.ts'
 import type { ContenderNaming } from './contenders.ts'
@@ -33,6 +35,17 @@ export interface ZooKeeperBackendOptions {
    * @default 'curator'
    */
   readonly naming?: ContenderNaming
+  /** Who we are, told on each new connection. Without it we are who we are by our address. @default nobody */
+  readonly auth?: ZooKeeperAuth
+  /** Who may do what with the nodes that this backend makes. @default everybody everything */
+  readonly acl?: readonly ZooKeeperAcl[]
+  /**
+   * The same for the nodes below which directories of records keep their ephemeral ones, where this backend makes the directory. Who
+   * joins needs `cdrw` there, and nothing but `r` elsewhere.
+   *
+   * @default `acl`
+   */
+  readonly ephemeralsAcl?: readonly ZooKeeperAcl[]
   /** How long an operation may wait for its answer, in milliseconds, 50 to 60,000. @default 5000 */
   readonly operationTimeoutMs?: number
   /** @default systemClock */
@@ -56,6 +69,12 @@ export interface Settings {
   readonly base: string
   readonly sessionTimeoutMs: number
   readonly naming: ContenderNaming
+  /** The frame that presents our credentials. */
+  readonly auth: Buffer | undefined
+  /** Encoded. */
+  readonly acl: Uint8Array
+  /** Encoded. */
+  readonly ephemeralsAcl: Uint8Array
   readonly operationTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
@@ -66,6 +85,9 @@ const KNOWN: ReadonlySet<string> = new Set([
   'root',
   'sessionTimeoutMs',
   'naming',
+  'auth',
+  'acl',
+  'ephemeralsAcl',
   'operationTimeoutMs',
   'clock',
   'random',
@@ -91,6 +113,22 @@ export function checkOptions(options: ZooKeeperBackendOptions): Settings {
   if (naming !== 'curator' && naming !== 'kazoo') {
     throw new InvalidArgumentError('naming', `Expected \`naming\` to be 'curator' or 'kazoo', got ${show(naming)}.`)
   }
+  const { auth, acl, ephemeralsAcl } = options
+  if (auth !== undefined) checkAuth(auth)
+  if (acl !== undefined) checkAcl('acl', acl)
+  if (ephemeralsAcl !== undefined) checkAcl('ephemeralsAcl', ephemeralsAcl)
+  const encodedAcl = acl === undefined ? OPEN_ACL : encodeAcl(acl)
   const base = target.chroot + (root === '/' ? '' : root)
-  return { target, base, sessionTimeoutMs, naming, operationTimeoutMs, clock, random }
+  return {
+    target,
+    base,
+    sessionTimeoutMs,
+    naming,
+    auth: auth === undefined ? undefined : encodeAuth(auth),
+    acl: encodedAcl,
+    ephemeralsAcl: ephemeralsAcl === undefined ? encodedAcl : encodeAcl(ephemeralsAcl),
+    operationTimeoutMs,
+    clock,
+    random,
+  }
 }

@@ -20,7 +20,9 @@ export async function makeParents(
 ): Promise<OperationError | undefined> {
   const steps = path.split('/').slice(1, -1)
   const parents = steps.map((_, index) => `/${steps.slice(0, index + 1).join('/')}`)
-  const outcomes = await Promise.allSettled(parents.map(parent => session.run(create(parent, NO_DATA, mode))))
+  const outcomes = await Promise.allSettled(
+    parents.map(parent => session.run(create(parent, NO_DATA, mode, session.acl))),
+  )
   // `run` rejects with nothing else.
   const refusals = outcomes.flatMap(outcome =>
     outcome.status === 'rejected' ? [outcome.reason as OperationError] : [],

@@ -34,13 +34,49 @@ function encodeStep(name: string): string {
   return encodeName(name).replaceAll('/', '%2F')
 }
 
-/** Where a backend keeps things. No name of a lock encodes to a step that starts with `%s` or `%g`. */
+/** Where a backend keeps things. No name of a lock encodes to a step that starts with `%s`, `%g` or `%r`. */
 export interface Layout {
   /** Chroot and root. Empty or without a slash at its end. */
   readonly base: string
 }
 
 /** The node whose children contend for a resource. */
+/** The node of a directory of records; no name of a record or lock encodes to a step with a small letter behind `%`. */
+export function recordDirectory(layout: Layout, directory: string): string {
+  return `${layout.base}/%records/${encodeStep(directory)}`
+}
+
+/** The node of a record, below its directory's. */
+export function recordPath(directoryPath: string, id: string): string {
+  return `${directoryPath}/${encodeStep(id)}`
+}
+
+/** The record that a child of a directory stands for; undefined for a node of the directory's own. */
+export function recordIdOf(step: string): string | undefined {
+  return /^%[a-z]/.test(step) ? undefined : decodeURIComponent(step)
+}
+
+/** Stands as long as the directory keeps its history. */
+export function historyPath(directoryPath: string, history: string): string {
+  return `${directoryPath}/%history-${history}`
+}
+
+/** The node above a directory's ephemeral records. */
+export function ephemeralsPath(directoryPath: string): string {
+  return `${directoryPath}/%ephemerals`
+}
+
+/** The step of an ephemeral record: its owner stands in it, so that who was replaced can only touch what is gone. */
+export function ephemeralStep({ id, owner }: { readonly id: string; readonly owner: string }): string {
+  return `${encodeStep(id)}~${encodeStep(owner).replaceAll('~', '%7E')}`
+}
+
+/** The id and owner that such a step stands for. */
+export function ephemeralOf(step: string): { readonly id: string; readonly owner: string } {
+  const at = step.lastIndexOf('~')
+  return { id: decodeURIComponent(step.slice(0, at)), owner: decodeURIComponent(step.slice(at + 1)) }
+}
+
 export function lockDirectory(layout: Layout, resource: string): string {
   return `${layout.base}/${encodeName(resource)}`
 }

@@ -15,17 +15,23 @@ import { Watches } from './watches.ts'
  * - `connecting`: the server has not made the session yet.
  * - `connected`.
  * - `suspended`: the connection is lost; the session may outlive that.
- * - `over`: the server ended it (`session-lost`), or we did (`closed`). Its ephemeral nodes are gone.
+ * - `over`: the server ended it (`session-lost`), or we did (`closed`), or does not take our credentials
+ *   (`unauthenticated`). Its ephemeral nodes are gone.
  */
 export type SessionState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'connected' }
   | { readonly kind: 'suspended'; readonly cause: unknown }
-  | { readonly kind: 'over'; readonly failure: OperationFailure & { kind: 'session-lost' | 'closed' } }
+  | { readonly kind: 'over'; readonly failure: OperationFailure & { kind: SessionEnd } }
+
+/** How a session can end. */
+export type SessionEnd = 'session-lost' | 'closed' | 'unauthenticated'
 
 /** What a session is made of. */
 export interface SessionOptions extends Omit<LinkOptions, 'listener'> {
   readonly operationTimeoutMs: number
+  /** Of the nodes that are made in it, encoded. */
+  readonly acl: Uint8Array
   /** The node that its heartbeats write. */
   readonly heartbeatPath: string
   /** The state may have changed: `suspended` is told for each attempt that failed. */
@@ -48,6 +54,7 @@ export class Session {
   readonly #link: Link
   readonly #deadlines: CallDeadlines
   #state: SessionState = CONNECTING
+  #connections = 0
   #cause: unknown
   #deadline: SessionDeadline | undefined
   // Asked for while there was no connection. The driver's own queue has neither bound nor deadline.
@@ -64,6 +71,7 @@ export class Session {
         connected: sent => this.#onConnected(sent),
         disconnected: cause => this.#onDisconnected(cause),
         expired: () => this.#end({ kind: 'session-lost' }),
+        unauthenticated: () => this.#end({ kind: 'unauthenticated' }),
         notified: path => this.watches.notify(path),
       },
     })
@@ -80,6 +88,15 @@ export class Session {
   /** Whether the server has ever made it: before, its timeout is only what was asked for. */
   get isMade(): boolean {
     return this.#deadline !== undefined
+  }
+
+  /** How many connections it has had. What was read while it stays the same was read in the order in which it was asked. */
+  get connections(): number {
+    return this.#connections
+  }
+
+  get acl(): Uint8Array {
+    return this.#options.acl
   }
 
   get id(): bigint {
@@ -183,6 +200,7 @@ export class Session {
     if (this.#deadline === undefined) this.#deadline = new SessionDeadline(this.#clock, sent, this.timeoutMs)
     this.#deadline.limitTo(this.timeoutMs)
     this.#state = CONNECTED
+    this.#connections += 1
     this.#cause = undefined
     this.heartbeat.resume()
     const held = this.#held
@@ -199,7 +217,7 @@ export class Session {
     this.watches.notifyAll()
   }
 
-  #end(failure: OperationFailure & { kind: 'session-lost' | 'closed' }): void {
+  #end(failure: OperationFailure & { kind: SessionEnd }): void {
     if (this.isOver) return
     this.#state = { kind: 'over', failure }
     this.heartbeat.stop()

@@ -4,6 +4,7 @@ import { ClosedError, UnavailableError } from '../errors.ts'
 import { toHex } from '../random.ts'
 import type { Driver } from './driver.ts'
 import { loadDriver } from './driver.ts'
+import { OperationError, toHoldfastError } from './errors.ts'
 import type { Settings } from './options.ts'
 import { heartbeatPath } from './paths.ts'
 import type { SessionDeadline } from './session-deadline.ts'
@@ -52,6 +53,11 @@ export class Sessions {
     return this.#current
   }
 
+  /** Why there is no connection; undefined when there is one, or nobody has asked for it. */
+  get cause(): unknown {
+    return this.#current?.cause
+  }
+
   listen(listener: SessionsListener): void {
     this.#listeners.add(listener)
   }
@@ -80,13 +86,15 @@ export class Sessions {
 
   #begin(lastZxid: Buffer | undefined): Session {
     this.#driver ??= this.#load()
-    const { clock, random, target, base, sessionTimeoutMs, operationTimeoutMs } = this.#settings
+    const { clock, random, target, base, sessionTimeoutMs, operationTimeoutMs, auth, acl } = this.#settings
     const session = new Session({
       driver: this.#driver,
       servers: target.servers,
       sessionTimeoutMs,
       operationTimeoutMs,
       lastZxid,
+      auth,
+      acl,
       clock,
       random,
       heartbeatPath: heartbeatPath({ base }, toHex(random.bytes(16))),
@@ -117,7 +125,9 @@ export class Sessions {
         this.#lifecycle.setHealth(state)
         break
       case 'over':
-        this.#replace(session)
+        if (state.failure.kind === 'unauthenticated')
+          this.#lifecycle.setHealth({ kind: 'suspended', cause: this.#refusal })
+        else this.#replace(session)
         for (const listener of this.#listeners) listener.sessionEnded(session)
     }
     this.#wake()
@@ -143,7 +153,9 @@ export class Sessions {
         how()
       }
       const look = (): void => {
+        const refusal = this.#refusal
         if (this.#isClosed) settle(() => reject(new ClosedError('zookeeper backend')))
+        else if (refusal !== undefined) settle(() => reject(refusal))
         else if (isSo()) settle(resolve)
       }
       // Somebody awaits it, so it holds the process.
@@ -152,7 +164,15 @@ export class Sessions {
       })
       this.#waiting.add(look)
       stopListening = onAbort(signal, reason => settle(() => reject(reason)))
+      if (this.#refusal !== undefined) look()
     })
+  }
+
+  // Credentials that the server does not take will be as wrong the next time: their session has no successor.
+  get #refusal(): unknown {
+    const state = this.#current?.state
+    if (state?.kind !== 'over' || state.failure.kind !== 'unauthenticated') return undefined
+    return toHoldfastError(new OperationError(state.failure), this.server)
   }
 
   #unavailable(timeoutMs: number): UnavailableError {
