@@ -11,6 +11,7 @@ import { build, Failure, reportFailure } from './steps.mjs'
 const programs = {
   demo: { folder: 'examples/flash-sale', needsOf: needsOfBackend, canBorrow: true },
   quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend, canBorrow: true },
+  'live-config': { folder: 'examples/live-config', needsOf: needsOfOwnBackend, canBorrow: false },
   bench: { folder: 'bench', needsOf: needsOfServers, canBorrow: false },
   faults: { folder: 'faults', needsOf: needsOfServers, canBorrow: false },
 }
@@ -21,12 +22,27 @@ const programs = {
  * @returns {NeedName[]}
  */
 function needsOfBackend(args) {
-  const at = args.indexOf('--backend')
-  const backend = at === -1 ? args.find(arg => arg.startsWith('--backend='))?.slice('--backend='.length) : args[at + 1]
+  const backend = backendIn(args)
   if (backend === 'redis' && !isNamed('HOLDFAST_REDIS_URL')) return ['npm', 'redis']
   if (backend === 'zookeeper' && !isNamed('HOLDFAST_ZOOKEEPER')) return ['npm', 'zookeeper']
   if (backend === 'postgres' && !isNamed('HOLDFAST_POSTGRES_URL')) return ['npm', 'postgres']
   return ['npm']
+}
+
+/**
+ * As above, with a server of its own whatever is named.
+ * @param {readonly string[]} args
+ * @returns {NeedName[]}
+ */
+function needsOfOwnBackend(args) {
+  const backend = backendIn(args)
+  return backend === 'redis' || backend === 'zookeeper' || backend === 'postgres' ? ['npm', backend] : ['npm']
+}
+
+/** @param {readonly string[]} args */
+function backendIn(args) {
+  const at = args.indexOf('--backend')
+  return at === -1 ? args.find(arg => arg.startsWith('--backend='))?.slice('--backend='.length) : args[at + 1]
 }
 
 /**
