@@ -1,9 +1,11 @@
 import { InvalidArgumentError, show } from '@holdfast/core'
+import type { ConfigIssue } from '../errors.ts'
+import type { Json } from '../release/json.ts'
+import { FORBIDDEN_KEYS } from '../release/json-problem.ts'
 
 const NAMESPACE = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
 const KEY = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 const LENGTH_MAX = 64
-const FORBIDDEN: ReadonlySet<string> = new Set(['constructor', 'prototype'])
 
 /**
  * Refuses what cannot name a namespace: 1 to 64 lower-case letters and digits, in words with a dash between them.
@@ -11,7 +13,7 @@ const FORBIDDEN: ReadonlySet<string> = new Set(['constructor', 'prototype'])
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function checkNamespaceName(name: unknown): asserts name is string {
-  if (typeof name === 'string' && name.length <= LENGTH_MAX && NAMESPACE.test(name)) return
+  if (typeof name === 'string' && name.length <= LENGTH_MAX && NAMESPACE.test(name) && !FORBIDDEN_KEYS.has(name)) return
   throw new InvalidArgumentError(
     'namespace',
     `Expected the name of a namespace to be lower-case words with dashes, at most ${LENGTH_MAX} characters, like "checkout" or "order-limits", got ${show(name)}.`,
@@ -20,6 +22,17 @@ export function checkNamespaceName(name: unknown): asserts name is string {
 
 /** Why a key of an application's configuration is refused; undefined when it may stand. */
 export function keyProblem(key: string): string | undefined {
-  if (KEY.test(key) && !FORBIDDEN.has(key)) return undefined
+  if (KEY.test(key) && !FORBIDDEN_KEYS.has(key)) return undefined
   return `the key ${show(key)} is not a letter followed by at most 63 letters, digits, "-" or "_"`
+}
+
+/** An issue for each key, at any depth, that may not stand in an application's configuration. */
+export function keyIssues(namespace: string, value: Json, path: readonly string[] = []): ConfigIssue[] {
+  if (typeof value !== 'object' || value === null) return []
+  const isArray = Array.isArray(value)
+  return Object.entries(value as Readonly<Record<string, Json>>).flatMap(([key, inner]) => {
+    const message = isArray ? undefined : keyProblem(key)
+    const own = message === undefined ? [] : [{ namespace, path: [...path, key], message }]
+    return [...own, ...keyIssues(namespace, inner, [...path, key])]
+  })
 }

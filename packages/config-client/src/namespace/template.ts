@@ -60,3 +60,14 @@ export function defineTemplate<const Schema extends ObjectSchema>(
 export function appOfLayer(layer: TemplateLayer): string {
   return `@${layer}`
 }
+
+const OPTION_KEY = /^(?:infrastructure|platform)\/[a-z][a-z0-9-]*#[A-Za-z][A-Za-z0-9_-]*$/
+
+/** How a release names an option that it pins: `platform/postgres#large`. */
+export function optionKey({ layer, name }: Pick<Template, 'layer' | 'name'>, option: string): string {
+  return `${layer}/${name}#${option}`
+}
+
+export function isOptionKey(name: string): boolean {
+  return OPTION_KEY.test(name)
+}
