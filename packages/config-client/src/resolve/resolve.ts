@@ -15,7 +15,7 @@ import { layersOf } from './sources.ts'
 /** What a namespace is resolved from. */
 export interface ResolveSources<Value> extends Sources {
   /** What runs now: its static fields stay, and what has not changed is the same object again. */
-  readonly staticFrom?: Pick<ResolvedNamespace<Value>, 'value' | 'raw' | 'originOf'> | undefined
+  readonly staticFrom?: ResolvedNamespace<Value> | undefined
 }
 
 /** A namespace as a service reads it. */
