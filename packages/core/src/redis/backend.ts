@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { Backend, ReadyOptions } from '../backend.ts'
 import { BackendLifecycle } from '../backend.ts'
 import { orAborted } from '../abort.ts'
@@ -8,30 +8,43 @@ import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { withinWait } from '../lease/wait-limit.ts'
 import { checkName, show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../options.ts'
-import { unsupportedRecords } from '../ports/unsupported.ts'
+import type { LeaseStore } from '../ports/leases.ts'
+import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
 import { RedisConnection } from './connection.ts'
-import { checkClient, checkDatabase, checkUrl, connectBeside, connectTo } from './driver.ts'
+import {
+  checkAnyClient,
+  checkDatabase,
+  checkUrl,
+  connectBeside,
+  connectTo,
+  isCluster,
+  listeningBeside,
+  listeningInside,
+  listeningTo,
+} from './driver.ts'
 import { unavailable } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
 import { LeaseCommands } from './lease-commands.ts'
 import { RedisLeaseStore } from './leases.ts'
+import { RedisRecordStore } from './records.ts'
 import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
-import { examine } from './server.ts'
+import { examine, examineCluster } from './server.ts'
 import { StepSender } from './steps.ts'
+import { Subscriber } from './subscriber.ts'
 
 /** How a backend on Redis is made: with `url`, or with `client`. */
 export interface RedisBackendOptions {
   /** `redis://[user:password@]host:port[/db]`, `rediss://…` for TLS, or the path of a unix socket. */
   readonly url?: string
   /**
-   * A client of ioredis (5.3 or later, 6) for a standalone server. It stays yours: it is never closed. A second connection with
-   * the same settings is opened to listen on, once somebody has to wait.
+   * A client of ioredis (5.3 or later, 6). It stays yours: it is never closed. Further connections with the same settings are
+   * opened to listen on, once somebody has to. A `Cluster` has records only.
    */
-  readonly client?: Redis
+  readonly client?: Redis | Cluster
   /** What every key and channel starts with; tenants differ in it. No braces. @default 'hf' */
   readonly prefix?: string
   /**
@@ -83,39 +96,20 @@ export const REDIS_DEFAULTS: Readonly<{
  */
 export function redisBackend(options: RedisBackendOptions): Backend {
   checkOptions(options)
-  const settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...givenOptions(options) }
-  const { clock, prefix } = settings
+  const settings: Settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...givenOptions(options) }
+  const { clock, prefix, random } = settings
   const lifecycle = new BackendLifecycle('redis backend', clock)
-  const jitter = (): number => settings.random.next()
-  const { url, client } = options
-  const connection = new RedisConnection({
-    clock,
-    commandTimeoutMs: settings.commandTimeoutMs,
-    isOurs: client === undefined,
-    open: () => (client === undefined ? connectTo(url ?? '', jitter) : Promise.resolve(client)),
-    examine: async redis => {
-      if (client === undefined) await checkDatabase(redis)
-      return await examine(redis, { markerKey: markerKey(prefix), maxClockSkewMs: settings.maxClockSkewMs })
-    },
-    scripts: [leaseStep, leaseSteps],
-    onHealth: health => lifecycle.setHealth(health),
-  })
-  const ids = new RequestIds()
-  const sender = new StepSender(connection, clock)
-  const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
-  const inbox = new Inbox({
-    clock,
-    open: redis => connectBeside(redis, { jitter, commandTimeoutMs: settings.commandTimeoutMs }),
-    // The driver puts the client's own prefix before keys, from which the script makes channels, and not before channels.
-    channel: `${String(client?.options.keyPrefix ?? '')}${inboxPrefix(prefix)}${ids.source}`,
-  })
-  const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })
-  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
-  lifecycle.onClose(() => commands.idle())
+  const connection = connectionWith(settings, lifecycle)
+  const { leases, stopLeases, closeLeases } = leasesOn(connection, settings, lifecycle)
+  const jitter = (): number => random.next()
+  const subscriber = new Subscriber({ clock, jitter, open: listeningOn(connection, settings) })
+  const channelPrefix = channelPrefixOf(settings)
+  const records = new RedisRecordStore({ clock, random, lifecycle, connection, subscriber, prefix, channelPrefix })
   const close = (): Promise<void> => {
-    leases.close()
+    stopLeases()
+    records.close()
     return lifecycle.close(async () => {
-      inbox.close()
+      closeLeases()
       connection.close()
     })
   }
@@ -123,12 +117,75 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     kind: 'redis',
     clock,
     leases,
-    records: unsupportedRecords('redis'),
+    records,
     health: lifecycle.health,
     ready: (readyOptions = {}) => ready(connection, clock, readyOptions),
     onClose: hook => lifecycle.onClose(hook),
     close,
     [Symbol.asyncDispose]: close,
+  }
+}
+
+type Settings = RedisBackendOptions & typeof REDIS_DEFAULTS & { readonly clock: Clock; readonly random: Random }
+
+function connectionWith(settings: Settings, lifecycle: BackendLifecycle): RedisConnection {
+  const { url, client, clock, random, commandTimeoutMs, maxClockSkewMs } = settings
+  const isInCluster = client !== undefined && isCluster(client)
+  return new RedisConnection({
+    clock,
+    commandTimeoutMs,
+    isOurs: client === undefined,
+    // A Cluster has the commands, events and states of a Redis, as far as they are used here.
+    open: async () => (client === undefined ? await connectTo(url ?? '', () => random.next()) : (client as Redis)),
+    examine: async redis => {
+      if (isInCluster) return await examineCluster(client)
+      if (client === undefined) await checkDatabase(redis)
+      return await examine(redis, { markerKey: markerKey(settings.prefix), maxClockSkewMs })
+    },
+    scripts: isInCluster ? [] : [leaseStep, leaseSteps],
+    onHealth: health => lifecycle.setHealth(health),
+  })
+}
+
+interface Leases {
+  readonly leases: LeaseStore
+  /** Rejects everybody who waits. */
+  readonly stopLeases: () => void
+  readonly closeLeases: () => void
+}
+
+function leasesOn(connection: RedisConnection, settings: Settings, lifecycle: BackendLifecycle): Leases {
+  const { client, clock, random, prefix, commandTimeoutMs } = settings
+  if (client !== undefined && isCluster(client)) {
+    return { leases: unsupportedLeases('Redis Cluster'), stopLeases: () => {}, closeLeases: () => {} }
+  }
+  const ids = new RequestIds()
+  const sender = new StepSender(connection, clock)
+  const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
+  const inbox = new Inbox({
+    clock,
+    open: redis => connectBeside(redis, { jitter: () => random.next(), commandTimeoutMs }),
+    channel: `${channelPrefixOf(settings)}${inboxPrefix(prefix)}${ids.source}`,
+  })
+  const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })
+  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
+  lifecycle.onClose(() => commands.idle())
+  return { leases, stopLeases: () => leases.close(), closeLeases: () => inbox.close() }
+}
+
+// The driver puts the client's own prefix before keys, from which scripts make channels, and not before channels.
+function channelPrefixOf({ client }: Settings): string {
+  return String(client?.options.keyPrefix ?? '')
+}
+
+function listeningOn(connection: RedisConnection, { url, client, random }: Settings): () => Promise<Redis> {
+  if (client === undefined) return () => listeningTo(url ?? '')
+  if (!isCluster(client)) return async () => listeningBeside(client)
+  let turn = Math.floor(random.next() * 16_384)
+  return async () => {
+    // The nodes are known once the client has connected.
+    await connection.ask(async () => undefined)
+    return listeningInside(client, (turn += 1))
   }
 }
 
@@ -142,7 +199,7 @@ async function ready(connection: RedisConnection, clock: Clock, options: ReadyOp
     for (;;) {
       try {
         return await orAborted(
-          connection.within(client => client.ping()),
+          connection.ask(client => client.ping()),
           signal,
         )
       } catch (error) {
@@ -163,7 +220,7 @@ function checkOptions(options: RedisBackendOptions): void {
     )
   }
   if (options.client === undefined) checkUrl(options.url)
-  else checkClient(options.client)
+  else checkAnyClient(options.client)
   const { prefix, claimMs, commandTimeoutMs, maxClockSkewMs } = options
   if (prefix !== undefined) checkPrefix(prefix)
   if (claimMs !== undefined) checkDurationMs('claimMs', claimMs, { min: 200, max: 60_000 })

@@ -46,7 +46,16 @@ export interface Command<T> {
   readonly failed: (error: unknown) => void
   /** Whether it may be sent again when its connection broke before the answer. */
   readonly isIdempotent: boolean
+  /** Whether it may go while grants are held back, or not possible at all. @default false */
+  readonly isNoGrant?: boolean
 }
+
+/**
+ * - `down`: nothing can be sent.
+ * - `answering`: what is no grant can be sent; grants are held back, or refused.
+ * - `granting`: all can be sent.
+ */
+type Stage = 'down' | 'answering' | 'granting'
 
 /**
  * A connection whose every command is answered, refused or given up by a deadline, whatever the link does.
@@ -60,7 +69,7 @@ export class RedisConnection {
   readonly #detach: (() => void)[] = []
   #client: Redis | undefined
   #opening: Promise<void> | undefined
-  #isUsable = false
+  #stage: Stage = 'down'
   #isClosed = false
   #epoch = 0
   #facts: ServerFacts = { guarantee: 'advisory', holdBackMs: 0 }
@@ -112,6 +121,11 @@ export class RedisConnection {
     return new Promise((answered, failed) => this.run({ send, answered, failed, isIdempotent: true }))
   }
 
+  /** As `within`, for what is no grant. */
+  ask<T>(send: (client: Redis) => Promise<T>): Promise<T> {
+    return new Promise((answered, failed) => this.run({ send, answered, failed, isIdempotent: true, isNoGrant: true }))
+  }
+
   /** As `within`, for what must not be done twice. A broken connection rejects with the driver's error. */
   once<T>(send: (client: Redis) => Promise<T>): Promise<T> {
     return new Promise((answered, failed) => this.run({ send, answered, failed, isIdempotent: false }))
@@ -120,7 +134,7 @@ export class RedisConnection {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#isUsable = false
+    this.#stage = 'down'
     this.#waiting = []
     for (const detach of this.#detach) detach()
     for (const timer of this.#timers) timer.cancel()
@@ -133,7 +147,7 @@ export class RedisConnection {
 
   #send<T>(attempt: Attempt<T>): void {
     if (attempt.isOver) return
-    if (this.#client !== undefined && this.#isUsable) {
+    if (this.#client !== undefined && this.#maySend(attempt)) {
       attempt.send(this.#client, error => this.#onFailure(attempt, error))
       return
     }
@@ -142,6 +156,10 @@ export class RedisConnection {
     this.#open().catch((error: unknown) => attempt.fail(error))
     // What was refused on connecting may be allowed by now.
     if (this.#isRefused && this.#client !== undefined) this.#examine(this.#client)
+  }
+
+  #maySend<T>(attempt: Attempt<T>): boolean {
+    return this.#stage === 'granting' || (this.#stage === 'answering' && attempt.isNoGrant)
   }
 
   #onFailure<T>(attempt: Attempt<T>, error: unknown): void {
@@ -176,7 +194,7 @@ export class RedisConnection {
     this.#tell('silent', this.#lastError)
     // A link that is silent for so long may be half open: only a new one can tell.
     if (this.#settings.isOurs && this.#client?.status === 'ready') {
-      this.#isUsable = false
+      this.#stage = 'down'
       this.#client.disconnect(true)
     }
     return error
@@ -232,7 +250,7 @@ export class RedisConnection {
   }
 
   #onClose(): void {
-    this.#isUsable = false
+    this.#stage = 'down'
     this.#tell('lost', this.#lastError)
     this.#settings.onHealth({ kind: 'suspended', cause: this.#lastError })
   }
@@ -241,17 +259,16 @@ export class RedisConnection {
     const epoch = ++this.#epoch
     this.#isRefused = false
     const isCurrent = (): boolean => epoch === this.#epoch && client.status === 'ready' && !this.#isClosed
-    Promise.all([this.#settings.examine(client), this.#load(client)]).then(
-      ([facts]) => {
+    Promise.all([this.#settings.examine(client), this.#whyNotLoaded(client)]).then(
+      ([facts, whyNotLoaded]) => {
         this.#facts = facts
-        const go = (): void => {
-          if (isCurrent()) this.#becomeUsable()
-        }
-        if (facts.holdBackMs <= 0) go()
-        else {
-          this.#tell('held-back', `${Math.ceil(facts.holdBackMs)} ms, since the server was replaced`)
-          this.#later(go, facts.holdBackMs)
-        }
+        if (!isCurrent()) return
+        if (this.#stage === 'down') this.#becomeUsable('answering')
+        const refused = facts.refusal ?? whyNotLoaded
+        if (refused !== undefined) return this.#refuse(refused)
+        if (facts.holdBackMs <= 0) return this.#becomeUsable('granting')
+        this.#tell('held-back', `${Math.ceil(facts.holdBackMs)} ms, since the server was replaced`)
+        this.#later(() => isCurrent() && this.#becomeUsable('granting'), facts.holdBackMs)
       },
       (error: unknown) => {
         this.#lastError = withoutCommand(error)
@@ -262,11 +279,22 @@ export class RedisConnection {
     )
   }
 
-  #becomeUsable(): void {
-    this.#isUsable = true
+  // Who only reads may not load scripts, and needs none.
+  async #whyNotLoaded(client: Redis): Promise<Error | undefined> {
+    try {
+      await this.#load(client)
+      return undefined
+    } catch (error) {
+      if (isReplyError(error)) return refusal(error)
+      throw error
+    }
+  }
+
+  #becomeUsable(stage: 'answering' | 'granting'): void {
+    this.#stage = stage
     this.#lastError = undefined
     this.#settings.onHealth({ kind: 'ready' })
-    this.#tell('ready', undefined)
+    if (stage === 'granting') this.#tell('ready', undefined)
     for (const attempt of this.#takeWaiting()) this.#send(attempt)
   }
 
@@ -313,6 +341,10 @@ class Attempt<T> implements Expiring {
 
   get isIdempotent(): boolean {
     return this.#command.isIdempotent
+  }
+
+  get isNoGrant(): boolean {
+    return this.#command.isNoGrant === true
   }
 
   send(client: Redis, failed: (error: unknown) => void): void {

@@ -80,11 +80,18 @@ describe('redisBackend', () => {
     expect((error as Error).message).toContain(words)
   })
 
-  it('refuses a Cluster client, and says what to give instead', () => {
-    const cluster = Object.assign(Object.create(idle()) as Redis, { isCluster: true })
-    const error = thrownBy(() => redisBackend({ client: cluster }))
-    expect(error).toBeInstanceOf(UnsupportedError)
-    expect((error as Error).message).toContain('a standalone server')
+  it('takes a Cluster client, for records, unless it reads from replicas', async () => {
+    const cluster = Object.assign(Object.create(idle()) as Redis, { isCluster: true, options: {} })
+    const backend = redisBackend({ client: cluster })
+    await expect(backend.leases.inspect('r')).rejects.toMatchObject({
+      code: 'HF_UNSUPPORTED',
+      message: 'The Redis Cluster backend has no leases: use another backend for them.',
+    })
+    await backend.close()
+    const behind = Object.assign(Object.create(idle()) as Redis, { isCluster: true, options: { scaleReads: 'slave' } })
+    const error = thrownBy(() => redisBackend({ client: behind }))
+    expect(error).toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'client' })
+    expect((error as Error).message).toBe('Expected `client` to have `scaleReads` \'master\', got "slave".')
   })
 
   it('takes an option that is undefined for one that was left out', async () => {
@@ -110,6 +117,13 @@ describe('redisBackend', () => {
 })
 
 describe('redisFence', () => {
+  it('refuses a Cluster client, and says what to give instead', () => {
+    const cluster = Object.assign(Object.create(idle()) as Redis, { isCluster: true })
+    const error = thrownBy(() => redisFence(cluster))
+    expect(error).toBeInstanceOf(UnsupportedError)
+    expect((error as Error).message).toContain('a standalone server')
+  })
+
   it.each([
     [undefined, {}, 'client'],
     [{}, {}, 'client'],

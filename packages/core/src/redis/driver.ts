@@ -1,4 +1,4 @@
-import type { Redis, RedisOptions } from 'ioredis'
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { DriverError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
 import { show } from '../names.ts'
 
@@ -19,12 +19,50 @@ const RECONNECT_MS_MAX = 1_000
 
 /** @throws {DriverError} `HF_DRIVER` when ioredis is not installed. */
 export async function connectTo(url: string, jitter: () => number): Promise<Redis> {
+  return await clientOf(url, optionsWith(jitter))
+}
+
+async function clientOf(
+  url: string,
+  options: typeof OURS & Pick<RedisOptions, 'retryStrategy' | 'enableReadyCheck' | 'readOnly'>,
+): Promise<Redis> {
   const { Redis: Client } = await import('ioredis').catch((cause: unknown) => {
     throw new DriverError('redisBackend({ url }) needs the package ioredis (^5.3 or ^6): npm install ioredis', {
       cause,
     })
   })
-  return new Client(url, optionsWith(jitter))
+  return new Client(url, options)
+}
+
+/** Only listens, so it need not ask whether the server is done loading; whoever opens it opens the next one. */
+const LISTENING = {
+  ...OURS,
+  retryStrategy: () => null,
+  enableReadyCheck: false,
+  readOnly: false,
+} satisfies RedisOptions
+
+/** A client to listen with, for once. @throws {DriverError} `HF_DRIVER` when ioredis is not installed. */
+export async function listeningTo(url: string): Promise<Redis> {
+  return await clientOf(url, LISTENING)
+}
+
+/** The same with the settings of another client. */
+export function listeningBeside(client: Redis): Redis {
+  return client.duplicate(LISTENING)
+}
+
+/**
+ * The same to one of the nodes of a Cluster: what is published on one of them is heard on all. The driver has a subscriber of its
+ * own for that, which says nothing when it fails. `turn` chooses the node.
+ *
+ * @throws when no node is known.
+ */
+export function listeningInside(cluster: Cluster, turn: number): Redis {
+  const nodes = cluster.nodes('all')
+  const node = nodes[turn % nodes.length]
+  if (node === undefined) throw new Error('No node of the Cluster is known.')
+  return node.duplicate(LISTENING)
 }
 
 /** A second connection to the same server, with the same credentials, set as ours are. */
@@ -40,7 +78,7 @@ function optionsWith(jitter: () => number): typeof OURS & { readonly retryStrate
 }
 
 // Full jitter on a doubling delay, so that a fleet does not come back in one millisecond.
-function reconnectDelayMs(attempt: number, jitter: () => number): number {
+export function reconnectDelayMs(attempt: number, jitter: () => number): number {
   const ceiling = Math.min(RECONNECT_MS_MAX, 50 * 2 ** Math.min(attempt - 1, 10))
   return Math.round(ceiling / 2 + (jitter() * ceiling) / 2)
 }
@@ -73,16 +111,18 @@ export async function checkDatabase(client: Redis): Promise<void> {
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a standalone client of ioredis. */
 export function checkClient(client: unknown): asserts client is Redis {
-  const candidate = client as Partial<Redis> | undefined
+  checkAnyClient(client)
+  if (!isCluster(client)) return
+  throw new UnsupportedError('Redis Cluster has records only: give a client of a standalone server instead.')
+}
+
+/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a client of ioredis, for a standalone server or a Cluster. */
+export function checkAnyClient(client: unknown): asserts client is Redis | Cluster {
+  const candidate = client as Partial<Redis | Cluster> | undefined
   if (typeof candidate?.evalsha !== 'function' || typeof candidate.duplicate !== 'function') {
     throw new InvalidArgumentError(
       'client',
       `Expected \`client\` to be a Redis client of ioredis, got ${show(client)}.`,
-    )
-  }
-  if (candidate.isCluster === true) {
-    throw new UnsupportedError(
-      'redisBackend does not take a Cluster client yet: give it a client of a standalone server.',
     )
   }
   const keyPrefix = String(candidate.options?.keyPrefix ?? '')
@@ -92,10 +132,23 @@ export function checkClient(client: unknown): asserts client is Redis {
       `Expected \`client\` to have a \`keyPrefix\` without braces, got ${show(keyPrefix)}.`,
     )
   }
+  if (!isCluster(candidate)) return
+  const { scaleReads } = candidate.options
+  if (scaleReads === undefined || scaleReads === 'master') return
+  // A replica is behind: a client would be answered something older than what it wrote.
+  throw new InvalidArgumentError(
+    'client',
+    `Expected \`client\` to have \`scaleReads\` 'master', got ${show(scaleReads)}.`,
+  )
+}
+
+export function isCluster(client: Partial<Redis | Cluster>): client is Cluster {
+  return client.isCluster === true
 }
 
 /** Where a client connects to, as an error message shows it. */
-export function addressOf(client: Redis): string {
+export function addressOf(client: Redis | Cluster): string {
+  if (isCluster(client)) return 'the given Cluster'
   const { host, port, path } = client.options
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`
 }

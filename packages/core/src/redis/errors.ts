@@ -3,6 +3,7 @@ import { RefusedError, UnavailableError } from '../errors.ts'
 const REPLY_NAME = 'ReplyError'
 // Answers that only say "not now": the same question may be answered in a moment.
 const PASSING = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS)\b/
+const ELSEWHERE = /^(MOVED|ASK)\b/
 const NO_SCRIPT = /^NOSCRIPT\b/
 const BAD_LOGIN = /^(WRONGPASS|NOAUTH)\b/
 
@@ -30,6 +31,12 @@ export function withoutCommand<E>(error: E): E {
 
 /** What the server's "no" means to a caller. */
 export function refusal(error: unknown): RefusedError {
+  if (error instanceof Error && ELSEWHERE.test(error.message)) {
+    return new RefusedError(
+      'Redis refused: the server is a node of a Cluster, and another one has the key: give `redisBackend` a Cluster client of ioredis.',
+      { cause: withoutCommand(error) },
+    )
+  }
   return new RefusedError(`Redis refused: ${sentence(error)}`, { cause: withoutCommand(error) })
 }
 

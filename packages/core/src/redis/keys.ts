@@ -10,8 +10,37 @@ export interface LeaseKeys {
 
 /** Where the lease on a resource is kept, as `scripts/lease-steps.ts` describes it. */
 export function leaseKeys(prefix: string, resource: string): LeaseKeys {
-  const state = `${prefix}:{${/[{}%]/.test(resource) ? percentEncode(resource, RESERVED) : resource}}`
+  const state = `${prefix}:${tagOf(resource)}`
   return { state, queue: `${state}:q` }
+}
+
+/** The keys of a directory, in one slot of a Cluster, and the channel on which its changes are told. */
+export interface DirectoryKeys {
+  /** A hash: `m` what revision it is, `r:<id>` the records. See `scripts/commit-records.ts`. */
+  readonly records: string
+  /** A sorted set: the ids of the last commits, by their time. */
+  readonly commits: string
+  /** A hash: `m`, `n` and `r:<id>`. See `scripts/ephemeral-steps.ts`. */
+  readonly ephemerals: string
+  /** A sorted set: the ids of ephemeral records, by when they end. */
+  readonly deadlines: string
+  readonly channel: string
+}
+
+/** Where the records of a directory are kept. */
+export function directoryKeys(prefix: string, directory: string): DirectoryKeys {
+  const records = `${prefix}:dir:${tagOf(directory)}`
+  return {
+    records,
+    commits: `${records}:c`,
+    ephemerals: `${records}:e`,
+    deadlines: `${records}:d`,
+    channel: `${records}:ch`,
+  }
+}
+
+function tagOf(name: string): string {
+  return `{${/[{}%]/.test(name) ? percentEncode(name, RESERVED) : name}}`
 }
 
 /** What the channels of all inboxes start with; the rest is what request ids start with. */

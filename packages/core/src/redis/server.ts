@@ -1,6 +1,7 @@
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
+import type { RefusedError } from '../errors.ts'
 import { UnsupportedError } from '../errors.ts'
-import { isReplyError } from './errors.ts'
+import { isReplyError, refusal } from './errors.ts'
 import { serverMarker } from './scripts/server-marker.ts'
 
 /** What is known of the server behind a connection. */
@@ -9,6 +10,8 @@ export interface ServerFacts {
   readonly guarantee: 'advisory' | 'lease'
   /** For how long grants are to be held back. */
   readonly holdBackMs: number
+  /** Why nothing can be granted at all, if so: the user may not do what grants rest on. He may still read. */
+  readonly refusal?: RefusedError
 }
 
 const MAJOR_MIN = 7
@@ -32,8 +35,24 @@ export async function examine(
   if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0 }
   const identity = `${runId}:${info.get('master_replid') ?? ''}`
   const isProven = isLongUp(info, settings.maxClockSkewMs) ? '1' : '0'
-  const knownUs = await client.eval(serverMarker, 1, settings.markerKey, identity, isProven)
-  return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000) }
+  try {
+    const knownUs = await client.eval(serverMarker, 1, settings.markerKey, identity, isProven)
+    return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000) }
+  } catch (error) {
+    if (!isReplyError(error)) throw error
+    return { guarantee, holdBackMs: 0, refusal: refusal(error) }
+  }
+}
+
+/**
+ * As `examine`, for what is kept in a Cluster. Its nodes come, go and replace each other behind the driver's back, so what one of
+ * them acknowledged is never more than `advisory`.
+ *
+ * @throws {UnsupportedError} `HF_UNSUPPORTED` when one of the masters is older than Redis 7.
+ */
+export async function examineCluster(cluster: Cluster): Promise<ServerFacts> {
+  for (const info of await Promise.all(cluster.nodes('master').map(readInfo))) checkVersion(info)
+  return { guarantee: 'advisory', holdBackMs: 0 }
 }
 
 async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {

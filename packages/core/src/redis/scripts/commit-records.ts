@@ -1,0 +1,98 @@
+import { RECORD_LIMITS } from '../../ports/records.ts'
+import { COMMITS_REMEMBERED } from '../../records/revision.ts'
+import { defineScript } from './script.ts'
+import type { Script } from './script.ts'
+
+/** How many ids of older commits are known as such, though their answers are forgotten. */
+const COMMITS_KNOWN = 1_000
+
+/**
+ * A commit of records, as a whole or not at all.
+ *
+ * KEYS[1]  the records, a hash: `m` = "history commit number µs", the revision and the server's time of it; `r:<id>` = the id of
+ *          the commit that wrote it (22 bytes), the value.
+ * KEYS[2]  the commits, a sorted set: their ids by that time, which is another one for each.
+ * KEYS[3]  the ephemeral records: their `m` has the history, where there was no commit yet.
+ * ARGV[1]  the id of the commit.
+ * ARGV[2]  the history of a directory that is made by it.
+ * Then for each change three:
+ *          `p`ut, `d`elete or `c`heck, with nothing, `a` (expects absence) or `v<version>`; the id; the value.
+ *
+ * Returns  { 'committed', history, number, µs }; the same again for a commit that is remembered.
+ *          { 'conflict', … }: for each the index of the change, from 0, and what there is (`a` or `v<version>`).
+ *          { 'forgotten' }: it happened, and is not remembered any more.
+ *          { 'full', how many records there would be }.
+ *
+ * Publishes the id of the commit on `<KEYS[1]>:ch`.
+ *
+ * All that could be refused half-way is asked about before the first write: the rights of the user, and memory, which a server
+ * that has none left (`noeviction`) refuses to the first write only.
+ */
+export const commitRecords: Script = defineScript(`
+local call, sub, format = redis.call, string.sub, string.format
+local records, commits, ephemerals = KEYS[1], KEYS[2], KEYS[3]
+local channel, id = records .. ':ch', ARGV[1]
+
+local meta = call('HGET', records, 'm')
+local history, number, last = string.match(meta or '', '^(%S+) %S+ (%d+) (%d+)$')
+if history then
+  local rank = call('ZREVRANK', commits, id)
+  if rank and rank >= ${COMMITS_REMEMBERED} then return { 'forgotten' } end
+  if rank then return { 'committed', history, format('%.0f', number - rank), call('ZSCORE', commits, id) } end
+else
+  history = string.match(call('HGET', ephemerals, 'm') or ARGV[2], '^%S+')
+  number, last = 0, 0
+end
+
+local conflicts = { 'conflict' }
+for at = 3, #ARGV, 3 do
+  local expected = sub(ARGV[at], 2)
+  if expected ~= '' then
+    local stored = call('HGET', records, 'r:' .. ARGV[at + 1])
+    local actual = stored and 'v' .. sub(stored, 1, 22) or 'a'
+    if actual ~= expected then
+      conflicts[#conflicts + 1] = format('%.0f', (at - 3) / 3)
+      conflicts[#conflicts + 1] = actual
+    end
+  end
+end
+if #conflicts > 1 then return conflicts end
+
+local time = call('TIME')
+local us = format('%.0f', math.max(time[1] * 1000000 + time[2], last + 1))
+local puts = { 'm', history .. ' ' .. id .. ' ' .. format('%.0f', number + 1) .. ' ' .. us }
+local deletes = {}
+for at = 3, #ARGV, 3 do
+  local kind = sub(ARGV[at], 1, 1)
+  if kind == 'p' then
+    puts[#puts + 1] = 'r:' .. ARGV[at + 1]
+    puts[#puts + 1] = id .. ARGV[at + 2]
+  elseif kind == 'd' then
+    deletes[#deletes + 1] = 'r:' .. ARGV[at + 1]
+  end
+end
+
+local size = call('HLEN', records) - (meta and 1 or 0)
+if size + #puts / 2 - 1 > ${RECORD_LIMITS.directoryRecordsMax} then
+  for at = 3, #puts, 2 do size = size + 1 - call('HEXISTS', records, puts[at]) end
+  for _, field in ipairs(deletes) do size = size - call('HEXISTS', records, field) end
+  if size > ${RECORD_LIMITS.directoryRecordsMax} then return { 'full', format('%.0f', size) } end
+end
+
+for _, command in ipairs({
+  { 'HSET', records, 'm', '' }, { 'HDEL', records, 'm' }, { 'DEL', commits }, { 'ZADD', commits, us, id },
+  { 'ZREMRANGEBYRANK', commits, '0', '0' }, { 'PUBLISH', channel, id },
+}) do
+  if not redis.acl_check_cmd(unpack(command)) then
+    return redis.error_reply('NOPERM this user has no permissions to run ' .. command[1] .. ' for commits')
+  end
+end
+call('HSET', records, unpack(puts))
+if #deletes > 0 then call('HDEL', records, unpack(deletes)) end
+-- What was remembered of a directory that is gone would be taken for commits of this one.
+if not meta then call('DEL', commits) end
+call('ZADD', commits, us, id)
+call('ZREMRANGEBYRANK', commits, 0, -${COMMITS_KNOWN + 1})
+call('PUBLISH', channel, id)
+return { 'committed', history, format('%.0f', number + 1), us }
+`)
