@@ -66,6 +66,7 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
   const close = (): Promise<void> => {
     const closing = lifecycle.close(() => sessions.close())
     waitingRoom.wakeAll()
+    records.close()
     return closing
   }
   const backend: ZooKeeperBackend = {

@@ -16,7 +16,7 @@ import { historyPath, recordDirectory, recordPath } from './paths.ts'
 import type { DirectoryNode } from './record-directory.ts'
 import { OWN_NODES, directorySteps, present, readNode } from './record-directory.ts'
 import type { ReadParts } from './record-reads.ts'
-import { decodeRecord, encodeRecord } from './record-value.ts'
+import { encodeRecord, versionOf } from './record-value.ts'
 import type { SentCommits } from './sent-commits.ts'
 import type { Session } from './session.ts'
 import type { Undertaking } from './undertaking.ts'
@@ -208,7 +208,7 @@ async function findRecord(
   const node = recordPath(path, id)
   if (expect !== undefined) {
     const record = await present(session, getData(node))
-    return record === undefined ? undefined : [id, decodeRecord(record.data).version]
+    return record === undefined ? undefined : [id, versionOf(record.data)]
   }
   return (await present(session, exists(node))) === undefined ? undefined : [id, undefined]
 }

@@ -38,11 +38,10 @@ export class DirectoryListening {
     else if (this.#state === 'live') queueMicrotask(() => this.#tell(listener, () => listener.live()))
   }
 
-  /** The last one ends it. False when it was removed before. */
-  remove(listener: DirectoryListener): boolean {
-    const wasThere = this.#listeners.delete(listener)
-    if (wasThere && this.isEmpty) for (const watch of this.#watches) watch.close()
-    return wasThere
+  /** The last one ends it. */
+  remove(listener: DirectoryListener): void {
+    this.#listeners.delete(listener)
+    if (this.isEmpty) for (const watch of this.#watches) watch.close()
   }
 
   #listenerOf(index: number, explain: (cause: unknown) => unknown): NodeListener {

@@ -19,7 +19,6 @@ export interface RawDriverClient {
   getState(): { readonly name: string }
   create(path: string, data: Buffer, mode: number, callback: Callback): void
   remove(path: string, callback: Callback): void
-  removeRecursive(path: string, callback: Callback): void
   mkdirp(path: string, callback: Callback): void
   getData(path: string, callback: Callback): void
   getData(path: string, watcher: () => void, callback: Callback): void
@@ -73,8 +72,12 @@ export class RawClient {
     manager.socket?.destroy()
   }
 
-  create(path: string, data = '', mode: number = rawDriver.CreateMode.PERSISTENT): Promise<string> {
-    return call(done => this.client.create(path, Buffer.from(data), mode, done))
+  create(
+    path: string,
+    data: string | Uint8Array = '',
+    mode: number = rawDriver.CreateMode.PERSISTENT,
+  ): Promise<string> {
+    return call(done => this.client.create(path, Buffer.from(data as Uint8Array), mode, done))
   }
 
   /** A contender as Curator makes one. */
@@ -86,8 +89,13 @@ export class RawClient {
     return call(done => this.client.remove(path, done))
   }
 
+  /** The driver's own looks no further than the children. Whoever comes in between goes with the rest. */
   async removeTree(path: string): Promise<void> {
-    await call(done => this.client.removeRecursive(path, done)).catch(() => undefined)
+    const children = await this.children(path).catch(() => [])
+    await Promise.all(children.map(child => this.removeTree(`${path}/${child}`)))
+    await this.remove(path).catch(async (error: { readonly code: number }) => {
+      if (error.code === rawDriver.Exception['NOT_EMPTY']) await this.removeTree(path)
+    })
   }
 
   mkdirp(path: string): Promise<void> {
@@ -98,8 +106,12 @@ export class RawClient {
     return call(done => this.client.getChildren(path, done))
   }
 
+  bytes(path: string): Promise<Buffer> {
+    return call(done => this.client.getData(path, done))
+  }
+
   async text(path: string): Promise<string> {
-    return String(await call<Buffer>(done => this.client.getData(path, done)))
+    return String(await this.bytes(path))
   }
 
   write(path: string, data: string, version = -1): Promise<void> {

@@ -7,7 +7,7 @@ import { exists, getChildren, getData } from './operations.ts'
 import type { Layout } from './paths.ts'
 import { ephemeralOf, ephemeralsPath, recordDirectory, recordIdOf, recordPath } from './paths.ts'
 import { present } from './record-directory.ts'
-import { decodeRecord } from './record-value.ts'
+import { valueOf, versionOf } from './record-value.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 import type { Undertaking } from './undertaking.ts'
@@ -108,7 +108,7 @@ async function askRecords(session: Session, path: string, ids: readonly string[]
   const found = new Map<string, StoredRecord>()
   for (const [index, id] of ids.entries()) {
     const node = read[index]
-    if (node !== undefined) found.set(id, { id, ...decodeRecord(node.data) })
+    if (node !== undefined) found.set(id, { id, value: valueOf(node.data), version: versionOf(node.data) })
   }
   return { found, behind }
 }
@@ -124,7 +124,7 @@ async function readEphemerals(session: Session, path: string): Promise<ReadonlyM
     // Of two owners the one who came later has it; the other's node is being deleted.
     if (node === undefined || node.stat.czxid < (newest.get(id) ?? 0n)) continue
     newest.set(id, node.stat.czxid)
-    found.set(id, { id, owner, value: node.data })
+    found.set(id, { id, owner, value: new Uint8Array(node.data) })
   }
   return found
 }

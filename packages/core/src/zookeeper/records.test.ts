@@ -45,7 +45,7 @@ function put(id: string, text: string, expect?: 'absent' | { readonly version: s
 
 async function texts(backend: ZooKeeperBackend, directory: string): Promise<Record<string, string>> {
   const read = await backend.records.read({ directory })
-  return Object.fromEntries([...presentIn(read).records.values()].map(({ id, value }) => [id, String(value)]))
+  return Object.fromEntries([...presentIn(read).records.values()].map(({ id, value }) => [id, Buffer.from(value).toString()]))
 }
 
 function presentIn(read: DirectoryRead): DirectoryRead & { readonly kind: 'present' } {
@@ -126,7 +126,7 @@ describe('An ephemeral record', () => {
     const seen = async (): Promise<string[]> => {
       const { ephemerals } = presentIn(await records.read({ directory, ephemerals: true }))
       return [...ephemerals.values()].map(
-        ({ id, owner, value }) => `${id} ${owner === one.owner ? 'one' : 'other'} ${String(value)}`,
+        ({ id, owner, value }) => `${id} ${owner === one.owner ? 'one' : 'other'} ${Buffer.from(value).toString()}`,
       )
     }
     const stay = await records.join(one)

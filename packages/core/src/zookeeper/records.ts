@@ -43,6 +43,7 @@ export class ZooKeeperRecordStore implements RecordStore {
   readonly #parts: RecordParts & CommitParts
   readonly #deadlines: CallDeadlines
   readonly #listening = new Map<string, DirectoryListening>()
+  readonly #subscriptions = new Set<Subscription>()
 
   constructor(parts: RecordParts) {
     this.#parts = { ...parts, sent: new SentCommits() }
@@ -102,10 +103,18 @@ export class ZooKeeperRecordStore implements RecordStore {
     }
     listening.add(own)
     const close = (): void => {
-      if (!listening.remove(own)) return
+      if (!this.#subscriptions.delete(subscription)) return
+      listening.remove(own)
       if (listening.isEmpty) this.#listening.delete(path)
     }
-    return { close, [Symbol.dispose]: close }
+    const subscription: Subscription = { close, [Symbol.dispose]: close }
+    this.#subscriptions.add(subscription)
+    return subscription
+  }
+
+  /** Ends every listener. */
+  close(): void {
+    for (const subscription of [...this.#subscriptions]) subscription.close()
   }
 
   async #undertake<T>(signal: AbortSignal | undefined, work: (undertaking: Undertaking) => Promise<T>): Promise<T> {

@@ -65,7 +65,9 @@ export class StandingWatch {
     this.#timer?.cancel()
     const session = this.#session
     session?.watches.remove(this.#path, this.#hear)
-    if (session?.state.kind === 'connected') session.runPatiently(removeWatches(this.#path)).catch(() => undefined)
+    // What is under way would set it yet.
+    const isSet = session?.state.kind === 'connected' || this.#isAsking
+    if (isSet) session?.runPatiently(removeWatches(this.#path)).catch(() => undefined)
   }
 
   #heard(): void {
@@ -100,7 +102,7 @@ export class StandingWatch {
         (error: unknown) => this.#failed(round, error),
       )
     } catch (error) {
-      this.#failed(round, error)
+      queueMicrotask(() => this.#failed(round, error))
     }
   }
 
