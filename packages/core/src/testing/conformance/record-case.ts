@@ -9,11 +9,11 @@ export interface RecordCase {
   readonly promise: RecordPromise
   readonly name: string
   /** What a world must be able to do for it; where it cannot, the case cannot be expressed. */
-  readonly needs?: RecordCapability
+  readonly needs?: readonly RecordCapability[]
   readonly body: (scene: RecordScene) => Promise<void>
 }
 
 /** Whether the case can be expressed in that world. */
-export function isRecordCaseExpressible(needs: RecordCase['needs'], harness: RecordHarness): boolean {
-  return needs === undefined || harness[needs].kind === 'supported'
+export function isRecordCaseExpressible({ needs = [] }: RecordCase, harness: RecordHarness): boolean {
+  return needs.every(capability => harness[capability].kind === 'supported')
 }

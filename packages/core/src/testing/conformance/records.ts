@@ -36,7 +36,7 @@ const CASES: readonly RecordCase[] = [
  * ```
  */
 export function recordConformance(harness: RecordHarness): readonly ConformanceCase<RecordPromise>[] {
-  return CASES.filter(({ needs }) => isRecordCaseExpressible(needs, harness)).map(({ name, promise, body }) => ({
+  return CASES.filter(one => isRecordCaseExpressible(one, harness)).map(({ name, promise, body }) => ({
     name,
     promise,
     run: async () => {

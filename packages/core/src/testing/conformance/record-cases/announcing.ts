@@ -105,7 +105,7 @@ export const announcementCases: readonly RecordCase[] = [
   {
     promise: 'R6',
     name: 'An announcement that the store lost with its data is made again.',
-    needs: 'loseData',
+    needs: ['loseData'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -122,7 +122,7 @@ export const announcementCases: readonly RecordCase[] = [
   {
     promise: 'R6',
     name: 'An announcement whose session ended is made again, with the value of its last update.',
-    needs: 'endSession',
+    needs: ['endSession'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -140,7 +140,7 @@ export const announcementCases: readonly RecordCase[] = [
   {
     promise: 'R6',
     name: 'An announcement over a link that fell silent says `suspended`, and is there again when the link speaks.',
-    needs: 'silence',
+    needs: ['silence'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()

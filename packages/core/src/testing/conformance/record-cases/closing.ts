@@ -77,13 +77,13 @@ export const closingCases: readonly RecordCase[] = [
   {
     promise: 'R1',
     name: 'Over a silent link every call settles within 10 s, and a commit that is sent again afterwards happens once.',
-    needs: 'silence',
+    needs: ['silence'],
     body: settlesInSilence,
   },
   {
     promise: 'R5',
     name: 'An abort over a silent link rejects at once with the reason.',
-    needs: 'silence',
+    needs: ['silence'],
     body: async scene => {
       const client = await scene.client()
       const directory = scene.directory()
@@ -108,7 +108,7 @@ export const closingCases: readonly RecordCase[] = [
   {
     promise: 'R5',
     name: 'Closing a backend whose link fell silent takes 2 s at most, and rejects what was asked.',
-    needs: 'silence',
+    needs: ['silence'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -126,7 +126,7 @@ export const closingCases: readonly RecordCase[] = [
   {
     promise: 'R2',
     name: 'A restart of the server loses nothing of what it acknowledged, where it says that it does not.',
-    needs: 'restart',
+    needs: ['restart'],
     body: restarts,
   },
 ]

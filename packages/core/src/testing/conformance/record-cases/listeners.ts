@@ -178,25 +178,25 @@ export const listenerCases: readonly RecordCase[] = [
   {
     promise: 'R5',
     name: 'After its connection was cut a listener is told `live` again, and hears of what is committed then.',
-    needs: 'cut',
+    needs: ['cut'],
     body: scene => livesAgain(scene, client => scene.able('cut')(client)),
   },
   {
     promise: 'R5',
     name: 'After the session of its client ended a listener is told `live` again, and hears of what is committed then.',
-    needs: 'endSession',
+    needs: ['endSession'],
     body: scene => livesAgain(scene, client => scene.able('endSession')(client)),
   },
   {
     promise: 'R5',
     name: 'After a restart of the server a listener is told `live` again, and hears of what is committed then.',
-    needs: 'restart',
+    needs: ['restart'],
     body: scene => livesAgain(scene, () => scene.able('restart')()),
   },
   {
     promise: 'R5',
     name: 'A listener whose link fell silent is told `down`, and `live` again when the link speaks.',
-    needs: 'silence',
+    needs: ['silence'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -220,19 +220,22 @@ async function hearsOfEphemerals(scene: RecordScene): Promise<void> {
   const [one, other] = await scene.twoClients()
   const third = await scene.client()
   const directory = scene.directory()
+  const early = scene.owner(third, directory, { id: 'there before anybody listens' })
+  await scene.join(third, early)
   const { ear, subscription } = await scene.listening(one, directory)
   const owner = scene.owner(other, directory)
   const steps: Readonly<Record<string, () => Promise<unknown>>> = {
     'a join': () => scene.join(other, owner),
     'a change with a beat': () => scene.beat(other, owner, 'there'),
     'a leave': () => scene.leave(other, owner),
-    'another join': () => scene.join(third, scene.owner(third, directory, { id: 'two' })),
   }
   for (const [what, step] of Object.entries(steps)) {
     const { changed } = ear.heard
     await step()
     await scene.hears(ear, changed, what)
   }
+  await scene.harness.advance(scene.ttlMs / 2)
+  assert.equal((await scene.beat(third, early)).kind, 'kept')
   const { changed } = ear.heard
   await scene.stopBeating(third)
   const limitMs = 2 * scene.ttlMs + END_MS_MAX + NOTICE_MS

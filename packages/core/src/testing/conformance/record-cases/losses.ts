@@ -7,7 +7,7 @@ export const lossCases: readonly RecordCase[] = [
   {
     promise: 'R3',
     name: 'A directory that the store lost is missing, and made anew it has another history.',
-    needs: 'loseData',
+    needs: ['loseData'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -25,7 +25,7 @@ export const lossCases: readonly RecordCase[] = [
   {
     promise: 'R1',
     name: 'A version of before the store lost its data is never one of after, however often that happens.',
-    needs: 'loseData',
+    needs: ['loseData'],
     body: async scene => {
       const client = await scene.client()
       const directory = scene.directory()
@@ -46,7 +46,7 @@ export const lossCases: readonly RecordCase[] = [
   {
     promise: 'R3',
     name: 'A directory that was restored from a backup has the revision of then, and another commit in the place of the lost one.',
-    needs: 'backUp',
+    needs: ['backUp'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
@@ -71,7 +71,7 @@ export const lossCases: readonly RecordCase[] = [
   {
     promise: 'R6',
     name: 'After the store lost its data a beat is answered `gone`, and joining again helps.',
-    needs: 'loseData',
+    needs: ['loseData'],
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const directory = scene.directory()
