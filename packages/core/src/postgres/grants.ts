@@ -1,0 +1,51 @@
+import { InvalidArgumentError } from '../errors.ts'
+import { checkName, show } from '../names.ts'
+import { POSTGRES_DEFAULTS } from './backend.ts'
+import { checkSchema, schemaOf } from './schema.ts'
+
+/** Which roles may do what. */
+export interface PostgresGrants {
+  /** @default 'holdfast' */
+  readonly schema?: string
+  /** May read and follow directories. */
+  readonly readers?: readonly string[]
+  /** May also announce ephemeral records: the instances of a service. */
+  readonly instances?: readonly string[]
+  /** May also commit. */
+  readonly publishers?: readonly string[]
+}
+
+/**
+ * The statements that give roles what they need, and no more, for whoever made the tables to run: nobody else may. A service
+ * that reads its configuration is no publisher, so it cannot change it.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function postgresGrants(grants: PostgresGrants): readonly string[] {
+  const { schema: name = POSTGRES_DEFAULTS.schema, readers = [], instances = [], publishers = [] } = grants
+  checkSchema(name)
+  const { quoted: schema } = schemaOf(name)
+  const all = [...readers, ...instances, ...publishers]
+  return [
+    ...granted(`USAGE ON SCHEMA ${schema}`, all),
+    ...granted(`SELECT ON ${schema}.directories, ${schema}.records, ${schema}.ephemerals`, all),
+    // A directory is made by its first instance or commit; only commits change it.
+    ...granted(`INSERT (name, history) ON ${schema}.directories`, [...instances, ...publishers]),
+    ...granted(`INSERT, UPDATE, DELETE ON ${schema}.ephemerals`, instances),
+    ...granted(`EXECUTE ON FUNCTION ${schema}.join_v1, ${schema}.beat_v1`, instances),
+    ...granted(`UPDATE ON ${schema}.directories`, publishers),
+    ...granted(`INSERT, UPDATE, DELETE ON ${schema}.records`, publishers),
+    ...granted(`SELECT, INSERT, DELETE ON ${schema}.commits`, publishers),
+    ...granted(`EXECUTE ON FUNCTION ${schema}.commit_v1`, publishers),
+  ]
+}
+
+function granted(what: string, roles: readonly string[]): readonly string[] {
+  return roles.length === 0 ? [] : [`GRANT ${what} TO ${roles.map(quotedRole).join(', ')}`]
+}
+
+function quotedRole(role: string): string {
+  checkName('role', role)
+  if (new TextEncoder().encode(role).length <= 63) return `"${role.replaceAll('"', '""')}"`
+  throw new InvalidArgumentError('role', `Expected a role to have at most 63 bytes, got ${show(role)}.`)
+}
