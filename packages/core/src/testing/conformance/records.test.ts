@@ -362,7 +362,7 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
   },
   {
     fault: 'tells listeners of commits alone',
-    found: 'A listener hears of ephemeral records: that one joins, changes, leaves, and ends by its time.',
+    found: 'A listener hears of ephemeral records: that one joins, changes, and leaves.',
     break: store => ({
       listen: (directory, listener) =>
         store.listen(directory, {

@@ -66,8 +66,13 @@ export const listenerCases: readonly RecordCase[] = [
   },
   {
     promise: 'R5',
-    name: 'A listener hears of ephemeral records: that one joins, changes, leaves, and ends by its time.',
+    name: 'A listener hears of ephemeral records: that one joins, changes, and leaves.',
     body: hearsOfEphemerals,
+  },
+  {
+    promise: 'R5',
+    name: 'A listener hears of the end of an ephemeral record that was there before and fell silent later.',
+    body: hearsOfTheEnd,
   },
   {
     promise: 'R5',
@@ -218,10 +223,7 @@ export const listenerCases: readonly RecordCase[] = [
 
 async function hearsOfEphemerals(scene: RecordScene): Promise<void> {
   const [one, other] = await scene.twoClients()
-  const third = await scene.client()
   const directory = scene.directory()
-  const early = scene.owner(third, directory, { id: 'there before anybody listens' })
-  await scene.join(third, early)
   const { ear, subscription } = await scene.listening(one, directory)
   const owner = scene.owner(other, directory)
   const steps: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -234,13 +236,22 @@ async function hearsOfEphemerals(scene: RecordScene): Promise<void> {
     await step()
     await scene.hears(ear, changed, what)
   }
+  subscription.close()
+  await scene.nothingLeft(directory)
+}
+
+async function hearsOfTheEnd(scene: RecordScene): Promise<void> {
+  const [one, other] = await scene.twoClients()
+  const owner = scene.owner(other, scene.directory())
+  await scene.join(other, owner)
+  const { ear, subscription } = await scene.listening(one, owner.directory)
   await scene.harness.advance(scene.ttlMs / 2)
-  assert.equal((await scene.beat(third, early)).kind, 'kept')
+  assert.equal((await scene.beat(other, owner)).kind, 'kept')
   const { changed } = ear.heard
-  await scene.stopBeating(third)
-  const limitMs = 2 * scene.ttlMs + END_MS_MAX + NOTICE_MS
+  await scene.stopBeating(other)
+  const limitMs = scene.ttlMs + END_MS_MAX + NOTICE_MS
   await scene.eventually(async () => ear.heard.changed > changed, 'the listener was not told of the end', limitMs)
-  assert.deepEqual(await scene.ephemerals(one, directory), {})
+  assert.deepEqual(await scene.ephemerals(one, owner.directory), {})
   subscription.close()
 }
 

@@ -357,6 +357,7 @@ async function closesInEachWay(scene: RecordScene): Promise<void> {
     await scene.committed(other, directory, [put('a', '2')])
     await scene.harness.advance(2 * RECONCILE_MS)
     assert.deepEqual(textsOf(present(watch).records), { a: '1' }, `After the end by ${name}`)
+    assert.equal(watch.status.push, 'down')
     const error = await scene.rejection(watch.refresh(), HOP_MS, 'a refresh of a closed watch')
     assert.equal((error as { readonly code?: unknown }).code, 'HF_CLOSED')
     watch.close()
