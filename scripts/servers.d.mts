@@ -27,6 +27,15 @@ export interface RedisServer extends OwnServer {
   readonly url: string
 }
 
+/** Three masters without replicas, ready to serve every slot. They end with the process that started them. */
+export interface RedisCluster extends AsyncDisposable {
+  readonly nodes: readonly RedisServer[]
+  /** Kills all nodes and starts them again on their ports, with their data; returns when they serve every slot. */
+  restart(): Promise<void>
+  /** Ends all nodes and removes their data folders. Idempotent. */
+  stop(): Promise<void>
+}
+
 export interface RedisOptions {
   /** `true` is `'always'`: what was acknowledged survives a crash. @default false */
   readonly appendonly?: boolean | 'always' | 'everysec'
@@ -88,6 +97,7 @@ export interface SharedPostgres {
 }
 
 export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
+export declare function startRedisCluster(options?: Pick<RedisOptions, 'appendonly' | 'args'>): Promise<RedisCluster>
 export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
 export declare function startPostgres(options?: PostgresOptions): Promise<PostgresServer>
 

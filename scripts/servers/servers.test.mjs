@@ -12,6 +12,7 @@ import {
   sharedZooKeeper,
   startPostgres,
   startRedis,
+  startRedisCluster,
   startZooKeeper,
 } from '../servers.mjs'
 import { ask } from './ports.mjs'
@@ -42,6 +43,17 @@ test('a Redis that appends keeps its data over a crash, on the same port', async
   expect(await ask(port, 'GET a\r\n', /kept|\$-1/)).toContain('kept')
   await redis.restart({ keepData: false })
   expect(await ask(port, 'GET a\r\n', /kept|\$-1/)).toBe('$-1\r\n')
+})
+
+test('a Redis Cluster serves every slot as soon as it is started, again after a restart, and is gone after stop', async () => {
+  const cluster = await startRedisCluster({ appendonly: true })
+  onTestFinished(() => cluster.stop())
+  const answers = () => Promise.all(cluster.nodes.map(({ port }) => ask(port, 'GET a\r\n', /\r\n/)))
+  expect((await answers()).filter(answer => answer === '$-1\r\n')).toHaveLength(1)
+  await cluster.restart()
+  expect((await answers()).filter(answer => /^-MOVED 15495 127\.0\.0\.1:\d+\r\n$/.test(answer))).toHaveLength(2)
+  await cluster.stop()
+  expect(await Promise.all(cluster.nodes.map(({ port }) => ping(port)))).toEqual(['', '', ''])
 })
 
 test('a stopped (SIGSTOP) Redis can still be ended', async () => {
