@@ -12,16 +12,21 @@ export type {
   Transaction,
 } from './client/config.ts'
 export type { ConfigSource, InstanceReport, Refusal, RefusalStage } from './client/report.ts'
+export type { ConfigAdminOptions } from './admin/admin-options.ts'
 export type {
   AbortConditions,
+  AuthorizationRequest,
   ConfigAdmin,
   Deployment,
+  HistoryEntry,
   Plan,
   PublishOptions,
   ReleaseWithContent,
+  RolloutStep,
   ScopeState,
   Settlement,
 } from './admin/admin.ts'
+export { openConfigAdmin } from './admin/open-config-admin.ts'
 export type { ConfigIssue } from './errors.ts'
 export { ForbiddenError, InvalidConfigError, NoConfigError, UntrustedReleaseError, describeIssue } from './errors.ts'
 export type { Edit } from './namespace/edit.ts'

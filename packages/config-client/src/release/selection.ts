@@ -29,8 +29,8 @@ export function selects(
   }
 }
 
-/** In [0, 100). */
-function bucketOf(slot: string, { hash }: ReleaseName, { app, env }: Scope): number {
+/** Where a slot stands for a release, in [0, 100): a share of so many percent selects those below it. */
+export function bucketOf(slot: string, { hash }: ReleaseName, { app, env }: Scope): number {
   const digest = createHash('sha256').update(`${app}:${env}:${hash}:${slot}`).digest()
   return (digest.readUInt32BE(0) / 2 ** 32) * 100
 }

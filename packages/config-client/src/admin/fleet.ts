@@ -1,0 +1,62 @@
+import type { Backend, DirectoryRead, DirectoryView, DirectoryWatch } from '@holdfast/core'
+import { watchDirectory } from '@holdfast/core'
+import type { InstanceReport } from '../client/report.ts'
+import { decodeReport } from '../release/codec.ts'
+import type { ScopePlaces } from '../release/scope.ts'
+import { CANDIDATE, HEAD } from '../release/scope.ts'
+import type { BookPage } from './release-book.ts'
+import { pageOf } from './release-book.ts'
+import { WITHDRAWN } from './withdrawals.ts'
+
+/** What is seen of a scope by who watches it. */
+export interface FleetView {
+  readonly page: BookPage
+  readonly reports: readonly InstanceReport[]
+}
+
+/** Watches the releases of a scope and the reports of its instances. */
+export class Fleet {
+  readonly #releases: DirectoryWatch
+  readonly #instances: DirectoryWatch
+  #decoded: { readonly from: DirectoryView; readonly page: BookPage } | undefined
+
+  /** @param changed called when there may be something new to see */
+  constructor(backend: Backend, places: ScopePlaces, changed: () => void) {
+    this.#releases = watchDirectory(backend, places.releases, { ids: [HEAD, CANDIDATE, WITHDRAWN] })
+    this.#instances = watchDirectory(backend, places.instances, { ephemerals: true })
+    this.#releases.view.subscribe(changed)
+    this.#instances.view.subscribe(changed)
+  }
+
+  /** Undefined until both were read. */
+  get view(): FleetView | undefined {
+    const [releases, instances] = [this.#releases.view.current, this.#instances.view.current]
+    if (releases.kind === 'unread' || instances.kind === 'unread') return undefined
+    return { page: this.#pageOf(releases), reports: reportsOf(instances) }
+  }
+
+  /** Asks the store now. Rejects when it does not answer. */
+  async refresh(): Promise<void> {
+    await Promise.all([this.#releases.refresh(), this.#instances.refresh()])
+  }
+
+  close(): void {
+    this.#releases.close()
+    this.#instances.close()
+  }
+
+  #pageOf(view: DirectoryView): BookPage {
+    if (this.#decoded?.from === view) return this.#decoded.page
+    const page = view.kind === 'present' ? pageOf(view.records, view.committedAtMs) : pageOf(new Map(), 0)
+    this.#decoded = { from: view, page }
+    return page
+  }
+}
+
+/** The reports in an instances directory, by id. */
+export function reportsOf(read: DirectoryRead | DirectoryView): readonly InstanceReport[] {
+  if (read.kind !== 'present') return []
+  return [...read.ephemerals.values()]
+    .flatMap(({ value }) => decodeReport(value) ?? [])
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+}

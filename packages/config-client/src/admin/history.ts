@@ -1,0 +1,99 @@
+import type { RecordChange } from '@holdfast/core'
+import { InvalidArgumentError, show } from '@holdfast/core'
+import type { StoredRelease } from '../release/release.ts'
+import { releaseId, requestRecordId } from '../release/scope.ts'
+import type { HistoryEntry } from './admin.ts'
+import type { BookPage, ReleaseBook } from './release-book.ts'
+
+const AHEAD = 16
+const BEHIND = 16
+
+/** The releases of a scope that are kept, and those that are let go. */
+export class History {
+  readonly #book: ReleaseBook
+  readonly #keptMax: number
+  /** The requests of releases that go next, by the number of the release. */
+  readonly #goingNext = new Map<number, string>()
+  #readTo = 0
+
+  constructor(book: ReleaseBook, keptMax: number) {
+    this.#book = book
+    this.#keptMax = keptMax
+  }
+
+  /** What goes with the publish of release `number`: most often one release, and its request. Bounded. */
+  async lettingGo(number: number, signal?: AbortSignal): Promise<readonly RecordChange[]> {
+    const last = number - this.#keptMax
+    if (last < 1) return []
+    if (last > this.#readTo) await this.#readAround(last, signal)
+    return [...this.#goingNext].flatMap(([old, requestId]) =>
+      old > last
+        ? []
+        : [
+            { kind: 'delete', id: releaseId(old) },
+            { kind: 'delete', id: requestRecordId(requestId) },
+          ],
+    )
+  }
+
+  /** Release `number` was published. */
+  wentOn(number: number): void {
+    for (const old of [...this.#goingNext.keys()]) if (old <= number - this.#keptMax) this.#goingNext.delete(old)
+  }
+
+  async list(limit: number): Promise<readonly HistoryEntry[]> {
+    const [page, stored] = await Promise.all([this.#book.read(), this.#book.allReleases()])
+    const newestFirst = [...stored.values()].sort((a, b) => b.release.number - a.release.number)
+    return newestFirst.slice(0, limit).map(release => entryOf(release, page))
+  }
+
+  /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when there is no such release (any more) */
+  async find(number: number, signal?: AbortSignal): Promise<StoredRelease> {
+    const wanted = number < 0 ? countedBack(number, await this.#book.read({ signal })) : number
+    const found = wanted < 1 ? undefined : (await this.#book.releases([wanted], signal)).get(wanted)
+    if (found !== undefined) return found
+    throw new InvalidArgumentError(
+      'number',
+      `There is no release ${number} of this scope: it was never published, or the history does not keep it any more.`,
+    )
+  }
+
+  // As many back as a few withdrawn releases, which do not let go of any, can have left over.
+  async #readAround(last: number, signal: AbortSignal | undefined): Promise<void> {
+    const from = Math.max(1, last - BEHIND)
+    const numbers = Array.from({ length: last + AHEAD - from + 1 }, (_, at) => from + at)
+    const stored = await this.#book.releases(numbers, signal)
+    for (const [number, { release }] of stored) this.#goingNext.set(number, release.requestId)
+    this.#readTo = last + AHEAD
+  }
+}
+
+/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
+export function checkReleaseNumber(argument: string, value: unknown): asserts value is number {
+  if (Number.isSafeInteger(value) && value !== 0) return
+  throw new InvalidArgumentError(
+    argument,
+    `Expected \`${argument}\` to be the number of a release, or -1 for the head and -2, -3, … for those before it, got ${show(value)}.`,
+  )
+}
+
+function countedBack(number: number, { head, withdrawals }: BookPage): number {
+  const withdrawn = new Set(withdrawals?.value.map(({ release }) => release.number))
+  let at = head?.value.release.number ?? 0
+  for (let back = -1; back > number && at > 0; back -= 1) {
+    do at -= 1
+    while (withdrawn.has(at))
+  }
+  return at
+}
+
+function entryOf({ release }: StoredRelease, page: BookPage): HistoryEntry {
+  const withdrawal = page.withdrawals?.value.find(other => other.release.number === release.number)
+  if (withdrawal !== undefined) return { ...release, standing: 'withdrawn', reason: withdrawal.reason }
+  return { ...release, standing: standingOf(release.number, page), reason: undefined }
+}
+
+function standingOf(number: number, { head, candidate }: BookPage): 'head' | 'candidate' | 'past' {
+  if (head?.value.release.number === number) return 'head'
+  return candidate?.value.release.number === number ? 'candidate' : 'past'
+}

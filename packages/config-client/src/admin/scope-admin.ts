@@ -1,0 +1,289 @@
+import {
+  ClosedError,
+  ConflictError,
+  UnsupportedError,
+  InvalidArgumentError,
+  checkKeys,
+  randomId,
+  show,
+  systemRandom,
+} from '@holdfast/core'
+import type { InstanceReport } from '../client/report.ts'
+import { ForbiddenError } from '../errors.ts'
+import type { Edit } from '../namespace/edit.ts'
+import { appOfLayer } from '../namespace/template.ts'
+import type { ReleaseChange } from '../release/diff.ts'
+import { diffContents } from '../release/diff.ts'
+import type { Release, ReleaseContent, StoredCandidate, StoredRelease } from '../release/release.ts'
+import type { ScopePlaces } from '../release/scope.ts'
+import { placesOf } from '../release/scope.ts'
+import type { CheckedAdminOptions } from './admin-options.ts'
+import type {
+  AuthorizationRequest,
+  ConfigAdmin,
+  Deployment,
+  HistoryEntry,
+  Plan,
+  PublishOptions,
+  ReleaseWithContent,
+  ScopeState,
+} from './admin.ts'
+import type { CandidateOutcome } from './candidate-book.ts'
+import { promoteCandidate, withdrawCandidate } from './candidate-book.ts'
+import { checkedEdits } from './checked-edits.ts'
+import { Contents } from './contents.ts'
+import { HeadDeployment } from './deployment.ts'
+import type { Draft, Drafting } from './draft.ts'
+import { draftOf, isSaidBy, redraft } from './draft.ts'
+import { reportsOf } from './fleet.ts'
+import { History, checkReleaseNumber } from './history.ts'
+import { planOf } from './plan.ts'
+import type { CheckedPublish } from './publish-options.ts'
+import { checkedPublish, checkedResume } from './publish-options.ts'
+import type { Publication, Published } from './publisher.ts'
+import { Publisher, checkExpected } from './publisher.ts'
+import type { BookPage, Entry } from './release-book.ts'
+import { ReleaseBook } from './release-book.ts'
+import { EVERYBODY, rulesOf } from './steps.ts'
+
+const LIST_MAX = 10_000
+const END_TRIES_MAX = 20
+
+/** The administration of one scope. */
+export class ScopeAdmin implements ConfigAdmin {
+  readonly #options: CheckedAdminOptions
+  readonly #places: ScopePlaces
+  readonly #book: ReleaseBook
+  readonly #contents: Contents
+  readonly #history: History
+  readonly #publisher: Publisher
+  readonly #drafting: Drafting
+  readonly #waiting = new Set<{ close(): void }>()
+  #isClosed = false
+
+  constructor(options: CheckedAdminOptions) {
+    const { backend, scope, signWith, historyMax } = options
+    this.#options = options
+    this.#places = placesOf(scope)
+    this.#book = new ReleaseBook(backend.records, this.#places.releases)
+    this.#contents = new Contents(backend.records, backend.clock, this.#places.contents)
+    this.#history = new History(this.#book, historyMax)
+    this.#drafting = { ...options, readLayer: layer => this.#readHead(appOfLayer(layer)) }
+    this.#publisher = new Publisher({
+      scope,
+      clock: backend.clock,
+      book: this.#book,
+      contents: this.#contents,
+      history: this.#history,
+      signWith,
+    })
+  }
+
+  async publish(edits: readonly Edit[], options?: PublishOptions): Promise<Deployment> {
+    this.#checkOpen()
+    const checked = checkedPublish('publish', options)
+    if (checked.steps.length > 1) throw new UnsupportedError('Rollouts in steps come with the next commit.')
+    const copied = checkedEdits(edits)
+    return this.#deploy(checked, {
+      ...this.#publication(checked),
+      kind: 'publish',
+      rolledBackTo: undefined,
+      draft: before => draftOf(this.#drafting, copied, before),
+      matches: async ({ kind }, content) => kind === 'publish' && isSaidBy(content, copied, this.#drafting),
+    })
+  }
+
+  async rollback(options: PublishOptions & { readonly to: number }): Promise<Deployment> {
+    this.#checkOpen()
+    const checked = checkedPublish('rollback', options ?? null)
+    checkReleaseNumber('to', options.to)
+    const target = await this.#withContent(await this.#history.find(options.to, checked.signal))
+    const to = target.release.number
+    return this.#deploy(checked, {
+      ...this.#publication(checked),
+      kind: 'rollback',
+      rolledBackTo: to,
+      draft: async before => redraft(this.#drafting, target.content, before),
+      matches: async ({ rolledBackTo }) => rolledBackTo === to,
+    })
+  }
+
+  async plan(edits: readonly Edit[], options: Pick<PublishOptions, 'expectedRevision' | 'steps'> = {}): Promise<Plan> {
+    this.#checkOpen()
+    checkKeys('plan', options, new Set(['expectedRevision', 'steps']))
+    const { expectedRevision, steps } = checkedPublish('publish', options)
+    const copied = checkedEdits(edits)
+    const { scope, namespaces } = this.#options
+    const [page, reports] = await Promise.all([this.#book.read(), this.instances()])
+    checkExpected(scope, expectedRevision, page)
+    const head = page.head && (await this.#withContent(page.head.value))
+    const draft = await draftOf(this.#drafting, copied, head?.content)
+    const number = page.lastNumber + 1
+    const [rule = EVERYBODY] = rulesOf(steps, { scope, release: { number, hash: draft.hash }, reports })
+    return planOf({ scope, head: head?.release, before: head?.content, draft, number, rule, reports, namespaces })
+  }
+
+  async abort(reason: string): Promise<Release | undefined> {
+    this.#checkOpen()
+    if (typeof reason !== 'string' || reason === '') {
+      throw new InvalidArgumentError('reason', `Expected \`reason\` to be a text, got ${show(reason)}.`)
+    }
+    const { author, backend } = this.#options
+    await this.#authorize('abort', author)
+    const ended = await this.#endRollout((page, candidate) =>
+      withdrawCandidate(this.#book, backend.clock, { ...page, candidate, author, reason }),
+    )
+    return ended?.release
+  }
+
+  async promote(): Promise<Deployment | undefined> {
+    this.#checkOpen()
+    await this.#authorize('promote', this.#options.author)
+    const ended = await this.#endRollout((page, candidate) => promoteCandidate(this.#book, page, candidate))
+    if (ended === undefined) return undefined
+    return this.#deployment({ ...ended, isNew: false, candidate: undefined }, checkedResume())
+  }
+
+  async resume(): Promise<Deployment | undefined> {
+    throw new UnsupportedError('Rollouts in steps come with the next commit.')
+  }
+
+  async state(): Promise<ScopeState> {
+    this.#checkOpen()
+    const [page, instances] = await Promise.all([this.#book.read(), this.instances()])
+    const { head, candidate } = page
+    return {
+      kind: head === undefined && candidate === undefined ? 'missing' : 'present',
+      head: head && (await this.#withContent(head.value)),
+      candidate: candidate?.value,
+      instances,
+    }
+  }
+
+  async history(options: { readonly limit?: number } = {}): Promise<readonly HistoryEntry[]> {
+    this.#checkOpen()
+    checkKeys('history', options, new Set(['limit']))
+    const { limit = LIST_MAX } = options
+    if (!Number.isInteger(limit) || limit < 1 || limit > LIST_MAX) {
+      const message = `Expected \`limit\` to be an integer from 1 to ${LIST_MAX}, got ${show(limit)}.`
+      throw new InvalidArgumentError('limit', message)
+    }
+    return this.#history.list(limit)
+  }
+
+  async release(number: number): Promise<ReleaseWithContent> {
+    this.#checkOpen()
+    checkReleaseNumber('number', number)
+    return this.#withContent(await this.#history.find(number))
+  }
+
+  async diff(from: number, to: number): Promise<readonly ReleaseChange[]> {
+    const contentOf = async (number: number): Promise<ReleaseContent | undefined> =>
+      number === 0 ? undefined : (await this.release(number)).content
+    const [before, after] = await Promise.all([contentOf(from), contentOf(to)])
+    return diffContents(before, after)
+  }
+
+  async instances(): Promise<readonly InstanceReport[]> {
+    this.#checkOpen()
+    const { backend } = this.#options
+    // Only the ephemeral records are there; no id is asked for that could be a record's.
+    return reportsOf(await backend.records.read({ directory: this.#places.instances, ephemerals: true }))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const waiting of [...this.#waiting]) waiting.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  // Whatever its driver does meanwhile, it is ended: he finds that somebody was before him.
+  async #endRollout(
+    end: (page: BookPage, candidate: Entry<StoredCandidate>) => Promise<CandidateOutcome>,
+  ): Promise<{ readonly release: Release; readonly committedAtMs: number } | undefined> {
+    for (let tries = 0; tries < END_TRIES_MAX; tries += 1) {
+      const page = await this.#book.read()
+      if (page.candidate === undefined) return undefined
+      const outcome = await end(page, page.candidate)
+      if (outcome.kind === 'written')
+        return { release: page.candidate.value.release, committedAtMs: outcome.committedAtMs }
+    }
+    throw new ConflictError('the rollout in steps', {
+      expected: 'left alone for a moment',
+      actual: `changed by others ${END_TRIES_MAX} times in a row`,
+    })
+  }
+
+  async #deploy(checked: CheckedPublish, publication: Publication): Promise<Deployment> {
+    const published = await this.#publisher.publish(publication)
+    return this.#deployment(published, checked)
+  }
+
+  #deployment(published: Published, { settleMs, signal }: Pick<CheckedPublish, 'settleMs' | 'signal'>): Deployment {
+    const { backend } = this.#options
+    return new HeadDeployment({
+      ...published,
+      backend,
+      places: this.#places,
+      settleMs,
+      signal,
+      waiting: this.#waiting,
+    })
+  }
+
+  #publication(checked: CheckedPublish): Omit<Publication, 'kind' | 'rolledBackTo' | 'draft' | 'matches'> {
+    const { expectedRevision, message, signal, requestId } = checked
+    const author = checked.author ?? this.#options.author
+    return {
+      author,
+      message,
+      signal,
+      expectedRevision,
+      requestId: requestId ?? randomId(systemRandom),
+      isRepeatable: requestId !== undefined,
+      steps: async () => undefined,
+      authorize: async (head, before, draft) => this.#authorize('publish', author, () => planFor(head, before, draft)),
+    }
+  }
+
+  async #authorize(
+    action: AuthorizationRequest['action'],
+    author: string,
+    plan: () => AuthorizationRequest['plan'] = () => undefined,
+  ): Promise<void> {
+    const { scope, authorize } = this.#options
+    const answer = await authorize({ ...scope, action, author, plan: plan() })
+    if (answer === true) return
+    const why = typeof answer === 'string' ? `: ${answer}` : ''
+    throw new ForbiddenError(`${author} may not ${action} in ${scope.app}:${scope.env}${why}. Nothing was written.`)
+  }
+
+  async #withContent({ release, content }: StoredRelease): Promise<ReleaseWithContent> {
+    return { release, content: content ?? (await this.#contents.load(release.hash)) }
+  }
+
+  async #readHead(app: string): Promise<ReleaseWithContent | undefined> {
+    const { backend, scope } = this.#options
+    const places = placesOf({ app, env: scope.env })
+    const { head } = await new ReleaseBook(backend.records, places.releases).read()
+    if (head === undefined) return undefined
+    const { release, content } = head.value
+    const contents = new Contents(backend.records, backend.clock, places.contents)
+    return { release, content: content ?? (await contents.load(release.hash)) }
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError('config admin')
+  }
+}
+
+function planFor(
+  head: Release | undefined,
+  before: ReleaseContent | undefined,
+  draft: Draft,
+): NonNullable<AuthorizationRequest['plan']> {
+  return { head, content: draft.content, changes: diffContents(before, draft.content) }
+}
