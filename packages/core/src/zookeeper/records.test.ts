@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { sharedZooKeeper } from '@holdfast/scripts/servers'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { CommitOutcome, DirectoryRead, RecordChange } from '../ports/records.ts'
+import type { CommitOutcome, DirectoryRead, EphemeralRequest, RecordChange } from '../ports/records.ts'
 import { RECORD_LIMITS } from '../ports/records.ts'
 import { internalsOf } from './backend.ts'
 import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
 import { zookeeperBackend } from './index.ts'
 import { recordDirectory } from './paths.ts'
-import { RawClient } from './raw-client.fixture.ts'
+import { RawClient, call } from './raw-client.fixture.ts'
 
 const server = await sharedZooKeeper()
 const root = `/holdfast-records-${randomUUID()}`
@@ -43,9 +43,15 @@ function put(id: string, text: string, expect?: 'absent' | { readonly version: s
   return { kind: 'put', id, value: Buffer.from(text), ...(expect === undefined ? {} : { expect }) }
 }
 
+function requestOf(directory: string, owner: string, text: string): EphemeralRequest {
+  return { directory, id: 'a/b~c', owner, value: Buffer.from(text), ttlMs: undefined }
+}
+
 async function texts(backend: ZooKeeperBackend, directory: string): Promise<Record<string, string>> {
   const read = await backend.records.read({ directory })
-  return Object.fromEntries([...presentIn(read).records.values()].map(({ id, value }) => [id, Buffer.from(value).toString()]))
+  return Object.fromEntries(
+    [...presentIn(read).records.values()].map(({ id, value }) => [id, Buffer.from(value).toString()]),
+  )
 }
 
 function presentIn(read: DirectoryRead): DirectoryRead & { readonly kind: 'present' } {
@@ -109,25 +115,124 @@ describe('A commit', () => {
   })
 })
 
+describe('Racing first commits', () => {
+  it('have exactly one winner each, also where somebody had joined before and the version is 0', async () => {
+    const backends = Array.from({ length: 4 }, () => open())
+    for (let round = 1; round <= 200; round++) {
+      const directory = `race-${round}`
+      const joined = backends[round % 4]
+      if (round % 2 === 0) await joined?.records.join(requestOf(directory, `${round}`, 'here'))
+      const changes = [put('head', `${round}`, 'absent')]
+      const outcomes = await Promise.all(backends.map(backend => commit(backend, directory, changes)))
+      const winners = outcomes.flatMap(outcome => (outcome.kind === 'committed' ? [outcome.revision] : []))
+      expect(winners).toHaveLength(1)
+      const reads = await Promise.all(backends.map(backend => backend.records.read({ directory })))
+      for (const read of reads) expect(presentIn(read).revision).toEqual(winners[0])
+    }
+  }, 60_000)
+
+  it('would have several with transactions of the driver, which takes version 0 for any', async () => {
+    const clients = await Promise.all(Array.from({ length: 4 }, () => RawClient.connect(server.connectString)))
+    onTestFinished(() => clients.forEach(client => client.close()))
+    const node = await raw.create(`${root}/driver-race`, 'nobody')
+    const outcomes = await Promise.allSettled(
+      clients.map(({ client }, index) =>
+        call(done =>
+          client
+            .transaction()
+            .setData(node, Buffer.from(String(index)), 0)
+            .commit(done),
+        ),
+      ),
+    )
+    expect(outcomes.map(({ status }) => status)).toEqual(Array<string>(4).fill('fulfilled'))
+  })
+})
+
+describe('Commits to one record', () => {
+  it('lose no update, however many race', async () => {
+    const backends = Array.from({ length: 4 }, () => open())
+    const directory = randomUUID()
+    const increment = async (backend: ZooKeeperBackend): Promise<void> => {
+      for (;;) {
+        const read = await backend.records.read({ directory, ids: ['count'] })
+        const record = read.kind === 'present' ? read.records.get('count') : undefined
+        const count = record === undefined ? 0 : Number(Buffer.from(record.value).toString())
+        const expect = record === undefined ? 'absent' : { version: record.version }
+        const outcome = await commit(backend, directory, [put('count', String(count + 1), expect)])
+        if (outcome.kind === 'committed') return
+      }
+    }
+    const work = async (backend: ZooKeeperBackend): Promise<void> => {
+      for (let turn = 0; turn < 25; turn++) await increment(backend)
+    }
+    await Promise.all(backends.map(work))
+    const read = presentIn(await open().records.read({ directory }))
+    expect(read.revision.number).toBe(100)
+    expect(Buffer.from(read.records.get('count')?.value ?? []).toString()).toBe('100')
+  })
+
+  it('that expect nothing all happen', async () => {
+    const backends = Array.from({ length: 4 }, () => open())
+    const directory = randomUUID()
+    await Promise.all(backends.map((backend, index) => commit(backend, directory, [put(`record-${index}`, 'x')])))
+    expect(Object.keys(await texts(open(), directory))).toHaveLength(4)
+  })
+})
+
+describe('A directory', () => {
+  it('of any name holds records of any name, each at a node of its own', async () => {
+    const backend = open()
+    const names = [
+      'a',
+      'a/b',
+      '/',
+      '//',
+      '.',
+      '..',
+      'a/../b',
+      '%ephemerals',
+      '%65phemerals',
+      '%history-x',
+      'zookeeper',
+      'ü~\u{1f600}',
+      'x\ufffe',
+      '~',
+      ' ',
+    ]
+    for (const directory of names)
+      await commit(
+        backend,
+        directory,
+        names.map(id => put(id, `${directory} ${id}`)),
+      )
+    for (const directory of names) {
+      expect(await texts(backend, directory)).toEqual(Object.fromEntries(names.map(id => [id, `${directory} ${id}`])))
+    }
+  })
+
+  it('whose node somebody else wrote to is refused, and left as it is', async () => {
+    const backend = open()
+    await commit(backend, 'foreign', [put('a', '1')])
+    const path = recordDirectory({ base: root }, 'foreign')
+    await raw.write(path, 'something else')
+    await expect(backend.records.read({ directory: 'foreign' })).rejects.toMatchObject({ code: 'HF_REFUSED' })
+    await expect(commit(backend, 'foreign', [put('a', '2')])).rejects.toMatchObject({ code: 'HF_REFUSED' })
+    expect(await raw.text(path)).toBe('something else')
+    expect(internalsOf(backend).sessions.current.connections).toBe(1)
+  })
+})
+
 describe('An ephemeral record', () => {
   it('is seen, changed and ended by its owner, and of two owners the later one has it', async () => {
     const backend = open()
     const { records } = backend
     const directory = randomUUID()
-    const request = (owner: string, text: string): Parameters<typeof records.join>[0] => ({
-      directory,
-      id: 'a/b~c',
-      owner,
-      value: Buffer.from(text),
-      ttlMs: undefined,
-    })
-    const one = request(records.newId(), '1')
-    const other = request(records.newId(), '2')
+    const one = requestOf(directory, 'one', '1')
+    const other = requestOf(directory, 'other', '2')
     const seen = async (): Promise<string[]> => {
       const { ephemerals } = presentIn(await records.read({ directory, ephemerals: true }))
-      return [...ephemerals.values()].map(
-        ({ id, owner, value }) => `${id} ${owner === one.owner ? 'one' : 'other'} ${Buffer.from(value).toString()}`,
-      )
+      return [...ephemerals.values()].map(({ id, owner, value }) => `${id} ${owner} ${Buffer.from(value).toString()}`)
     }
     const stay = await records.join(one)
     expect(stay.ttlMs).toBe(5_000)
@@ -168,7 +273,7 @@ describe('A listener', () => {
       await vi.waitFor(() => expect(heard).toContain('changed'))
       expect(new Set(heard)).toEqual(new Set(['changed']))
     }
-    const request = { directory, id: 'a', owner: records.newId(), value: Buffer.from('1'), ttlMs: undefined }
+    const request = requestOf(directory, 'one', '1')
     await hears(() => commit(other, directory, [put('a', '1')]))
     await hears(() => commit(other, directory, [put('a', '2')]))
     await hears(() => other.records.join(request))

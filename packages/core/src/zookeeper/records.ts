@@ -132,8 +132,7 @@ export class ZooKeeperRecordStore implements RecordStore {
 
   #explain(cause: unknown): unknown {
     const { server } = this.#parts.sessions
-    if (cause !== undefined) return toHoldfastError(cause, server)
-    return new UnavailableError(`The session with ZooKeeper at ${server} ended.`)
+    return toHoldfastError(cause, server) ?? new UnavailableError(`There is no connection to ZooKeeper at ${server}.`)
   }
 
   #checkStart(signal: AbortSignal | undefined): void {

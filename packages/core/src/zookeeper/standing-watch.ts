@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts'
-import { CODE, isCode, isFailure } from './errors.ts'
+import { CODE, OperationError, isCode, isFailure } from './errors.ts'
 import type { Operation } from './operations.ts'
 import { removeWatches } from './operations.ts'
 import type { Session } from './session.ts'
@@ -78,7 +78,7 @@ export class StandingWatch {
       this.#listener.changed()
       return
     }
-    this.#listener.lost(session?.cause)
+    this.#listener.lost(session === undefined ? undefined : causeIn(session))
     // What is under way is asked again over the next connection, by the session.
     if (this.#isAsking && session?.isOver === false) {
       this.#isTorn = true
@@ -120,6 +120,10 @@ export class StandingWatch {
     const isRefused = isFailure(error, 'refused')
     if (isRefused) this.#timer = this.#parts.clock.setTimer(() => this.#arm(), RETRY_MS)
   }
+}
+
+function causeIn({ state, cause }: Session): unknown {
+  return state.kind === 'over' ? new OperationError(state.failure, { cause }) : cause
 }
 
 async function ask(session: Session, question: Operation<unknown>): Promise<void> {
