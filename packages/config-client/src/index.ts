@@ -11,6 +11,9 @@ export type {
   Prepared,
   Transaction,
 } from './client/config.ts'
+export type { CrashLoopLimits } from './client/crash-brake.ts'
+export type { ConfigOptions, InstanceOptions, StartFallback, StartupOptions } from './client/options.ts'
+export { openConfig } from './client/open-config.ts'
 export type { ConfigSource, InstanceReport, Refusal, RefusalStage } from './client/report.ts'
 export type { ConfigAdminOptions } from './admin/admin-options.ts'
 export type {
