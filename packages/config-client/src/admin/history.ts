@@ -26,6 +26,8 @@ export class History {
     const last = number - this.#keptMax
     if (last < 1) return []
     if (last > this.#readTo) await this.#readAround(last, signal)
+    // What is so far back went with the publishes of others.
+    for (const old of [...this.#goingNext.keys()]) if (old < last - BEHIND) this.#goingNext.delete(old)
     return [...this.#goingNext].flatMap(([old, requestId]) =>
       old > last
         ? []
