@@ -23,24 +23,33 @@ export const COMMON_OPTIONS: OptionSpecs = Object.freeze({
   help: { short: 'h', says: 'this text' },
 })
 
-/** What every command has that publishes. */
-export const PUBLISH_OPTIONS: OptionSpecs = Object.freeze({
+/** For what changes something. */
+export const YES: OptionSpecs = Object.freeze({
   yes: { short: 'y', says: 'do not ask; needed where there is no terminal' },
+})
+
+/** For what can be waited for. */
+export const WAIT: OptionSpecs = Object.freeze({
+  wait: { says: 'until the instances have answered; the exit code says how' },
+})
+
+/** How patient a rollout is. */
+export const PATIENCE: OptionSpecs = Object.freeze({
+  settle: { value: 'TIME', says: 'how long instances may take to answer (default 30s)' },
+  bake: { value: 'TIME', says: 'how long each step must go well before the next (default 60s)' },
+  'abort-on-silent': { value: 'N', says: 'take steps back when N instances do not answer' },
+})
+
+/** For what publishes. */
+export const PUBLISH_OPTIONS: OptionSpecs = Object.freeze({
+  ...YES,
   expect: { value: 'N', says: 'only if release N is the head; 0 where there is none' },
   message: { value: 'TEXT', short: 'm', says: 'why, for the history' },
   author: { value: 'NAME', says: 'who; else HOLDFAST_AUTHOR, else you at this machine' },
   'request-id': { value: 'ID', says: 'published again with the same one, it is published once' },
   steps: { value: 'A,B,…', says: 'in steps such as 1,10%,100%; waits, as with --wait' },
-  bake: { value: 'TIME', says: 'how long each step must go well before the next (default 60s)' },
-  'abort-on-silent': { value: 'N', says: 'take it back when N instances do not answer' },
-  wait: { says: 'until the instances have answered; the exit code says how' },
-  settle: { value: 'TIME', says: 'how long instances may take to answer (default 30s)' },
-  ...signingOptions(),
+  ...PATIENCE,
+  ...WAIT,
+  'sign-with': { value: 'FILE', says: 'sign with this Ed25519 private key (PEM)' },
+  'key-id': { value: 'ID', says: 'the name of that key' },
 })
-
-function signingOptions(): OptionSpecs {
-  return {
-    'sign-with': { value: 'FILE', says: 'sign with this Ed25519 private key (PEM)' },
-    'key-id': { value: 'ID', says: 'the name of that key' },
-  }
-}
