@@ -76,7 +76,14 @@ export class RedisConnection {
   #lastError: unknown
   #waiting: Attempt<never>[] = []
   #isRefused = false
+  #isSilent = false
   readonly #timers = new Set<Timer>()
+  // The user's client keeps its link: it is well again as soon as it answers.
+  readonly #heard = (): void => {
+    if (!this.#isSilent) return
+    this.#isSilent = false
+    if (this.#stage !== 'down') this.#settings.onHealth({ kind: 'ready' })
+  }
   #address = 'the given address'
 
   constructor(settings: ConnectionSettings) {
@@ -148,7 +155,7 @@ export class RedisConnection {
   #send<T>(attempt: Attempt<T>): void {
     if (attempt.isOver) return
     if (this.#client !== undefined && this.#maySend(attempt)) {
-      attempt.send(this.#client, error => this.#onFailure(attempt, error))
+      attempt.send(this.#client, this.#heard, error => this.#onFailure(attempt, error))
       return
     }
     if (this.#isEnded(this.#client)) return attempt.fail(new ClosedError('given Redis client'))
@@ -190,6 +197,7 @@ export class RedisConnection {
   #giveUp(): Error {
     if (this.#isClosed) return new ClosedError('redis backend')
     const error = unavailable(this.#address, this.commandTimeoutMs, this.#lastError)
+    this.#isSilent = true
     this.#settings.onHealth({ kind: 'suspended', cause: error })
     this.#tell('silent', this.#lastError)
     // A link that is silent for so long may be half open: only a new one can tell.
@@ -347,8 +355,9 @@ class Attempt<T> implements Expiring {
     return this.#command.isNoGrant === true
   }
 
-  send(client: Redis, failed: (error: unknown) => void): void {
+  send(client: Redis, heard: () => void, failed: (error: unknown) => void): void {
     this.#command.send(client).then(value => {
+      heard()
       if (this.#end()) this.#command.answered(value)
     }, failed)
   }

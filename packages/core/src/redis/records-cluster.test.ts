@@ -75,8 +75,13 @@ async function slotOf(name: string): Promise<number> {
 /** Who is subscribed to the channel of the directory, by node. */
 async function listeners(): Promise<readonly number[]> {
   const { channel } = directoryKeys('hf', directory)
-  const answers = admins.map(admin => (admin.status === 'ready' ? admin.pubsub('NUMSUB', channel) : ['', 0]))
-  return (await Promise.all(answers)).map(answer => Number((answer as unknown[])[1]))
+  return await Promise.all(
+    admins.map(async admin => {
+      if (admin.status !== 'ready') return 0
+      const [, count] = (await admin.pubsub('NUMSUB', channel)) as [string, number]
+      return Number(count)
+    }),
+  )
 }
 
 /** Moves the slot of the directory, with its keys, to another node. */

@@ -247,6 +247,69 @@ describe('A commit whose connection breaks', () => {
   })
 })
 
+describe('A server that comes back', () => {
+  it('empty is heard of, and its directories are missing, though grants are still held back', async () => {
+    const own = await startRedis()
+    opened.push(() => own.stop())
+    const other = redisBackend({ url: own.url, maxClockSkewMs: 20_000 })
+    opened.push(() => other.close())
+    const heard: string[] = []
+    const listener = {
+      live: () => heard.push('live'),
+      down: () => heard.push('down'),
+      changed: () => heard.push('changed'),
+    }
+    opened.push(other.records.listen(directory, listener).close)
+    await expect.poll(() => heard).toEqual(['live'])
+    const first = { directory, commitId: other.records.newId(), changes: [put('a', '1')] }
+    await other.records.commit(first)
+    await own.restart({ keepData: false })
+    expect(await other.records.read({ directory })).toEqual({ kind: 'missing' })
+    await expect.poll(() => heard.slice(2), { timeout: 5_000 }).toEqual(['down', 'live'])
+    expect(await other.records.commit({ ...first, commitId: other.records.newId() })).toMatchObject({
+      kind: 'committed',
+      revision: { number: 1 },
+    })
+    await expect.poll(() => heard.at(-1)).toBe('changed')
+  })
+})
+
+describe('A client with a prefix of its own', () => {
+  it('keeps apart what it writes, and hears of it', async () => {
+    const client = new Redis(server.url, { keyPrefix: 'mine:' })
+    opened.push(() => client.disconnect())
+    const other = redisBackend({ client })
+    opened.push(() => other.close())
+    const heard: (string | undefined)[] = []
+    const isLive = new Promise<void>(resolve => {
+      opened.push(
+        other.records.listen(directory, { live: resolve, down: () => {}, changed: id => heard.push(id) }).close,
+      )
+    })
+    await isLive
+    const commitId = records.newId()
+    await other.records.commit({ directory, commitId, changes: [put('a', '1')] })
+    await expect.poll(() => heard).toEqual([commitId])
+    expect(await records.read({ directory })).toEqual({ kind: 'missing' })
+    expect(await admin.exists(`mine:${directoryKeys('hf', directory).records}`)).toBe(1)
+  })
+
+  it('is well again once it answers, after it was silent', async () => {
+    const proxy = await proxied()
+    const client = new Redis(proxy.redisUrl)
+    opened.push(() => client.disconnect())
+    const other = redisBackend({ client, commandTimeoutMs: 200 })
+    opened.push(() => other.close())
+    await other.ready()
+    proxy.hold()
+    await expect(other.records.read({ directory })).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+    expect(other.health.current.kind).toBe('suspended')
+    proxy.heal()
+    expect(await other.records.read({ directory })).toEqual({ kind: 'missing' })
+    expect(other.health.current.kind).toBe('ready')
+  })
+})
+
 describe('On a Redis that is out of memory', () => {
   afterEach(async () => {
     await admin.config('SET', 'maxmemory', '0')
