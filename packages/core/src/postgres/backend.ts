@@ -59,7 +59,8 @@ const POLITE_MS = 250
  * primary, and has no replicas or waits for one (`synchronous_standby_names`). Replicas that are not connected at the time, and
  * what a failover does beyond that, cannot be seen from here.
  *
- * Through PgBouncer in transaction mode everything works but notices.
+ * PgBouncer in transaction mode loses notices without a word, for LISTEN belongs to a session: give this the address of the server
+ * itself. Through PgBouncer changes are seen only by those who look, as `watchDirectory` does now and then.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */

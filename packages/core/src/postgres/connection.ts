@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { ClosedError, HoldfastError } from '../errors.ts'
 import type { EventPoint } from '../telemetry.ts'
 import { eventPoint } from '../telemetry.ts'
-import { CommandDeadline } from './command-deadline.ts'
+import { CommandDeadline, TIME_IS_OVER } from './command-deadline.ts'
 import { addressOf } from './driver.ts'
 import { isBusy, isLost, isMissing, refusal, unavailable, withoutSecrets } from './errors.ts'
 import type { ServerFacts } from './server.ts'
@@ -125,13 +125,19 @@ export class PostgresConnection {
           this.#preparing = undefined
           continue
         }
-        if (isLost(error)) this.#onLoss('lost', error)
-        else if (!isBusy(error)) throw this.#refused(refusal(error))
-        this.#lastError = withoutSecrets(error)
+        // Another command asked what the server is, and its time is over: this one asks anew.
+        if (error !== TIME_IS_OVER) this.#note(error)
         await deadline.pause(pauseMs)
       }
       if (deadline.isOver) throw this.#isClosed ? new ClosedError('postgres backend') : this.#unavailable()
     }
+  }
+
+  // Throws what will not change by itself.
+  #note(error: unknown): void {
+    if (isLost(error)) return this.#onLoss('lost', error)
+    if (!isBusy(error)) throw this.#refused(refusal(error))
+    this.#lastError = withoutSecrets(error)
   }
 
   #prepared(deadline: CommandDeadline): Promise<void> {
@@ -154,8 +160,6 @@ export class PostgresConnection {
 
   async #attempt<T>(ask: Ask<T>, deadline: CommandDeadline): Promise<T> {
     const client = await this.#take(deadline)
-    // While it is ours the pool does not listen, and an error that nobody hears ends the process.
-    client.on('error', ignore)
     try {
       const answer = await deadline.race(ask(client))
       this.#giveBack(client)
@@ -171,9 +175,8 @@ export class PostgresConnection {
     const pool = await deadline.race(this.pool())
     for (;;) {
       if (pool.ending) throw new ClosedError('given PostgreSQL pool')
-      const client = await deadline.race(pool.connect(), late => late.release())
+      const client = await deadline.race(connected(pool), late => this.#giveBack(late))
       if ((this.#heardAtMs.get(client) ?? Infinity) > this.#silentAtMs) return client
-      client.on('error', ignore)
       client.release(true)
     }
   }
@@ -234,6 +237,17 @@ export class PostgresConnection {
   #tell(event: ConnectionEvent['event'], cause: unknown): void {
     if (connectionEvent.isHeard) connectionEvent.publish({ event, server: this.#address, cause })
   }
+}
+
+// While a client is ours the pool does not listen, and an error that nobody hears ends the process. Seen: the server ended the
+// connection in the packet in which it had accepted it, before a promise could have told of the client.
+function connected(pool: Pool): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error ?? new Error('the pool has no client'))
+      resolve(client.on('error', ignore))
+    })
+  })
 }
 
 function ignore(): undefined {}

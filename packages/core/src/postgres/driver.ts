@@ -52,11 +52,11 @@ function oursWith({ connectTimeoutMs, sockets }: OwnSettings): PoolConfig {
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a postgres: address. */
 export function checkUrl(url: unknown): asserts url is string {
   if (typeof url === 'string' && /^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return
-  // Of the rest nothing is shown: it may hold a password, anywhere.
-  const seen = typeof url === 'string' ? show(`${url.split(':', 1)[0] ?? ''}:…`) : show(url)
+  // Of a text only the protocol is shown: the rest may hold a password, anywhere.
+  const seen = typeof url === 'string' ? `${/^\w+:\/\//.exec(url)?.[0] ?? ''}…` : url
   throw new InvalidArgumentError(
     'url',
-    `Expected \`url\` to be like postgres://user:password@127.0.0.1:5432/database, got ${seen}.`,
+    `Expected \`url\` to be like postgres://user:password@127.0.0.1:5432/database, got ${show(seen)}.`,
   )
 }
 

@@ -5,33 +5,32 @@ const RETRY_MS = 10_000
 // So that what ends by then has ended when it is looked at.
 const MARGIN_MS = 10
 
-/** Which ephemeral records there are, and when the first of them ends if nobody beats. */
+/** How the times of a directory's ephemeral records stand. */
 export interface Ends {
-  /** Equal for equal sets of records, values and owners. */
-  readonly digest: string
+  /** Whether one of them ended, and is still to be removed, in the time that was asked for. */
+  readonly hasEnded: boolean
+  /** When the first of them ends if nobody beats; undefined where there is none. */
   readonly nextEndMs: number | undefined
 }
 
 /** What a look at the ends of ephemeral records needs. */
 export interface EphemeralEndsSettings {
   readonly clock: Clock
-  readonly read: (directory: string) => Promise<Ends>
+  /** Asks for what ended in the last `sinceMs`. */
+  readonly read: (directory: string, sinceMs: number) => Promise<Ends>
   /** Tells those who listen to the directory. */
   readonly tell: (directory: string) => void
 }
 
 interface Follow {
-  /** Of what was read last; undefined before. */
-  digest: string | undefined
-  /** Whether a record was told of that nobody has read. */
-  isUnread: boolean
+  lookedAtMs: number
   timer: Timer | undefined
   dueMs: number
 }
 
 /**
- * Tells listeners of ephemeral records that ended by their time: the server tells nobody. Looks when the first of them may have
- * ended, which beats put off without a word, and once a second at most.
+ * Tells listeners of ephemeral records that ended by their time: the server tells nobody before it removes them. Looks when the
+ * first of them may have ended, which beats put off without a word, and once a second at most.
  */
 export class EphemeralEnds {
   readonly #settings: EphemeralEndsSettings
@@ -41,10 +40,12 @@ export class EphemeralEnds {
     this.#settings = settings
   }
 
-  /** Somebody listens to the directory now. */
+  /** Those who listen to the directory hear of changes from now on. */
   follow(directory: string): void {
-    if (this.#follows.has(directory)) return
-    this.#follows.set(directory, { digest: undefined, isUnread: false, timer: undefined, dueMs: Infinity })
+    const lookedAtMs = this.#settings.clock.monotonicMs()
+    const follow = this.#follows.get(directory) ?? { lookedAtMs, timer: undefined, dueMs: Infinity }
+    this.#follows.set(directory, follow)
+    this.#arm(directory, follow, LOOK_MS_MIN)
   }
 
   /** Nobody listens to it any more. */
@@ -53,29 +54,10 @@ export class EphemeralEnds {
     this.#follows.delete(directory)
   }
 
-  /** There may be ephemeral records that nobody has read: those of before. */
-  suspect(directory: string): void {
-    const follow = this.#follows.get(directory)
-    if (follow !== undefined) this.#arm(directory, follow, LOOK_MS_MIN)
-  }
-
-  /** There is one more that nobody has read, and it ends in so long. */
+  /** A record came that ends in so long. */
   expect(directory: string, endMs: number): void {
     const follow = this.#follows.get(directory)
-    if (follow === undefined) return
-    follow.isUnread = true
-    this.#arm(directory, follow, endMs)
-  }
-
-  /** What was read of a directory. */
-  seen(directory: string, { digest, nextEndMs }: Ends): void {
-    const follow = this.#follows.get(directory)
-    if (follow === undefined) return
-    follow.digest = digest
-    follow.isUnread = false
-    follow.timer?.cancel()
-    follow.dueMs = Infinity
-    if (nextEndMs !== undefined) this.#arm(directory, follow, nextEndMs)
+    if (follow !== undefined) this.#arm(directory, follow, endMs)
   }
 
   // The earliest of what is due counts.
@@ -93,12 +75,13 @@ export class EphemeralEnds {
   }
 
   async #look(directory: string, follow: Follow): Promise<void> {
+    const nowMs = this.#settings.clock.monotonicMs()
     try {
-      const ends = await this.#settings.read(directory)
+      const ends = await this.#settings.read(directory, nowMs - follow.lookedAtMs + MARGIN_MS)
       if (this.#follows.get(directory) !== follow) return
-      const isNews = follow.digest === undefined ? follow.isUnread : follow.digest !== ends.digest
-      this.seen(directory, ends)
-      if (isNews) this.#settings.tell(directory)
+      follow.lookedAtMs = nowMs
+      if (ends.nextEndMs !== undefined) this.#arm(directory, follow, ends.nextEndMs)
+      if (ends.hasEnded) this.#settings.tell(directory)
     } catch {
       // Who listens is told by others that the store does not answer.
       if (this.#follows.get(directory) === follow) this.#arm(directory, follow, RETRY_MS)

@@ -3,14 +3,15 @@ import { RefusedError, UnavailableError } from '../errors.ts'
 /** What the server itself says: `code` is its SQLSTATE. */
 interface ServerError extends Error {
   readonly code: string
-  readonly severity: string
 }
 
 // See https://www.postgresql.org/docs/current/errcodes-appendix.html
 // Another transaction was in the way, or the statement took too long: the same may work in a moment.
 const BUSY = /^(40|55P03|57014)/
-// The connection is lost, none is to be had, or it leads to a server that may not write any more.
-const LOST = /^(08|57P|53300|25006|25P)/
+// The server ends the connection, and what was sent may have been done before.
+const ENDED = /^(08|57P|25P)/
+// No connection is to be had, or it leads to a server that may not write any more.
+const USELESS = /^(53300|25006)/
 // No such schema, table or function.
 const MISSING = /^(3F000|42P01|42883)/
 const NOT_ALLOWED = '42501'
@@ -23,7 +24,7 @@ export function isBusy(error: unknown): boolean {
 /** Whether the connection, or the server behind it, is of no use just now. */
 export function isLost(error: unknown): boolean {
   if (!isServerError(error)) return !isBadLogin(error)
-  return LOST.test(error.code)
+  return ENDED.test(error.code) || USELESS.test(error.code)
 }
 
 /** Whether our tables or functions are not there. */
@@ -35,9 +36,9 @@ export function isNotAllowed(error: unknown): boolean {
   return isServerError(error) && error.code === NOT_ALLOWED
 }
 
-/** Whether the server answered that it undid the statement, and the connection lives on. */
+/** Whether the server answered that it undid the statement. */
 export function isStatementError(error: unknown): boolean {
-  return isServerError(error) && error.severity === 'ERROR' && !LOST.test(error.code)
+  return isServerError(error) && !ENDED.test(error.code)
 }
 
 /**

@@ -62,7 +62,7 @@ export class Notices {
     this.#channels.set(name, channel)
     channel.listeners.add(listener)
     if (channel.state === 'live') {
-      queueMicrotask(() => channel.state === 'live' && channel.listeners.has(listener) && tell(() => listener.live()))
+      queueMicrotask(() => channel.state === 'live' && tell(channel, listener, heard => heard.live()))
     }
     this.#stir()
     return () => {
@@ -75,7 +75,7 @@ export class Notices {
 
   /** Tells the listeners of a channel, as the server does. */
   hint(name: string, payload: string): void {
-    for (const listener of [...(this.#channels.get(name)?.listeners ?? [])]) tell(() => listener.told(payload))
+    tellAll(this.#channels.get(name), listener => listener.told(payload))
   }
 
   /** Another connection to the same server is lost: makes sure of this one. */
@@ -169,7 +169,7 @@ export class Notices {
       listened.set(name, channel)
       if (channel.state === 'live') continue
       channel.state = 'live'
-      for (const listener of [...channel.listeners]) tell(() => listener.live())
+      tellAll(channel, listener => listener.live())
     }
   }
 
@@ -177,7 +177,7 @@ export class Notices {
     for (const channel of this.#channels.values()) {
       if (channel.state === 'down') continue
       channel.state = 'down'
-      for (const listener of [...channel.listeners]) tell(() => listener.down(cause))
+      tellAll(channel, listener => listener.down(cause))
     }
   }
 
@@ -209,9 +209,16 @@ export class Notices {
   }
 }
 
-function tell(event: () => void): void {
+function tellAll(channel: Channel | undefined, event: (listener: NoticeListener) => void): void {
+  if (channel === undefined) return
+  for (const listener of [...channel.listeners]) tell(channel, listener, event)
+}
+
+// Unless he has left meanwhile.
+function tell(channel: Channel, listener: NoticeListener, event: (listener: NoticeListener) => void): void {
+  if (!channel.listeners.has(listener)) return
   try {
-    event()
+    event(listener)
   } catch (error) {
     reportListenerError('records', error)
   }

@@ -7,13 +7,13 @@ export interface Statement {
   readonly values: readonly unknown[]
 }
 
-/** A row of an answer; what the columns are depends on the kind. */
-export type ReadRow = readonly [kind: string, ...columns: (string | null)[]]
+/** A row of an answer, as text. */
+export type ReadRow = readonly (string | null)[]
 
-/** What a read answered, and of ephemeral records, where it asked for them. */
-export interface ReadAnswer {
-  readonly read: DirectoryRead
-  readonly ends: Ends
+/** What to look for among the ends of ephemeral records. */
+export interface EndsRequest {
+  readonly directory: string
+  readonly sinceMs: number
 }
 
 /**
@@ -24,10 +24,10 @@ export function readStatement(schema: string, { directory, ids, ephemerals = fal
   const text = ephemerals ? withEphemerals(schema) : withoutEphemerals(schema)
   const isNews = '(SELECT stamp FROM s) IS DISTINCT FROM $2::text'
   const records = `
-    SELECT 'r', id, encode(value, 'hex'), version, NULL, NULL, NULL FROM ${schema}.records
+    SELECT 'r', id, encode(value, 'hex'), version, NULL, NULL FROM ${schema}.records
       WHERE history = (SELECT history FROM s) AND ${isNews}${ids === undefined ? '' : ' AND id = ANY ($3::text[])'}`
   const ephemeral = `
-    UNION ALL SELECT 'e', id, encode(value, 'hex'), owner, NULL, NULL, NULL FROM e WHERE ${isNews}`
+    UNION ALL SELECT 'e', id, encode(value, 'hex'), owner, NULL, NULL FROM e WHERE ${isNews}`
   return {
     text: `${text} UNION ALL ${records}${ephemerals ? ephemeral : ''}`,
     values: [directory, unless ?? null, ...(ids === undefined ? [] : [ids])],
@@ -40,45 +40,30 @@ const COLUMNS = `'d', history, number::text, coalesce(commit_id, history), commi
 function withoutEphemerals(schema: string): string {
   return `
     WITH s AS MATERIALIZED (SELECT *, ${REVISION} AS stamp FROM ${schema}.directories WHERE name = $1)
-    SELECT ${COLUMNS}, NULL FROM s`
+    SELECT ${COLUMNS} FROM s`
 }
 
-// The digest changes with each owner and value, and when a record ends; not with a beat.
-function joined(schema: string): string {
-  return `
-    moment AS MATERIALIZED (SELECT clock_timestamp() AS now_at),
-    e AS MATERIALIZED (
-      SELECT e.id, e.value, e.owner, e.changed_at, e.ends_at - now_at AS remaining
-        FROM moment, ${schema}.directories d JOIN ${schema}.ephemerals e USING (history) WHERE d.name = $1 AND e.ends_at > now_at),
-    joined AS MATERIALIZED (
-      SELECT encode(sha256(convert_to(coalesce(string_agg(
-          id || ' ' || owner || ' ' || extract(epoch FROM changed_at), ',' ORDER BY id), ''), 'UTF8')), 'hex') AS digest,
-        ceil(extract(epoch FROM min(remaining)) * 1000)::text AS next_end_ms FROM e)`
-}
-
-/** What of ephemeral records is needed to know when to look again; answered by one row. */
-export function endsStatement(schema: string, directory: string): Statement {
-  return { text: `WITH ${joined(schema)} SELECT digest, next_end_ms FROM joined`, values: [directory] }
-}
-
-export function endsOf([digest, nextEndMs]: ReadRow): Ends {
-  return { digest, nextEndMs: nextEndMs === null || nextEndMs === undefined ? undefined : Number(nextEndMs) }
-}
-
+// The stamp changes with each owner and value, and when a record ends; not with a beat.
 function withEphemerals(schema: string): string {
   return `
-    WITH ${joined(schema)},
+    WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now_at),
+    e AS MATERIALIZED (
+      SELECT e.id, e.value, e.owner, e.changed_at
+        FROM moment, ${schema}.directories d JOIN ${schema}.ephemerals e USING (history)
+        WHERE d.name = $1 AND e.ends_at > now_at),
+    joined AS MATERIALIZED (
+      SELECT encode(sha256(convert_to(coalesce(string_agg(
+        id || ' ' || owner || ' ' || extract(epoch FROM changed_at), ',' ORDER BY id), ''), 'UTF8')), 'hex') AS digest FROM e),
     s AS MATERIALIZED (
-      SELECT d.*, ${REVISION} || '.' || digest AS stamp, next_end_ms FROM ${schema}.directories d, joined WHERE name = $1)
-    SELECT ${COLUMNS}, next_end_ms FROM s`
+      SELECT d.*, ${REVISION} || '.' || digest AS stamp FROM ${schema}.directories d, joined WHERE name = $1)
+    SELECT ${COLUMNS} FROM s`
 }
 
-export function readAnswerOf(rows: readonly ReadRow[], unless: string | undefined): ReadAnswer {
+export function readOf(rows: readonly ReadRow[], unless: string | undefined): DirectoryRead {
   const directory = rows.find(([kind]) => kind === 'd')
-  if (directory === undefined) return { read: { kind: 'missing' }, ends: { digest: '', nextEndMs: undefined } }
-  const [, history = '', number, commit = '', committedAtMs, stamp = '', nextEnd] = present(directory)
-  const ends = endsOf([stamp.slice(stamp.lastIndexOf('.') + 1), nextEnd ?? null])
-  if (stamp === unless) return { read: { kind: 'unchanged' }, ends }
+  if (directory === undefined) return { kind: 'missing' }
+  const [, history = '', number, commit = '', committedAtMs, stamp = ''] = present(directory)
+  if (stamp === unless) return { kind: 'unchanged' }
   const records = new Map<string, StoredRecord>()
   const ephemerals = new Map<string, EphemeralRecord>()
   for (const row of rows) {
@@ -86,16 +71,30 @@ export function readAnswerOf(rows: readonly ReadRow[], unless: string | undefine
     if (kind === 'r') records.set(id, { id, value: bytesOf(hex), version: last })
     if (kind === 'e') ephemerals.set(id, { id, value: bytesOf(hex), owner: last })
   }
-  const revision = { history, number: Number(number), commit }
-  const read: DirectoryRead = {
+  return {
     kind: 'present',
-    revision,
+    revision: { history, number: Number(number), commit },
     committedAtMs: Number(committedAtMs),
     records,
     ephemerals,
     stamp,
   }
-  return { read, ends }
+}
+
+/** Of the ephemeral records of a directory: whether one ended in the last `sinceMs`, and when the first of those left does. */
+export function endsStatement(schema: string, { directory, sinceMs }: EndsRequest): Statement {
+  return {
+    text: `
+      WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now_at)
+      SELECT bool_or(ends_at <= now_at AND ends_at > now_at - $2 * interval '1 ms')::text,
+          ceil(extract(epoch FROM min(ends_at - now_at) FILTER (WHERE ends_at > now_at)) * 1000)::text
+        FROM moment, ${schema}.directories d JOIN ${schema}.ephemerals e USING (history) WHERE d.name = $1`,
+    values: [directory, Math.ceil(sinceMs)],
+  }
+}
+
+export function endsOf([hasEnded, nextEndMs]: ReadRow): Ends {
+  return { hasEnded: hasEnded === 'true', nextEndMs: typeof nextEndMs === 'string' ? Number(nextEndMs) : undefined }
 }
 
 function present(row: ReadRow): readonly (string | undefined)[] {

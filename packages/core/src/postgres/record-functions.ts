@@ -7,7 +7,7 @@ const COMMITS_KNOWN = 1_024
 const SWEPT_MAX = 16
 
 /** Raised by `commit_v1` for a directory that would have too many records. */
-export const TOO_MANY_RECORDS = 'HF001'
+const TOO_MANY_RECORDS = 'HF001'
 
 /**
  * The functions that change records, for whoever may write to the tables: they run with the caller's rights. Each is one

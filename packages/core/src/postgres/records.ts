@@ -31,8 +31,8 @@ import { EphemeralEnds } from './ephemeral-ends.ts'
 import { isStatementError } from './errors.ts'
 import type { Notices } from './notices.ts'
 import { channelOf } from './notices.ts'
-import type { ReadAnswer, ReadRow, Statement } from './read-statement.ts'
-import { endsOf, endsStatement, readAnswerOf, readStatement } from './read-statement.ts'
+import type { EndsRequest, ReadRow, Statement } from './read-statement.ts'
+import { endsOf, endsStatement, readOf, readStatement } from './read-statement.ts'
 import type { Schema } from './schema.ts'
 
 /** What records in PostgreSQL are made of. */
@@ -58,8 +58,7 @@ type CommitAnswer =
  * statement, and so one snapshot.
  *
  * Notices are by NOTIFY, in the transaction of the commit. Committing such a transaction takes a lock that all of the server's
- * databases share, so commits that tell somebody happen one after the other: beats tell nobody. Notices do not come through
- * PgBouncer in transaction mode; then changes are seen when somebody looks.
+ * databases share, so commits that tell somebody happen one after the other: beats tell nobody.
  */
 export class PostgresRecordStore implements RecordStore {
   readonly #parts: PostgresRecordsParts
@@ -70,7 +69,7 @@ export class PostgresRecordStore implements RecordStore {
     this.#parts = parts
     this.#ends = new EphemeralEnds({
       clock: parts.clock,
-      read: directory => this.#readEnds(directory),
+      read: (directory, sinceMs) => this.#readEnds({ directory, sinceMs }),
       tell: directory => parts.notices.hint(this.#channel(directory), 'e'),
     })
   }
@@ -87,9 +86,12 @@ export class PostgresRecordStore implements RecordStore {
     checkName('directory', request.directory)
     for (const id of request.ids ?? []) checkName('id', id)
     this.#checkStart(signal)
-    const answer = await orAborted(this.#read(request), signal)
-    if (request.ephemerals === true) this.#ends.seen(request.directory, answer.ends)
-    return answer.read
+    const statement = readStatement(this.#parts.schema.quoted, request)
+    const rows = await orAborted(
+      this.#parts.connection.within(client => rowsOf(client, statement)),
+      signal,
+    )
+    return readOf(rows, request.unless)
   }
 
   async commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
@@ -201,14 +203,13 @@ export class PostgresRecordStore implements RecordStore {
         listener.changed()
       },
       live: () => {
-        this.#ends.suspect(directory)
+        this.#ends.follow(directory)
         listener.live()
       },
       down: cause => listener.down(cause),
     })
     const siblings = this.#listening.get(directory) ?? new Set()
     this.#listening.set(directory, siblings)
-    this.#ends.follow(directory)
     const close = (): void => {
       stop()
       if (!siblings.delete(subscription) || siblings.size > 0) return
@@ -227,16 +228,10 @@ export class PostgresRecordStore implements RecordStore {
     }
   }
 
-  async #read(request: ReadRequest): Promise<ReadAnswer> {
-    const statement = readStatement(this.#parts.schema.quoted, request)
-    const rows = await this.#parts.connection.within(client => rowsOf(client, statement))
-    return readAnswerOf(rows, request.unless)
-  }
-
-  async #readEnds(directory: string): Promise<Ends> {
-    const statement = endsStatement(this.#parts.schema.quoted, directory)
+  async #readEnds(request: EndsRequest): Promise<Ends> {
+    const statement = endsStatement(this.#parts.schema.quoted, request)
     const [row] = await this.#parts.connection.within(client => rowsOf(client, statement))
-    return row === undefined ? { digest: '', nextEndMs: undefined } : endsOf(row)
+    return endsOf(row ?? [])
   }
 
   // Of an attempt that was given up nobody knows what became of it; each attempt with the same id makes it known.
