@@ -79,6 +79,11 @@ export async function moveCandidate(
   )
 }
 
+/** The candidate, meant for those whom a step is for. */
+export function atStep(candidate: StoredCandidate, step: number): StoredCandidate {
+  return { ...candidate, step, rule: candidate.steps[step] ?? candidate.rule }
+}
+
 function written(outcome: Awaited<ReturnType<ReleaseBook['commit']>>): CandidateOutcome {
   if (outcome.kind === 'conflict') return { kind: 'conflict' }
   return { kind: 'written', version: outcome.revision.commit, committedAtMs: outcome.committedAtMs }

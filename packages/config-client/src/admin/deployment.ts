@@ -8,17 +8,21 @@ import { Fleet } from './fleet.ts'
 import type { BookPage } from './release-book.ts'
 import { answersOf, settlementOf } from './settlement.ts'
 
-/** A release that was written for all at once. */
-export interface DeploymentParts {
+/** What it takes to see how a fleet takes a release. */
+export interface SettlingParts {
   readonly backend: Backend
   readonly places: ScopePlaces
   readonly release: Release
-  readonly isNew: boolean
-  readonly committedAtMs: number
   readonly settleMs: number
   readonly signal: AbortSignal | undefined
   /** Those that are waiting, so that the admin can end them. */
   readonly waiting: Set<{ close(): void }>
+}
+
+/** A release that was written for all at once. */
+export interface DeploymentParts extends SettlingParts {
+  readonly isNew: boolean
+  readonly committedAtMs: number
 }
 
 /** A release that stands as the head. Nothing is watched before somebody looks. */
@@ -53,11 +57,11 @@ export class HeadDeployment implements Deployment {
   }
 }
 
-/** Waits until a fleet has taken a release, or has had its time. */
-class Settling {
+/** Waits until a fleet has taken the head, or has had its time. */
+export class Settling {
   readonly settled: Promise<Settlement>
   readonly progress: LiveValue<Settlement>
-  readonly #parts: DeploymentParts
+  readonly #parts: SettlingParts
   readonly #clock: Clock
   readonly #fleet: Fleet
   readonly #timer: Timer
@@ -66,7 +70,7 @@ class Settling {
   #reject: (reason: unknown) => void = () => {}
   #isOver = false
 
-  constructor(parts: DeploymentParts, writtenMs: number) {
+  constructor(parts: SettlingParts, writtenMs: number) {
     const { backend, places, release, settleMs, signal, waiting } = parts
     this.#parts = parts
     this.#clock = backend.clock

@@ -36,8 +36,8 @@ export class Fleet {
   }
 
   /** Asks the store now. Rejects when it does not answer. */
-  async refresh(): Promise<void> {
-    await Promise.all([this.#releases.refresh(), this.#instances.refresh()])
+  async refresh(signal?: AbortSignal): Promise<void> {
+    await Promise.all([this.#releases.refresh(signal), this.#instances.refresh(signal)])
   }
 
   close(): void {

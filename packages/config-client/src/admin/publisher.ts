@@ -52,6 +52,8 @@ export interface PublisherParts {
   readonly contents: Contents
   readonly history: History
   readonly signWith: SigningKey | undefined
+  /** A release whose content stands by itself was written. */
+  readonly wroteContent: () => void
 }
 
 /** A release that is ready to be committed. */
@@ -198,6 +200,7 @@ export class Publisher {
     ]
     const outcome = await book.commit(changes, requestRecordId(release.requestId), signal)
     if (outcome.kind === 'conflict') return { kind: 'conflict', ids: outcome.conflicts.map(({ id }) => id) }
+    if (!isInline) this.#parts.wroteContent()
     const { revision, committedAtMs } = outcome
     const version = revision.commit
     if (candidate === undefined) {

@@ -1,7 +1,6 @@
 import {
   ClosedError,
   ConflictError,
-  UnsupportedError,
   InvalidArgumentError,
   checkKeys,
   randomId,
@@ -14,7 +13,7 @@ import type { Edit } from '../namespace/edit.ts'
 import { appOfLayer } from '../namespace/template.ts'
 import type { ReleaseChange } from '../release/diff.ts'
 import { diffContents } from '../release/diff.ts'
-import type { Release, ReleaseContent, StoredCandidate, StoredRelease } from '../release/release.ts'
+import type { Release, ReleaseContent, ReleaseKind, StoredCandidate, StoredRelease } from '../release/release.ts'
 import type { ScopePlaces } from '../release/scope.ts'
 import { placesOf } from '../release/scope.ts'
 import type { CheckedAdminOptions } from './admin-options.ts'
@@ -29,13 +28,14 @@ import type {
   ScopeState,
 } from './admin.ts'
 import type { CandidateOutcome } from './candidate-book.ts'
-import { promoteCandidate, withdrawCandidate } from './candidate-book.ts'
+import { moveCandidate, promoteCandidate, withdrawCandidate } from './candidate-book.ts'
 import { checkedEdits } from './checked-edits.ts'
 import { Contents } from './contents.ts'
 import { HeadDeployment } from './deployment.ts'
 import type { Draft, Drafting } from './draft.ts'
 import { draftOf, isSaidBy, redraft } from './draft.ts'
 import { reportsOf } from './fleet.ts'
+import { Rollout } from './gradual.ts'
 import { History, checkReleaseNumber } from './history.ts'
 import { planOf } from './plan.ts'
 import type { CheckedPublish } from './publish-options.ts'
@@ -47,7 +47,7 @@ import { ReleaseBook } from './release-book.ts'
 import { EVERYBODY, rulesOf } from './steps.ts'
 
 const LIST_MAX = 10_000
-const END_TRIES_MAX = 20
+const CHANGE_TRIES_MAX = 20
 
 /** The administration of one scope. */
 export class ScopeAdmin implements ConfigAdmin {
@@ -59,6 +59,7 @@ export class ScopeAdmin implements ConfigAdmin {
   readonly #publisher: Publisher
   readonly #drafting: Drafting
   readonly #waiting = new Set<{ close(): void }>()
+  #pruning: Promise<void> = Promise.resolve()
   #isClosed = false
 
   constructor(options: CheckedAdminOptions) {
@@ -76,17 +77,16 @@ export class ScopeAdmin implements ConfigAdmin {
       contents: this.#contents,
       history: this.#history,
       signWith,
+      wroteContent: () => this.#prune(),
     })
   }
 
   async publish(edits: readonly Edit[], options?: PublishOptions): Promise<Deployment> {
     this.#checkOpen()
     const checked = checkedPublish('publish', options)
-    if (checked.steps.length > 1) throw new UnsupportedError('Rollouts in steps come with the next commit.')
     const copied = checkedEdits(edits)
     return this.#deploy(checked, {
-      ...this.#publication(checked),
-      kind: 'publish',
+      ...this.#publication('publish', checked),
       rolledBackTo: undefined,
       draft: before => draftOf(this.#drafting, copied, before),
       matches: async ({ kind }, content) => kind === 'publish' && isSaidBy(content, copied, this.#drafting),
@@ -100,8 +100,7 @@ export class ScopeAdmin implements ConfigAdmin {
     const target = await this.#withContent(await this.#history.find(options.to, checked.signal))
     const to = target.release.number
     return this.#deploy(checked, {
-      ...this.#publication(checked),
-      kind: 'rollback',
+      ...this.#publication('rollback', checked),
       rolledBackTo: to,
       draft: async before => redraft(this.#drafting, target.content, before),
       matches: async ({ rolledBackTo }) => rolledBackTo === to,
@@ -130,22 +129,36 @@ export class ScopeAdmin implements ConfigAdmin {
     }
     const { author, backend } = this.#options
     await this.#authorize('abort', author)
-    const ended = await this.#endRollout((page, candidate) =>
+    const ended = await this.#onCandidate((page, candidate) =>
       withdrawCandidate(this.#book, backend.clock, { ...page, candidate, author, reason }),
     )
-    return ended?.release
+    return ended?.candidate.release
   }
 
   async promote(): Promise<Deployment | undefined> {
     this.#checkOpen()
     await this.#authorize('promote', this.#options.author)
-    const ended = await this.#endRollout((page, candidate) => promoteCandidate(this.#book, page, candidate))
+    const ended = await this.#onCandidate((page, candidate) => promoteCandidate(this.#book, page, candidate))
     if (ended === undefined) return undefined
-    return this.#deployment({ ...ended, isNew: false, candidate: undefined }, checkedResume())
+    const { committedAtMs } = ended
+    const { release } = ended.candidate
+    return this.#deployment({ release, isNew: false, committedAtMs, candidate: undefined }, checkedResume(), false)
   }
 
-  async resume(): Promise<Deployment | undefined> {
-    throw new UnsupportedError('Rollouts in steps come with the next commit.')
+  async resume(options?: Parameters<ConfigAdmin['resume']>[0]): Promise<Deployment | undefined> {
+    this.#checkOpen()
+    const checked = checkedResume(options)
+    await this.#authorize('resume', this.#options.author)
+    // Written as it is: whoever has driven it so far finds another version, and leaves it.
+    const taken = await this.#onCandidate((_, candidate) => moveCandidate(this.#book, candidate, candidate.value.step))
+    if (taken === undefined) return undefined
+    const { candidate, version, committedAtMs } = taken
+    const { release } = candidate
+    return this.#deployment(
+      { release, isNew: false, committedAtMs, candidate: { value: candidate, version } },
+      checked,
+      true,
+    )
   }
 
   async state(): Promise<ScopeState> {
@@ -194,58 +207,63 @@ export class ScopeAdmin implements ConfigAdmin {
   async close(): Promise<void> {
     this.#isClosed = true
     for (const waiting of [...this.#waiting]) waiting.close()
+    await this.#pruning
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  // Whatever its driver does meanwhile, it is ended: he finds that somebody was before him.
-  async #endRollout(
-    end: (page: BookPage, candidate: Entry<StoredCandidate>) => Promise<CandidateOutcome>,
-  ): Promise<{ readonly release: Release; readonly committedAtMs: number } | undefined> {
-    for (let tries = 0; tries < END_TRIES_MAX; tries += 1) {
+  // Whatever its driver does meanwhile: he finds that somebody was before him.
+  async #onCandidate(
+    change: (page: BookPage, candidate: Entry<StoredCandidate>) => Promise<CandidateOutcome>,
+  ): Promise<{ candidate: StoredCandidate; version: string; committedAtMs: number } | undefined> {
+    for (let tries = 0; tries < CHANGE_TRIES_MAX; tries += 1) {
       const page = await this.#book.read()
       if (page.candidate === undefined) return undefined
-      const outcome = await end(page, page.candidate)
-      if (outcome.kind === 'written')
-        return { release: page.candidate.value.release, committedAtMs: outcome.committedAtMs }
+      const outcome = await change(page, page.candidate)
+      if (outcome.kind === 'written') return { candidate: page.candidate.value, ...outcome }
     }
     throw new ConflictError('the rollout in steps', {
       expected: 'left alone for a moment',
-      actual: `changed by others ${END_TRIES_MAX} times in a row`,
+      actual: `changed by others ${CHANGE_TRIES_MAX} times in a row`,
     })
   }
 
   async #deploy(checked: CheckedPublish, publication: Publication): Promise<Deployment> {
     const published = await this.#publisher.publish(publication)
-    return this.#deployment(published, checked)
+    // A request that is repeated only looks on: somebody drives it already, or `resume` does.
+    return this.#deployment(published, checked, published.isNew)
   }
 
-  #deployment(published: Published, { settleMs, signal }: Pick<CheckedPublish, 'settleMs' | 'signal'>): Deployment {
-    const { backend } = this.#options
-    return new HeadDeployment({
-      ...published,
-      backend,
-      places: this.#places,
-      settleMs,
-      signal,
-      waiting: this.#waiting,
-    })
+  #deployment(
+    published: Published,
+    rollout: Pick<CheckedPublish, 'bakeMs' | 'abortOn' | 'settleMs' | 'signal'>,
+    isDriving: boolean,
+  ): Deployment {
+    const { backend, scope, author } = this.#options
+    const { candidate, ...written } = published
+    const parts = { ...written, ...rollout, backend, places: this.#places, waiting: this.#waiting }
+    if (candidate === undefined) return new HeadDeployment(parts)
+    return new Rollout({ ...parts, scope, author, book: this.#book, candidate, isDriving })
   }
 
-  #publication(checked: CheckedPublish): Omit<Publication, 'kind' | 'rolledBackTo' | 'draft' | 'matches'> {
+  #publication(kind: ReleaseKind, checked: CheckedPublish): Omit<Publication, 'rolledBackTo' | 'draft' | 'matches'> {
     const { expectedRevision, message, signal, requestId } = checked
     const author = checked.author ?? this.#options.author
     return {
+      kind,
       author,
       message,
       signal,
       expectedRevision,
       requestId: requestId ?? randomId(systemRandom),
       isRepeatable: requestId !== undefined,
-      steps: async () => undefined,
-      authorize: async (head, before, draft) => this.#authorize('publish', author, () => planFor(head, before, draft)),
+      steps: async release => {
+        if (checked.steps.length === 1) return undefined
+        return rulesOf(checked.steps, { scope: this.#options.scope, release, reports: await this.instances() })
+      },
+      authorize: (head, before, draft) => this.#authorize(kind, author, () => planFor(head, before, draft)),
     }
   }
 
@@ -259,6 +277,17 @@ export class ScopeAdmin implements ConfigAdmin {
     if (answer === true) return
     const why = typeof answer === 'string' ? `: ${answer}` : ''
     throw new ForbiddenError(`${author} may not ${action} in ${scope.app}:${scope.env}${why}. Nothing was written.`)
+  }
+
+  // Nobody waits for it, and what fails is tried with a later release.
+  #prune(): void {
+    this.#pruning = this.#pruning.then(() => this.#contents.prune(() => this.#references())).catch(() => undefined)
+  }
+
+  async #references(): Promise<ReadonlySet<string>> {
+    const [{ head, candidate }, releases] = await Promise.all([this.#book.read(), this.#book.allReleases()])
+    const stored = [head?.value, candidate?.value, ...releases.values()]
+    return new Set(stored.flatMap(one => one?.release.hash ?? []))
   }
 
   async #withContent({ release, content }: StoredRelease): Promise<ReleaseWithContent> {

@@ -16,7 +16,8 @@ export const EVERYBODY: RolloutRule = Object.freeze({ kind: 'percent', percent: 
 
 const STEPS_MAX = 20
 const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
-const COUNT = /^\d{1,4}$/
+// They stand in the candidate's record, each with its id.
+const COUNT = /^\d{1,3}$/
 
 /**
  * The steps of a rollout; a single one, for all, is none.
@@ -32,7 +33,18 @@ export function checkedSteps(steps: readonly RolloutStep[] = ['100%']): readonly
   if (last?.kind !== 'percent' || last.percent !== 100) {
     throw refused(`Expected the last of the \`steps\` to be '100%', got ${show(steps.at(-1))}.`)
   }
+  checkGrowing(parsed)
   return parsed
+}
+
+function checkGrowing(steps: readonly Step[]): void {
+  const shares = steps.flatMap(step => (step.kind === 'percent' ? [step.percent] : []))
+  const counts = steps.flatMap(step => (step.kind === 'count' ? [step.count] : []))
+  for (const sizes of [shares, counts]) {
+    if (sizes.some((size, at) => at > 0 && size <= (sizes[at - 1] ?? 0))) {
+      throw refused(`Expected each of the \`steps\` to be larger than those before it, got ${sizes.join(', ')}.`)
+    }
+  }
 }
 
 /** Which release is rolled out, and to whom. */
@@ -43,10 +55,26 @@ export interface RolloutTarget {
   readonly reports: readonly InstanceReport[]
 }
 
-/** The rules of the steps. Of so many instances the first are chosen in an order that each release has of its own. */
+/**
+ * The rules of the steps, each with what those before it select. Of so many instances the first are chosen, in the order in which
+ * shares grow too.
+ */
 export function rulesOf(steps: readonly Step[], target: RolloutTarget): readonly RolloutRule[] {
   const ids = inOrder(target)
-  return steps.map(step => (step.kind === 'count' ? { kind: 'instances', ids: ids.slice(0, step.count) } : step))
+  const own = steps.map((step): RolloutRule => {
+    return step.kind === 'count' ? { kind: 'instances', ids: ids.slice(0, step.count) } : step
+  })
+  return own.map((_, at) => anyOf(own.slice(0, at + 1)))
+}
+
+// Of shares, and of numbers of instances, the last one has the others in it.
+function anyOf(rules: readonly RolloutRule[]): RolloutRule {
+  if (rules.some(rule => rule.kind === 'percent' && rule.percent === 100)) return EVERYBODY
+  const needed = rules.filter(
+    (rule, at) => rule.kind === 'labels' || !rules.slice(at + 1).some(({ kind }) => kind === rule.kind),
+  )
+  const [only] = needed
+  return needed.length === 1 && only !== undefined ? only : { kind: 'any', of: needed }
 }
 
 // Rendezvous: who joins or leaves changes nothing in the order of the others.

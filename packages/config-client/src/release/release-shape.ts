@@ -69,10 +69,11 @@ function signatureFrom(json: Json): ReleaseSignature {
 
 /** @throws {UntrustedReleaseError} `HF_UNTRUSTED` */
 export function ruleFrom(json: Json): RolloutRule {
-  const kind = new Fields('a rule', json, ['kind', 'labels', 'percent', 'ids']).oneOf('kind', [
+  const kind = new Fields('a rule', json, ['kind', 'labels', 'percent', 'ids', 'of']).oneOf('kind', [
     'labels',
     'percent',
     'instances',
+    'any',
   ])
   switch (kind) {
     case 'labels':
@@ -83,7 +84,15 @@ export function ruleFrom(json: Json): RolloutRule {
     }
     case 'instances':
       return { kind, ids: new Fields('a rule', json, ['kind', 'ids']).list('ids').map(textFrom) }
+    case 'any':
+      return { kind, of: new Fields('a rule', json, ['kind', 'of']).list('of').map(partFrom) }
   }
+}
+
+// One level is all that a rollout needs, and no record can make the reader dig without end.
+function partFrom(json: Json): RolloutRule {
+  if (!isJsonObject(json) || json['kind'] !== 'any') return ruleFrom(json)
+  throw new UntrustedReleaseError('A rule that is any of others has another such rule in it.')
 }
 
 function textsFrom(values: JsonObject): Readonly<Record<string, string>> {

@@ -56,6 +56,8 @@ export type RolloutRule =
   | { readonly kind: 'percent'; readonly percent: number }
   /** Exactly these. */
   | { readonly kind: 'instances'; readonly ids: readonly string[] }
+  /** Those that one of these selects: who was in an earlier step stays in the later ones. */
+  | { readonly kind: 'any'; readonly of: readonly RolloutRule[] }
 
 /** A release on its way to all instances: those that the rule selects apply it, the others stay at the head. */
 export interface Candidate {

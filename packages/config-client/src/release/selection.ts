@@ -24,6 +24,8 @@ export function selects(
       return bucketOf(instance.slot, release, scope) < rule.percent
     case 'instances':
       return rule.ids.includes(instance.id)
+    case 'any':
+      return rule.of.some(one => selects(one, instance, release, scope))
     default:
       return assertNever(rule)
   }
