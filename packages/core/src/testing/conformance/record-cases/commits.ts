@@ -8,7 +8,7 @@ import type { RecordScene } from '../record-scene.ts'
 import { HOP_MS } from '../stage.ts'
 
 const RACES = 30
-const FIRST_RACES = 25
+const FIRST_RACES = 200
 const COUNTERS = 4
 const COUNTS_EACH = 15
 

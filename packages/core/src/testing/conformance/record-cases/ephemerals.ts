@@ -78,6 +78,7 @@ export const ephemeralCases: readonly RecordCase[] = [
       const [one, other] = await scene.twoClients()
       const owner = scene.owner(one, scene.directory())
       const { deadline, ttlMs } = await scene.join(one, owner)
+      assert.ok(ttlMs <= scene.ttlMs, `Its TTL is ${ttlMs} ms.`)
       await scene.stopBeating(one)
       const startMs = other.clock.monotonicMs()
       for (;;) {

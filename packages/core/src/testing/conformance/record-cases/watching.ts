@@ -269,6 +269,8 @@ async function convergesMuffled(scene: RecordScene): Promise<void> {
   await shows(scene, unrepaired, { a: 'start' })
   await scene.eventually(async () => unrepaired.status.push === 'live', 'the push is not live')
   for (const client of [one, deaf]) await scene.muffle(client)
+  // No read of before is under way any more.
+  await scene.within(unrepaired.refresh(), ANSWER_MS, 'a refresh')
   let shownAtMs = 0
   watch.view.subscribe(() => (shownAtMs = one.clock.monotonicMs()))
   for (let round = 0; round < 6; round += 1) {
