@@ -1,5 +1,4 @@
-import type { Participant } from '@holdfast/config-client'
-import type { NamespaceValue } from '@holdfast/config-client'
+import type { NamespaceValue, Participant } from '@holdfast/config-client'
 import type { service } from './namespace.ts'
 
 /** Connections to something, here only counted. */

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { Namespace } from '@holdfast/config-client'
 import { defineNamespace } from '@holdfast/config-client'
 
 /** A counter that every publish makes one greater: then the value in a release is the release's number. */
@@ -19,4 +20,4 @@ const schema: StandardSchemaV1<Counter> = {
   },
 }
 
-export const counter = defineNamespace('counter', { schema })
+export const counter: Namespace<Readonly<Counter>, Counter> = defineNamespace('counter', { schema })
