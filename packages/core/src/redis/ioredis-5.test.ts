@@ -75,6 +75,35 @@ describe('A client of ioredis 5', () => {
     15_000,
   )
 
+  it.each<readonly [string, RedisOptions]>([
+    ['as it is by default', {}],
+    ['that connects when it is used', { lazyConnect: true }],
+    ['with its own pipelining', { enableAutoPipelining: true }],
+    ['without an offline queue', { enableOfflineQueue: false }],
+    ['with an own prefix of its keys', { keyPrefix: 'app:' }],
+    ['that gets numbers as text', { stringNumbers: true }],
+  ])('commits, reads, hears and joins, %s', async (_what, options) => {
+    const { records } = opening(clientOf(options))
+    const value = Uint8Array.of(0, 255, 128)
+    const heard: (string | undefined)[] = []
+    const isLive = new Promise<void>(resolve => {
+      opened.push(records.listen(name, { live: resolve, down: () => {}, changed: id => heard.push(id) }).close)
+    })
+    await isLive
+    const [commitId, owner] = [records.newId(), records.newId()]
+    await records.commit({ directory: name, commitId, changes: [{ kind: 'put', id: 'a', value }] })
+    await expect.poll(() => heard).toEqual([commitId])
+    const joined = { directory: name, id: 'i', owner, value, ttlMs: undefined }
+    await records.join(joined)
+    const read = await records.read({ directory: name, ephemerals: true })
+    if (read.kind !== 'present') throw new Error('Expected it to be present.')
+    expect([...read.records.values()]).toEqual([{ id: 'a', value, version: commitId }])
+    expect([...read.ephemerals.values()]).toEqual([{ id: 'i', value, owner }])
+    expect(await records.read({ directory: name, ephemerals: true, unless: read.stamp })).toEqual({ kind: 'unchanged' })
+    expect(await records.beat(joined)).toMatchObject({ kind: 'kept' })
+    expect(await records.leave(joined)).toBe('left')
+  })
+
   it('excludes one who holds through another version', async () => {
     const backend = redisBackend({ url: server.url, maxClockSkewMs: 0 })
     opened.push(() => backend.close())

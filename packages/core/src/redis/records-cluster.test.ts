@@ -38,8 +38,9 @@ afterEach(async () => {
   for (const close of opened.reverse()) await close()
 })
 
-function opening(): Backend {
-  const client = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
+function opening(user: { readonly username?: string; readonly password?: string } = {}): Backend {
+  const nodes = cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const client = new Cluster(nodes, { redisOptions: user })
   client.on('error', () => {})
   opened.push(() => client.disconnect())
   const made = redisBackend({ client, commandTimeoutMs: 5_000 })
@@ -162,6 +163,28 @@ describe('Records in a Cluster', () => {
     const outcome = await commit(directory, '1', opening().records)
     await expect.poll(() => heard.at(-1)).toBe(outcome.kind === 'committed' && outcome.revision.commit)
     await cluster.restart()
+  })
+
+  it('can be followed by a user who may only read and listen', async () => {
+    await commit(directory, '1')
+    const rules = '&hf:dir:{*}:ch %R~hf:dir:{*} %R~hf:dir:{*}:e %R~hf:dir:{*}:d +hget +hmget +hgetall +time +zrange'
+    const more = '+subscribe +unsubscribe +ping +info +multi +exec +cluster|slots +cluster|info +client|setname'
+    for (const admin of admins) {
+      await admin.acl('SETUSER', 'reader', 'reset', 'on', '>secret', ...`${rules} ${more}`.split(' '))
+      await admin.acl('LOG', 'RESET')
+    }
+    const reader = opening({ username: 'reader', password: 'secret' })
+    const heard: (string | undefined)[] = []
+    const isLive = new Promise<void>(resolve => {
+      const listener = { live: resolve, down: () => {}, changed: (id?: string) => heard.push(id) }
+      opened.push(reader.records.listen(directory, listener).close)
+    })
+    await isLive
+    expect(await reader.records.read({ directory, ephemerals: true })).toMatchObject({ kind: 'present' })
+    const outcome = await commit(directory, '2')
+    await expect.poll(() => heard).toEqual([outcome.kind === 'committed' && outcome.revision.commit])
+    for (const admin of admins) expect(await admin.acl('LOG')).toEqual([])
+    await expect(commit(directory, '3', reader.records)).rejects.toMatchObject({ code: 'HF_REFUSED' })
   })
 
   it('are advisory, and there are no leases beside them', async () => {

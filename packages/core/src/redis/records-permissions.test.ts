@@ -21,7 +21,7 @@
  *     +evalsha +eval
  *     +hset +hdel +hlen +hexists +del +zadd +zscore +zrevrank +zremrangebyrank +publish   what a commit runs
  *
- *   In a Cluster all of them: +multi +exec +cluster|slots +cluster|info
+ *   In a Cluster all of them: +multi +exec +cluster|slots +cluster|info, and for the driver's naming of connections +client|setname
  *   +info +config|get    optional: without them the guarantee is `advisory`.
  */
 import { randomUUID } from 'node:crypto'

@@ -35,6 +35,7 @@ local channel, id = records .. ':ch', ARGV[1]
 
 local meta = call('HGET', records, 'm')
 local history, number, last = string.match(meta or '', '^(%S+) %S+ (%d+) (%d+)$')
+if meta and not history then return redis.error_reply('ERR the directory has no revision that can be read') end
 if history then
   local rank = call('ZREVRANK', commits, id)
   if rank and rank >= ${COMMITS_REMEMBERED} then return { 'forgotten' } end
