@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { HoldfastErrorCode, LeaseLostReason } from './errors.ts'
 import {
   ClosedError,
+  ConflictError,
   DriverError,
   HoldfastError,
   InvalidArgumentError,
@@ -21,8 +22,16 @@ import { FencingToken } from './fencing/token.ts'
 const page = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
 const cause = new Error('why')
 
+/** Codes whose classes are in another package, which holds them to the page in a test of its own. */
+const ELSEWHERE = {
+  HF_INVALID_CONFIG: '@holdfast/config-client',
+  HF_NO_CONFIG: '@holdfast/config-client',
+  HF_UNTRUSTED: '@holdfast/config-client',
+  HF_FORBIDDEN: '@holdfast/config-client',
+} as const satisfies Partial<Record<HoldfastErrorCode, string>>
+
 // As records, so that the compiler misses the code or the reason that is added and not listed here.
-const EXAMPLES: Readonly<Record<HoldfastErrorCode, HoldfastError>> = {
+const EXAMPLES: Readonly<Record<Exclude<HoldfastErrorCode, keyof typeof ELSEWHERE>, HoldfastError>> = {
   HF_INVALID_ARGUMENT: new InvalidArgumentError('ttlMs', 'Expected more.'),
   HF_WAIT_TIMEOUT: new WaitTimeoutError('r', 5),
   HF_UNAVAILABLE: new UnavailableError('Away.', { cause }),
@@ -30,6 +39,7 @@ const EXAMPLES: Readonly<Record<HoldfastErrorCode, HoldfastError>> = {
   HF_UNKNOWN_OUTCOME: new UnknownOutcomeError('Who knows.', { cause }),
   HF_LEASE_LOST: new LeaseLostError('r', 'expired'),
   HF_STALE_TOKEN: new StaleTokenError('r', new FencingToken(1n), new FencingToken(2n)),
+  HF_CONFLICT: new ConflictError('the head', { expected: '1', actual: '2' }),
   HF_CLOSED: new ClosedError('backend'),
   HF_UNSUPPORTED: new UnsupportedError('Never.'),
   HF_DRIVER: new DriverError('Missing.', { cause }),
@@ -56,7 +66,7 @@ function rowsOf(text: string): string[] {
 }
 
 describe('The errors of Holdfast', () => {
-  const codes = Object.keys(EXAMPLES)
+  const codes = [...Object.keys(EXAMPLES), ...Object.keys(ELSEWHERE)]
 
   it('are the sections of docs/errors.md, and no others', () => {
     expect(new Set([...page.matchAll(/^## (\S+)$/gm)].map(([, code]) => code))).toEqual(new Set(codes))
@@ -78,6 +88,17 @@ describe('The errors of Holdfast', () => {
     const named = [...listed.replace(/\(.*\)/, '').matchAll(/`(\w+)`/g)].map(([, name]) => name)
     const own = Object.getOwnPropertyNames(error).filter(name => !['stack', 'message', 'name', 'code'].includes(name))
     expect(new Set(own)).toEqual(new Set(named))
+  })
+
+  it.each(Object.entries(ELSEWHERE))('%s is of the package that its section names', (code, name) => {
+    expect(sectionOf(code)).toMatch(new RegExp(`^${code}\\n\\n\`\\w+Error\`, of \`${name}\`\\.`))
+  })
+
+  it('say of a conflict what was expected and what it is, and who won where that is known', () => {
+    expect(EXAMPLES.HF_CONFLICT.message).toBe('Expected the head to be 1, and it is 2. Nothing was written.')
+    expect(new ConflictError('the head', { expected: '1', actual: '2', winner: 'ada' }).message).toBe(
+      'Expected the head to be 1, and it is 2, by ada. Nothing was written.',
+    )
   })
 
   it('say why a lease was lost in the words of the page', () => {

@@ -1,7 +1,7 @@
-import { InvalidArgumentError } from '@holdfast/core'
+import { InvalidArgumentError, show } from '@holdfast/core'
 import type { Json } from './json.ts'
 import { LONE_SURROGATE } from './json-problem.ts'
-import { isJsonObject } from './json.ts'
+import { isJsonArray, isJsonObject } from './json.ts'
 
 /**
  * The one text of a JSON value, by RFC 8785: no blanks, keys in the order of their UTF-16 code units, numbers and texts as ECMAScript
@@ -10,7 +10,7 @@ import { isJsonObject } from './json.ts'
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what is no JSON: lone surrogates, NaN, infinities, undefined
  */
 export function canonicalJson(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (isJsonArray(value)) return `[${Array.from(value, inner => canonicalJson(inner)).join(',')}]`
   if (isJsonObject(value)) {
     const members = Object.keys(value)
       .sort()
@@ -18,9 +18,9 @@ export function canonicalJson(value: Json): string {
     return `{${members.join(',')}}`
   }
   if (typeof value === 'string') return text(value)
-  if (typeof value === 'number' && !Number.isFinite(value)) throw notJson(String(value))
-  // RFC 8785, 3.2.2.3: numbers are as ECMAScript prints them.
-  return JSON.stringify(value) ?? raise(notJson(typeof value))
+  // RFC 8785, 3.2.2.3: numbers are as ECMAScript prints them, and -0 is 0.
+  if (value === null || typeof value === 'boolean' || Number.isFinite(value)) return String(value)
+  throw notJson(show(value))
 }
 
 // RFC 8785, 3.2.2.2: escapes are those of JSON.stringify, which for a lone surrogate would hide that there is one.
@@ -31,8 +31,4 @@ function text(value: string): string {
 
 function notJson(seen: string): InvalidArgumentError {
   return new InvalidArgumentError('value', `Expected JSON, got ${seen}.`)
-}
-
-function raise(error: Error): never {
-  throw error
 }

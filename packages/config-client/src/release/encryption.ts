@@ -35,10 +35,8 @@ const PARTS: readonly string[] = ['keyId', 'iv', 'data', 'tag']
  */
 export function checkSecretKeys(argument: string, keys: unknown): asserts keys is SecretKeys {
   if (typeof keys !== 'object' || keys === null || Array.isArray(keys) || keys instanceof Uint8Array) {
-    throw new InvalidArgumentError(
-      argument,
-      `Expected \`${argument}\` to be an object of keys by their ids, got ${show(typeof keys === 'string' ? {} : keys)}.`,
-    )
+    const got = typeof keys === 'string' ? 'a string' : show(keys)
+    throw new InvalidArgumentError(argument, `Expected \`${argument}\` to be keys by their ids, got ${got}.`)
   }
   for (const [id, key] of Object.entries(keys)) {
     if (key instanceof Uint8Array && key.length === KEY_BYTES) continue

@@ -79,6 +79,7 @@ function publicKeyOf(key: string | Uint8Array | KeyObject): KeyObject {
   return ed25519('trustedKeys', () => {
     if (key instanceof KeyObject) return key.type === 'private' ? createPublicKey(key) : key
     if (typeof key === 'string') return createPublicKey(key)
+    if (!(key instanceof Uint8Array)) throw noKey('trustedKeys', 'something else')
     if (key.length !== RAW_KEY_BYTES) throw noKey('trustedKeys', `${key.length} bytes`)
     const jwk: JsonWebKey = { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(key).toString('base64url') }
     return createPublicKey({ key: jwk, format: 'jwk' })
