@@ -1,12 +1,11 @@
 import type { Announcement, Backend } from '@holdfast/core'
 import { announceRecord } from '@holdfast/core'
-import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
-import { SimulatedClock } from '@holdfast/core/testing'
 import { z } from 'zod'
 import type { InstanceReport } from '../client/report.ts'
 import { defineNamespace } from '../namespace/namespace.ts'
 import { encodeReport } from '../release/codec.ts'
 import type { ReleaseName } from '../release/release.ts'
+import { isSameRelease } from '../release/same-release.ts'
 import type { Scope } from '../release/scope.ts'
 import { placesOf } from '../release/scope.ts'
 import type { ConfigAdminOptions } from './admin-options.ts'
@@ -22,11 +21,13 @@ export const checkout = defineNamespace('checkout', {
   }),
 })
 
-/** A store in memory, its clock, and whatever publishes to it and follows it. */
+/** Whatever publishes to a store, and follows it, for tests. */
 export class FleetFixture {
-  readonly clock = new SimulatedClock()
-  readonly world = new MemoryWorld(this.clock)
-  readonly backend: Backend = memoryBackend({ world: this.world })
+  readonly backend: Backend
+
+  constructor(backend: Backend) {
+    this.backend = backend
+  }
 
   admin(options: Partial<ConfigAdminOptions> = {}): ConfigAdmin {
     return openConfigAdmin({ backend: this.backend, ...SCOPE, namespaces: [checkout], author: 'ann', ...options })
@@ -42,6 +43,7 @@ export class FleetFixture {
 export class ReportedInstance {
   readonly #announcement: Announcement
   #report: InstanceReport
+  #previous: ReleaseName | undefined
 
   constructor(backend: Backend, id: string, report: Partial<InstanceReport>) {
     this.#report = {
@@ -65,12 +67,18 @@ export class ReportedInstance {
   }
 
   applies(release: ReleaseName): void {
+    this.#previous = this.#report.applied
     this.#say({ applied: nameOf(release), refusal: undefined })
   }
 
+  /** Takes it back, if it had applied it. */
   refuses(release: ReleaseName, message: string): void {
+    const { applied } = this.#report
     const issues = [{ namespace: 'checkout', path: ['timeoutMs'], message }]
-    this.#say({ refusal: { release: nameOf(release), stage: 'parse', participant: undefined, issues } })
+    this.#say({
+      applied: isSameRelease(applied, release) ? this.#previous : applied,
+      refusal: { release: nameOf(release), stage: 'parse', participant: undefined, issues },
+    })
   }
 
   async leave(): Promise<void> {
