@@ -22,8 +22,4 @@ export class Participants {
   of(namespaces: ReadonlySet<string>): readonly Enlisted[] {
     return this.#enlisted.filter(({ namespace }) => namespaces.has(namespace))
   }
-
-  has(enlisted: Enlisted): boolean {
-    return this.#enlisted.includes(enlisted)
-  }
 }

@@ -152,9 +152,9 @@ function encodeFile(scope: Scope, { release, content, revision, headNumber }: Kn
 
 function decodeFile(scope: Scope, file: string): KnownGood {
   const [head = '', text = ''] = file.split('\n')
-  const { format, sha256: expected } = JSON.parse(head) as { readonly format?: unknown; readonly sha256?: unknown }
-  if (format !== FORMAT) throw new UntrustedReleaseError('it has another format.')
-  if (expected !== sha256(text)) throw new UntrustedReleaseError('it is torn: its checksum is wrong.')
+  const seal = JSON.stringify({ format: FORMAT, sha256: sha256(text) })
+  if (!head.includes(FORMAT) && head !== '') throw new UntrustedReleaseError('it has another format.')
+  if (head !== seal) throw new UntrustedReleaseError('it is torn: its checksum is wrong.')
   const body = JSON.parse(text) as FileBody
   if (body.scope.app !== scope.app || body.scope.env !== scope.env) {
     throw new InvalidArgumentError('snapshotDir', `it is of ${body.scope.app}/${body.scope.env}.`)

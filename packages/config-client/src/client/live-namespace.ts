@@ -59,10 +59,6 @@ export class LiveNamespace<T> implements Live<T> {
     this.current = initial
   }
 
-  get listenerCount(): number {
-    return this.#listening.length
-  }
-
   /** Tells each listener that has not seen `current` yet. */
   tell(): void {
     const { current } = this

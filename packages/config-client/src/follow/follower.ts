@@ -1,4 +1,4 @@
-import type { Backend, DirectoryView, DirectoryWatch, Random, Revision, Timer, WatchLink } from '@holdfast/core'
+import type { Backend, DirectoryWatch, Random, Revision, Timer, WatchLink } from '@holdfast/core'
 import { ClosedError, orAborted, successionOf, watchDirectory } from '@holdfast/core'
 import type { Applier, ApplyOutcome } from '../apply/applier.ts'
 import { unverified } from '../apply/applier.ts'
@@ -182,16 +182,18 @@ export class Follower {
 
   async #step(): Promise<void> {
     this.#retryTimer?.cancel()
-    this.#error = undefined
-    const view: DirectoryView = this.#watch.view.current
-    this.#says = storeSays(view, this.#options.reader)
-    switch (this.#says.kind) {
+    const says = storeSays(this.#watch.view.current, this.#options.reader)
+    if (!isSameRelease(releaseIn(this.#says), releaseIn(says))) this.#error = undefined
+    this.#says = says
+    switch (says.kind) {
       case 'target':
-        this.#error = this.#says.candidateError
-        return await this.#pursue(this.#says.target)
+        await this.#pursue(says.target)
+        this.#error ??= says.candidateError
+        return
       case 'unreadable':
-        return this.#refuseUnreadable(this.#says)
+        return this.#refuseUnreadable(says)
       default:
+        this.#error = undefined
         this.#quarantine.clear()
     }
   }
@@ -282,6 +284,7 @@ export class Follower {
     const { number, hash } = release
     this.#cursor = { release: { number, hash }, revision, headNumber }
     this.#retries = 0
+    this.#error = undefined
     this.#isForced = false
     this.#setHold(NO_HOLD)
   }
@@ -338,6 +341,10 @@ export class Follower {
   #nowMs(): number {
     return this.#options.backend.clock.monotonicMs()
   }
+}
+
+function releaseIn(says: StoreSays): ReleaseName | undefined {
+  return says.kind === 'target' ? says.target.release : undefined
 }
 
 // What the values are does not change by waiting; what a participant can do may.
