@@ -1,43 +1,164 @@
-import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
+import { UnknownOutcomeError } from '@holdfast/core'
+import { memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
-import { expect, test } from 'vitest'
-import { z } from 'zod'
-import { openConfigAdmin } from '../index.ts'
-import { defineNamespace } from '../namespace/namespace.ts'
+import { beforeEach, expect, test } from 'vitest'
+import type { ConfigAdmin } from './admin.ts'
+import { FleetFixture, checkout } from './fleet.fixture.ts'
+import { StoreSpy } from './store-spy.fixture.ts'
 
-const checkout = defineNamespace('checkout', {
-  schema: z.object({ timeoutMs: z.number().int().min(50).max(5_000).default(500), retries: z.number().default(2) }),
+let spy: StoreSpy
+let fleet: FleetFixture
+let admin: ConfigAdmin
+
+beforeEach(() => {
+  spy = new StoreSpy(memoryBackend({ clock: new SimulatedClock() }))
+  fleet = new FleetFixture(spy.backend)
+  admin = fleet.admin()
 })
 
-function makeScene() {
-  const clock = new SimulatedClock()
-  const world = new MemoryWorld(clock)
-  const backend = memoryBackend({ world })
-  const open = (options: Partial<Parameters<typeof openConfigAdmin>[0]> = {}) =>
-    openConfigAdmin({ backend, app: 'shop', env: 'prod', namespaces: [checkout], author: 'ann', ...options })
-  return { clock, world, backend, open, admin: open() }
-}
+const timeout = (timeoutMs: number) => [checkout.patch({ timeoutMs })]
 
-test('A first publish is release 1, and the next one is 2, with the first as its parent.', async () => {
-  const { admin } = makeScene()
-  const first = await admin.publish([checkout.patch({ timeoutMs: 800 })], { message: 'slow bank' })
-  const second = await admin.publish([checkout.patch({ retries: 3 })])
-  expect(first).toMatchObject({
-    isNew: true,
-    release: { number: 1, author: 'ann', message: 'slow bank', parent: undefined },
+test('The first publish is release 1, and the next one names it as its parent.', async () => {
+  expect(await admin.state()).toMatchObject({ kind: 'missing', head: undefined, candidate: undefined })
+  const first = await admin.publish(timeout(800), { message: 'slow bank' })
+  const second = await admin.publish([checkout.patch({ retries: 3 })], { author: 'bob' })
+  const { number, hash } = first.release
+  expect(first).toMatchObject({ isNew: true, committedAtMs: Date.UTC(2030, 0, 1) })
+  expect(first.release).toMatchObject({ number: 1, author: 'ann', message: 'slow bank', parent: undefined })
+  expect(second.release).toMatchObject({ number: 2, author: 'bob', parent: { number, hash }, kind: 'publish' })
+  expect(await admin.state()).toMatchObject({
+    kind: 'present',
+    head: { release: { number: 2 }, content: { namespaces: { checkout: { timeoutMs: 800, retries: 3 } } } },
   })
-  expect(second.release).toMatchObject({ number: 2, parent: { number: 1, hash: first.release.hash } })
-  const state = await admin.state()
-  expect(state.head?.content.namespaces).toEqual({ checkout: { timeoutMs: 800, retries: 3 } })
-  expect(await admin.diff(-2, -1)).toMatchObject([
-    { kind: 'added', namespace: 'checkout', path: ['retries'], after: 3 },
-  ])
-  const back = await admin.rollback({ to: 1, message: 'no' })
-  expect(back.release).toMatchObject({ number: 3, hash: first.release.hash, kind: 'rollback', rolledBackTo: 1 })
-  expect((await admin.history()).map(({ number, standing }) => [number, standing])).toEqual([
-    [3, 'head'],
-    [2, 'past'],
-    [1, 'past'],
-  ])
-  expect(await back.settled).toMatchObject({ kind: 'settled', applied: [] })
+})
+
+test('A publish by the only publisher costs one round trip after the first.', async () => {
+  await admin.publish(timeout(800))
+  expect([spy.reads.length, spy.commits.length]).toEqual([1, 1])
+  spy.reset()
+  await admin.publish(timeout(900), { requestId: 'mine', expectedRevision: 1 })
+  await admin.publish(timeout(950))
+  expect([spy.reads.length, spy.commits.length]).toEqual([0, 2])
+})
+
+test('Edits that change nothing publish nothing, also when another has published since.', async () => {
+  const { release } = await admin.publish(timeout(800))
+  spy.reset()
+  expect(await admin.publish(timeout(800))).toMatchObject({ isNew: false, release })
+  expect(spy.commits).toEqual([])
+  await fleet.admin().publish(timeout(900))
+  expect(await admin.publish(timeout(800))).toMatchObject({ isNew: true, release: { number: 3 } })
+})
+
+test('A publish from an older release is refused, and the conflict names the winner.', async () => {
+  await admin.publish(timeout(800))
+  await fleet.admin({ author: 'bob' }).publish(timeout(900), { message: 'faster' })
+  spy.reset()
+  await expect(admin.publish(timeout(700), { expectedRevision: 1 })).rejects.toMatchObject({
+    code: 'HF_CONFLICT',
+    expected: 'release 1',
+    actual: 'release 2',
+    message:
+      'Expected the head of shop:prod to be release 1, and it is release 2, by bob: "faster". Nothing was written.',
+  })
+  await expect(fleet.admin().publish(timeout(700), { expectedRevision: 0 })).rejects.toThrow('to be without a release')
+  expect((await admin.release(-1)).release.number).toBe(2)
+})
+
+test('Without an expected release the edits go on top of what another has published.', async () => {
+  await admin.publish(timeout(800))
+  await fleet.admin().publish([checkout.patch({ retries: 5 })])
+  await admin.publish(timeout(900))
+  const { content } = await admin.release(-1)
+  expect(content.namespaces).toEqual({ checkout: { timeoutMs: 900, retries: 5 } })
+})
+
+test('The same request is published once, whoever repeats it, and whatever came after it.', async () => {
+  const first = await admin.publish(timeout(800), { requestId: 'job-7' })
+  await admin.publish(timeout(900))
+  const again = await fleet.admin().publish(timeout(800), { requestId: 'job-7', expectedRevision: 0 })
+  expect(again).toMatchObject({ isNew: false, release: first.release })
+  expect((await admin.release(-1)).release.number).toBe(2)
+})
+
+test('A request id that stands for something else is refused in a sentence.', async () => {
+  await admin.publish(timeout(800), { requestId: 'job-7' })
+  await admin.publish(timeout(900))
+  const problem = {
+    code: 'HF_INVALID_ARGUMENT',
+    message: 'The request id "job-7" stands for release 1, which says something else: use a new id for a new publish.',
+  }
+  await expect(admin.publish(timeout(700), { requestId: 'job-7' })).rejects.toMatchObject(problem)
+  await expect(admin.rollback({ to: 1, requestId: 'job-7' })).rejects.toMatchObject(problem)
+})
+
+test('When the answer to a commit is lost it is looked up, and the release is published once.', async () => {
+  let lost = 0
+  spy.onCommit = async (_, next) => {
+    const outcome = await next()
+    if ((lost += 1) === 1) throw new UnknownOutcomeError('The answer was lost.')
+    return outcome
+  }
+  expect(await admin.publish(timeout(800))).toMatchObject({ isNew: true, release: { number: 1 } })
+  expect(spy.commits.length).toBe(1)
+})
+
+test('When a commit was lost before it happened it is sent again, as the same one.', async () => {
+  let sent = 0
+  spy.onCommit = (_, next) => ((sent += 1) === 1 ? Promise.reject(new UnknownOutcomeError('It was lost.')) : next())
+  expect(await admin.publish(timeout(800))).toMatchObject({ isNew: true, release: { number: 1 } })
+  expect(new Set(spy.commits.map(({ commitId }) => commitId)).size).toBe(1)
+})
+
+test('An outcome that stays unknown is said to be so.', async () => {
+  spy.onCommit = () => Promise.reject(new UnknownOutcomeError('It was lost.'))
+  await expect(admin.publish(timeout(800))).rejects.toMatchObject({ code: 'HF_UNKNOWN_OUTCOME' })
+  spy.onCommit = undefined
+  expect(await admin.publish(timeout(800))).toMatchObject({ isNew: true, release: { number: 1 } })
+})
+
+test('A rollback is a new release with the content of an older one.', async () => {
+  const first = await admin.publish(timeout(800))
+  await admin.publish(timeout(900))
+  const back = await admin.rollback({ to: 1, message: 'bank is slow again' })
+  const { hash } = first.release
+  expect(back.release).toMatchObject({ number: 3, hash, kind: 'rollback', rolledBackTo: 1, parent: { number: 2 } })
+  expect(await admin.rollback({ to: -1 })).toMatchObject({ isNew: false, release: { number: 3 } })
+  expect(await admin.rollback({ to: -2, requestId: 'r' })).toMatchObject({ isNew: true, release: { number: 4 } })
+  expect(await admin.rollback({ to: 2, requestId: 'r' })).toMatchObject({ isNew: false, release: { number: 4 } })
+  await expect(admin.rollback({ to: 9 })).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'number' })
+})
+
+test('A scope whose head was deleted by hand goes on after its last release.', async () => {
+  await admin.publish(timeout(800))
+  await admin.publish(timeout(900))
+  const { records } = spy.backend
+  const changes = [{ kind: 'delete', id: 'head' } as const]
+  await records.commit({ directory: 'config:shop:prod', commitId: records.newId(), changes })
+  const clock = spy.backend.clock as SimulatedClock
+  const published = fleet.admin().publish(timeout(700), { expectedRevision: 0 })
+  await clock.advance(10_000)
+  expect((await published).release).toMatchObject({ number: 3, parent: undefined })
+})
+
+test('A namespace that is not known here can be edited by hand, unchecked but for its names.', async () => {
+  await admin.publish([{ kind: 'patch', namespace: 'legacy', value: { anything: [1, { goes: true }] } }])
+  expect((await admin.release(-1)).content.namespaces).toEqual({ legacy: { anything: [1, { goes: true }] } })
+  await expect(admin.publish([{ kind: 'patch', namespace: 'legacy', value: { 'no way': 1 } }])).rejects.toMatchObject({
+    code: 'HF_INVALID_CONFIG',
+  })
+})
+
+test('What is published is what was given, whatever becomes of it later.', async () => {
+  const value = { timeoutMs: 800 }
+  const published = admin.publish([checkout.patch(value)])
+  value.timeoutMs = 900
+  await published
+  expect((await admin.release(-1)).content.namespaces).toEqual({ checkout: { timeoutMs: 800 } })
+})
+
+test('An aborted signal ends a publish before anything is written.', async () => {
+  const signal = AbortSignal.abort(new Error('enough'))
+  await expect(admin.publish(timeout(800), { signal })).rejects.toThrow('enough')
+  expect(spy.commits).toEqual([])
 })
