@@ -116,8 +116,7 @@ export class RecordCommands {
   }
 }
 
-/** The effective TTL of an ephemeral record. */
-export function ttlMsOf({ ttlMs }: EphemeralRequest): number {
+function ttlMsOf({ ttlMs }: EphemeralRequest): number {
   return ttlMs ?? EPHEMERAL_TTL_MS_DEFAULT
 }
 
@@ -141,9 +140,9 @@ function expectationWord(expect: Expectation): string {
   return expect === 'absent' ? 'a' : `v${expect.version}`
 }
 
-// The driver takes any other Uint8Array for text.
-function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength)
+// A copy: it may be sent later, or again, when the caller has gone on using his. The driver takes any other Uint8Array for text.
+function bytesOf(value: Uint8Array): Buffer {
+  return Buffer.from(value)
 }
 
 function readOutcome(commit: Commit, [kind, ...words]: readonly string[]): CommitOutcome {

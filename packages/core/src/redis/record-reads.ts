@@ -108,6 +108,7 @@ export class RecordReads {
     return this.#connection.ask(async client => {
       // When keys have moved in a Cluster the driver sends a transaction anew, and not a pipeline with TIME in it. Elsewhere there
       // is no need for one, and a server that is out of memory takes none.
+      // (A boolean, for the types know of no client here that is a Cluster.)
       const isInCluster: boolean = isCluster(client)
       const batch = isInCluster ? client.multi() : client.pipeline()
       const results = await add(batch.time()).exec().catch(withFirstError)

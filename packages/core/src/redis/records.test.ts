@@ -78,6 +78,14 @@ describe('Values in Redis', () => {
     }
   })
 
+  it('are those of the moment of the call, though they are sent later', async () => {
+    const value = bytes('before')
+    const committing = commit({ kind: 'put', id: 'a', value })
+    value.fill(0)
+    await committing
+    expect((await present()).records.get('a')?.value).toEqual(bytes('before'))
+  })
+
   it('of ephemeral records are any bytes as well', async () => {
     const value = Uint8Array.from({ length: 256 }, (_, index) => 255 - index)
     const owner = records.newId()
