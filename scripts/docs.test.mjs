@@ -33,7 +33,13 @@ describe('Examples', () => {
   })
 
   test('there are some on each page that teaches by them', () => {
-    for (const page of ['README.md', 'docs/locks.md', 'docs/testing.md', 'docs/do-you-need-a-lock.md']) {
+    for (const page of [
+      'README.md',
+      'docs/locks.md',
+      'docs/config.md',
+      'docs/testing.md',
+      'docs/do-you-need-a-lock.md',
+    ]) {
       expect(examples.filter(({ name }) => name.startsWith(`${page}:`)).length).toBeGreaterThan(2)
     }
   })
@@ -90,19 +96,34 @@ describe('Links', () => {
   })
 })
 
-describe('Tables of options in docs/locks.md', () => {
-  /** @type {[heading: string, file: string, type: string][]} */
+describe('Tables of options', () => {
+  /** @type {[heading: string, file: string, type: string, page?: string][]} */
   const tables = [
     ['Options of acquire', 'packages/core/src/lease/options.ts', 'AcquireOptions'],
     ['Options of memoryBackend', 'packages/core/src/memory/index.ts', 'MemoryBackendOptions'],
     ['Options of redisBackend', 'packages/core/src/redis/backend.ts', 'RedisBackendOptions'],
     ['Options of redisFence', 'packages/core/src/redis/guard.ts', 'RedisFenceOptions'],
     ['Options of zookeeperBackend', 'packages/core/src/zookeeper/options.ts', 'ZooKeeperBackendOptions'],
+    ['Options of openConfig', 'packages/config-client/src/client/options.ts', 'ConfigOptions', 'docs/config.md'],
+    [
+      'Options of openConfigAdmin',
+      'packages/config-client/src/admin/admin-options.ts',
+      'ConfigAdminOptions',
+      'docs/config.md',
+    ],
+    ['Options of publish', 'packages/config-client/src/admin/admin.ts', 'PublishOptions', 'docs/config.md'],
+    [
+      'Options of defineNamespace',
+      'packages/config-client/src/namespace/namespace.ts',
+      'NamespaceOptions',
+      'docs/config.md',
+    ],
+    ['Options of postgresBackend', 'packages/core/src/postgres/backend.ts', 'PostgresBackendOptions', 'docs/config.md'],
   ]
 
-  test.each(tables)('%s: the options of %s, and their defaults', (heading, file, type) => {
+  test.each(tables)('%s: the options of %s, and their defaults', (heading, file, type, page = 'docs/locks.md') => {
     const source = readFileSync(join(root, file), 'utf8')
-    const rows = rowsUnder('docs/locks.md', heading)
+    const rows = rowsUnder(page, heading)
     expect(rows.map(([name]) => name)).toEqual(optionsIn(source, type))
     for (const [option, value] of defaultsIn(source, type)) {
       const [, seen = ''] = rows.find(([name]) => name === option) ?? []
