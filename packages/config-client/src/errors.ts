@@ -50,3 +50,8 @@ export class ForbiddenError extends HoldfastError {
 export function describeIssue({ namespace, path, message }: ConfigIssue): string {
   return `${[namespace, ...path].join('.')}: ${message.replace(/\.$/, '')}`
 }
+
+/** The words of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -2,6 +2,7 @@ import type { Clock, Lease } from '@holdfast/core'
 import { onAbort } from '@holdfast/core'
 import { LiveNamespace } from '../client/live-namespace.ts'
 import type { ConfigSource, Refusal } from '../client/report.ts'
+import { messageOf } from '../errors.ts'
 import type { Release, ReleaseContent } from '../release/release.ts'
 import type { TrustedKeys } from '../release/signature.ts'
 import { checkSignature } from '../release/signature.ts'
@@ -10,7 +11,7 @@ import { Participants } from './participants.ts'
 import type { ResolveContext } from './resolve-release.ts'
 import { resolveRelease } from './resolve-release.ts'
 import { Snapshot } from './snapshot.ts'
-import { messageOf, runTransaction } from './transaction.ts'
+import { runTransaction } from './transaction.ts'
 
 /** A release that has been read, and from where; without them it is the defaults. */
 export interface ToApply {

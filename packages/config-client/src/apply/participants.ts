@@ -5,15 +5,19 @@ import type { Participant } from '../client/config.ts'
 export interface Enlisted {
   readonly namespace: string
   readonly participant: Participant<unknown>
+  /** Its subscription was closed: it is not asked any more, also not by an apply that is under way. */
+  readonly hasLeft: boolean
 }
 
 /** Who takes part in each apply, in the order of registration. */
 export class Participants {
   #enlisted: readonly Enlisted[] = []
 
-  add(enlisted: Enlisted): Subscription {
+  add(namespace: string, participant: Participant<unknown>): Subscription {
+    const enlisted = { namespace, participant, hasLeft: false }
     this.#enlisted = [...this.#enlisted, enlisted]
     const close = (): void => {
+      enlisted.hasLeft = true
       this.#enlisted = this.#enlisted.filter(other => other !== enlisted)
     }
     return { close, [Symbol.dispose]: close }

@@ -2,6 +2,7 @@ import type { Clock } from '@holdfast/core'
 import { onAbort } from '@holdfast/core'
 import type { Prepared, Transaction } from '../client/config.ts'
 import type { Refusal } from '../client/report.ts'
+import { messageOf } from '../errors.ts'
 import type { ReleaseName } from '../release/release.ts'
 import type { Enlisted } from './participants.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -60,6 +61,7 @@ class RunningTransaction {
 
   async #prepareAll(): Promise<TransactionOutcome | undefined> {
     for (const enlisted of this.#plan.enlisted) {
+      if (enlisted.hasLeft) continue
       const ended = await this.#prepare(enlisted)
       if (ended.kind === 'done') {
         this.#prepared.push({ enlisted, prepared: ended.value ?? {} })
@@ -130,11 +132,6 @@ class RunningTransaction {
     if (ended.kind === 'failed') rollbackFailed(enlisted.participant.name, ended.error)
     if (ended.kind === 'hung') rollbackFailed(enlisted.participant.name, new Error(`It hung for ${limitMs} ms.`))
   }
-}
-
-/** The words of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** As it stands in a report. */

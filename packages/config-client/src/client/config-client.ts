@@ -86,7 +86,8 @@ export class ConfigClient implements Config {
   }
 
   run<Result>(work: () => Result): Result {
-    return this.#pins.run(this.#inUse, work)
+    // Inside of another the outer one's: it is one request still.
+    return this.#pins.run(this.#snapshot, work)
   }
 
   origin(namespace: Namespace<unknown, never>, ...path: readonly string[]): Origin {
@@ -102,7 +103,7 @@ export class ConfigClient implements Config {
         `Expected the participant to have a \`name\` and a \`prepare\` method, got ${show(participant)}.`,
       )
     }
-    return this.applier.participants.add({ namespace: name, participant: participant as Participant<unknown> })
+    return this.applier.participants.add(name, participant as Participant<unknown>)
   }
 
   status(): ConfigStatus {

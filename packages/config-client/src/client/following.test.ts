@@ -217,6 +217,16 @@ describe('What is read', () => {
     expect(config.get(checkout).timeoutMs).toBe(2)
   })
 
+  it('inside run within run is still of the outer one', async () => {
+    const config = await stage.open()
+    const seen = await config.run(async () => {
+      await stage.store.publish({ checkout: { timeoutMs: 2 } })
+      await config.refresh()
+      return config.run(() => config.get(checkout).timeoutMs)
+    })
+    expect(seen).toBe(1)
+  })
+
   it('is frozen', async () => {
     const config = await stage.open()
     expect([config.current, config.get(checkout)].every(Object.isFrozen)).toBe(true)
@@ -288,6 +298,36 @@ describe('At most so many instances', () => {
     await stage.clock.advance(10_000)
     expect(configs.map(config => config.get(checkout).timeoutMs)).toEqual([2, 2, 2, 2, 2])
     expect([seen.length, Math.max(...seen)]).toEqual([5, 2])
+  })
+
+  it('apply at once: who loses his turn before the commit point goes back, and tries again', async () => {
+    const config = await stage.open({ maxConcurrentApplies: 1, applyTimeoutMs: 60_000 })
+    const calls: string[] = []
+    const finish: (() => void)[] = []
+    config.participate(checkout, {
+      name: 'pool',
+      prepare: async ({ signal }) => {
+        const which = finish.length
+        calls.push(`prepare ${which}`)
+        signal.addEventListener('abort', () => calls.push(`abort ${which}`))
+        await new Promise<void>(resolve => finish.push(resolve))
+        return {
+          commit: () => void calls.push(`commit ${which}`),
+          rollback: () => void calls.push(`rollback ${which}`),
+        }
+      },
+    })
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(0)
+    const place = 'config-apply:shop:test:0'
+    stage.world.release(place, stage.world.inspect(place).holder?.requestId ?? '')
+    await stage.clock.advance(11_000)
+    expect(config.status()).toMatchObject({ state: 'behind', refusal: undefined, lastError: { code: 'HF_LEASE_LOST' } })
+    expect(calls).toEqual(['prepare 0', 'abort 0', 'prepare 1'])
+    for (const settle of finish) settle()
+    await stage.clock.advance(0)
+    expect(calls.slice(3)).toEqual(['rollback 0', 'commit 1'])
+    expect([config.get(checkout).timeoutMs, stage.world.resources()]).toEqual([2, []])
   })
 
   it('is refused at once where the backend has no leases', async () => {

@@ -3,8 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock, Revision } from '@holdfast/core'
 import { InvalidArgumentError, percentEncode } from '@holdfast/core'
-import { messageOf } from '../apply/transaction.ts'
-import { UntrustedReleaseError } from '../errors.ts'
+import { UntrustedReleaseError, messageOf } from '../errors.ts'
 import { decodeContent, decodeRelease, encodeContent, encodeRelease } from '../release/codec.ts'
 import type { Release, ReleaseContent, ReleaseName } from '../release/release.ts'
 import { isSameRelease } from '../release/same-release.ts'
@@ -115,25 +114,35 @@ export class LastKnownGood {
   }
 
   async #write(good: KnownGood): Promise<void> {
-    // A file that is broken, or of the same release (other processes write it too), must not take the place of the one before.
-    const current = await this.#read(this.#path).catch(() => undefined)
-    const isKept =
-      current !== undefined && !isSameRelease(current.release, good.release) && !this.#isUnfit(current.release)
     await replaceFile(this.#path, encodeFile(this.#options.scope, good), {
-      keepAs: isKept ? this.#previousPath : undefined,
+      keepAs: (await this.#isWorthKeeping(good)) ? this.#previousPath : undefined,
     })
   }
 
-  #isUnfit(release: ReleaseName): boolean {
-    return this.#unfit !== undefined && isSameRelease(this.#unfit, release)
+  // A file that is broken, or of the same release (other processes write it too), must not take the place of the one before.
+  async #isWorthKeeping(next: KnownGood): Promise<boolean> {
+    try {
+      const text = await textOf(this.#path)
+      const current = text && releaseIn(bodyOf(this.#options.scope, text))
+      if (!current || isSameRelease(current, next.release)) return false
+      return this.#unfit === undefined || !isSameRelease(this.#unfit, current)
+    } catch {
+      return false
+    }
   }
 
   async #read(path: string): Promise<KnownGood | undefined> {
-    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
+    const text = await textOf(path)
     return text === undefined ? undefined : decodeFile(this.#options.scope, text)
+  }
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 
@@ -147,24 +156,30 @@ function encodeFile(scope: Scope, { release, content, revision, headNumber }: Kn
     headNumber,
   }
   const text = JSON.stringify(body)
-  return `${JSON.stringify({ format: FORMAT, sha256: sha256(text) })}\n${text}\n`
+  return `${sealOf(text)}\n${text}\n`
 }
 
 function decodeFile(scope: Scope, file: string): KnownGood {
-  const [head = '', text = ''] = file.split('\n')
-  const seal = JSON.stringify({ format: FORMAT, sha256: sha256(text) })
-  if (!head.includes(FORMAT) && head !== '') throw new UntrustedReleaseError('it has another format.')
-  if (head !== seal) throw new UntrustedReleaseError('it is torn: its checksum is wrong.')
-  const body = JSON.parse(text) as FileBody
-  if (body.scope.app !== scope.app || body.scope.env !== scope.env) {
-    throw new InvalidArgumentError('snapshotDir', `it is of ${body.scope.app}/${body.scope.env}.`)
-  }
-  const encoder = new TextEncoder()
-  const { release } = decodeRelease(encoder.encode(body.release))
-  const content = decodeContent(encoder.encode(body.content), release.hash)
+  const body = bodyOf(scope, file)
+  const release = releaseIn(body)
+  const content = decodeContent(new TextEncoder().encode(body.content), release.hash)
   return { release, content, revision: body.revision, headNumber: body.headNumber }
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+function bodyOf(scope: Scope, file: string): FileBody {
+  const [head = '', text = ''] = file.split('\n')
+  if (head !== '' && !head.includes(FORMAT)) throw new UntrustedReleaseError('it has another format.')
+  if (head !== sealOf(text)) throw new UntrustedReleaseError('it is torn: its checksum is wrong.')
+  const body = JSON.parse(text) as FileBody
+  if (body.scope.app === scope.app && body.scope.env === scope.env) return body
+  throw new InvalidArgumentError('snapshotDir', `it is of ${body.scope.app}/${body.scope.env}.`)
+}
+
+function releaseIn(body: FileBody): Release {
+  return decodeRelease(new TextEncoder().encode(body.release)).release
+}
+
+/** The first line of a file whose second is this. */
+function sealOf(text: string): string {
+  return JSON.stringify({ format: FORMAT, sha256: createHash('sha256').update(text).digest('hex') })
 }

@@ -161,6 +161,24 @@ describe('An apply with participants', () => {
     expect([calls, config.get(checkout).timeoutMs]).toEqual([[], 2])
   })
 
+  it('asks nobody who leaves while it is under way', async () => {
+    config.participate(checkout, { name: 'a', prepare: () => leaving.close() })
+    const leaving = noting('b')
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await config.refresh()
+    expect([calls, config.get(checkout).timeoutMs]).toEqual([[], 2])
+  })
+
+  it('is turned back when the configuration is closed before its commit point', async () => {
+    noting('a')
+    noting('b', { prepare: hang })
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(10)
+    await config.close()
+    expect([calls, config.current]).toEqual([['prepare a', 'prepare b', 'rollback a'], before])
+    expect(stage.clock.pendingTimers).toBe(0)
+  })
+
   it('tells a participant what is, what comes, and of which release', async () => {
     const seen: unknown[] = []
     config.participate(checkout, {
