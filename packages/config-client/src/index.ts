@@ -50,6 +50,7 @@ export { Secret } from './namespace/secret.ts'
 export type { Template, TemplateLayer } from './namespace/template.ts'
 export { appOfLayer, defineTemplate } from './namespace/template.ts'
 export type { ReleaseChange } from './release/diff.ts'
+export type { SecretKeys } from './release/encryption.ts'
 export type { Json, JsonObject } from './release/json.ts'
 export type {
   Candidate,
@@ -62,3 +63,4 @@ export type {
   RolloutRule,
 } from './release/release.ts'
 export type { Scope } from './release/scope.ts'
+export type { SigningKey, TrustedKeys } from './release/signature.ts'

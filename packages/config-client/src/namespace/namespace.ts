@@ -1,6 +1,7 @@
 import { InvalidArgumentError, checkKeys, show } from '@holdfast/core'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { JsonObject } from '../release/json.ts'
+import { checkSchema } from './check-schema.ts'
 import type { Edit } from './edit.ts'
 import { checkNamespaceName } from './naming.ts'
 import type { Secret } from './secret.ts'
@@ -45,9 +46,12 @@ export type Invariant<Value> = (next: Value, previous: Value | undefined) => boo
 /** What a service reads: frozen, with secrets wrapped. */
 export type ValueOf<Schema extends ObjectSchema, SecretKey extends string = never> = Readonly<{
   [Key in keyof StandardSchemaV1.InferOutput<Schema>]: Key extends SecretKey
-    ? Secret<StandardSchemaV1.InferOutput<Schema>[Key]>
+    ? SecretOf<StandardSchemaV1.InferOutput<Schema>[Key]>
     : StandardSchemaV1.InferOutput<Schema>[Key]
 }>
+
+// A secret that is not there is no `Secret` of undefined.
+type SecretOf<T> = undefined extends T ? Secret<Exclude<T, undefined>> | undefined : Secret<T>
 
 /** What a publisher writes: the schema's input, with the id of an option where a template is. */
 export type InputOf<Schema extends ObjectSchema, OptionKey extends string = never> = {
@@ -56,12 +60,12 @@ export type InputOf<Schema extends ObjectSchema, OptionKey extends string = neve
     : StandardSchemaV1.InferInput<Schema>[Key]
 }
 
-/** Some of it; null takes a key away. */
+/** Some of it, object by object; null takes a key away, and an array is said as a whole. */
 export type PatchOf<Input> = {
-  readonly [Key in keyof Input]?: Input[Key] extends readonly unknown[] | string | number | boolean
-    ? Input[Key] | null
-    : PatchOf<Input[Key]> | null
+  readonly [Key in keyof Input]?: PatchedValue<Input[Key]> | null
 }
+
+type PatchedValue<T> = T extends readonly unknown[] ? T : T extends object ? PatchOf<T> : T
 
 /** Values that stand above what was published, in this process alone: for tests, for development, for an emergency. */
 export interface Override {
@@ -129,7 +133,7 @@ export function defineNamespace<
 ): Namespace<ValueOf<Schema, SecretKey>, InputOf<Schema, OptionKey>> {
   checkNamespaceName(name)
   checkKeys('defineNamespace', options ?? null, KNOWN)
-  checkSchema(name, options.schema)
+  checkSchema(`namespace ${show(name)}`, options.schema)
   const { maxBytes = MAX_BYTES_DEFAULT } = options
   if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_BYTES_MAX) {
     throw new InvalidArgumentError(
@@ -142,10 +146,11 @@ export function defineNamespace<
     static: keysIn('static', options.static),
     secrets: keysIn('secrets', options.secrets),
     dependencies: keysIn('dependencies', options.dependencies),
-    options: (options.options ?? {}) as Readonly<Record<string, Template>>,
-    invariants: (options.invariants ?? []) as readonly Invariant<unknown>[],
+    options: templatesIn(options.options),
+    invariants: invariantsIn(options.invariants),
     maxBytes,
   })
+  checkKinds(definition)
   return Object.freeze({
     name,
     definition,
@@ -156,19 +161,45 @@ export function defineNamespace<
   })
 }
 
-function checkSchema(name: string, schema: unknown): void {
-  const standard = (schema as Partial<ObjectSchema> | undefined)?.['~standard']
-  if (standard?.version === 1 && typeof standard.validate === 'function') return
-  throw new InvalidArgumentError(
-    'schema',
-    `Expected the \`schema\` of namespace ${show(name)} to follow Standard Schema (zod 3.24, valibot 1, arktype 2 or later), got ${show(schema)}.`,
-  )
-}
-
 function keysIn(argument: string, keys: unknown): readonly string[] {
   if (keys === undefined) return []
   if (Array.isArray(keys) && keys.every(key => typeof key === 'string')) return Object.freeze([...keys])
   throw new InvalidArgumentError(argument, `Expected \`${argument}\` to be a list of field names, got ${show(keys)}.`)
+}
+
+function templatesIn(templates: unknown = {}): Readonly<Record<string, Template>> {
+  const isGood =
+    typeof templates === 'object' &&
+    templates !== null &&
+    Object.values(templates as Readonly<Record<string, Partial<Template> | null>>).every(
+      template => typeof template?.offer === 'function',
+    )
+  if (isGood) return Object.freeze({ ...templates })
+  throw new InvalidArgumentError(
+    'options',
+    `Expected \`options\` to be templates of \`defineTemplate\` by field, got ${show(templates)}.`,
+  )
+}
+
+function invariantsIn(invariants: unknown = []): readonly Invariant<unknown>[] {
+  if (Array.isArray(invariants) && invariants.every(invariant => typeof invariant === 'function')) {
+    return Object.freeze([...(invariants as readonly Invariant<unknown>[])])
+  }
+  throw new InvalidArgumentError(
+    'invariants',
+    `Expected \`invariants\` to be a list of functions, got ${show(invariants)}.`,
+  )
+}
+
+// A template's options are not encrypted, and neither they nor a secret name a service.
+function checkKinds({ secrets, dependencies, options }: NamespaceDefinition): void {
+  const fields = [...secrets, ...dependencies, ...Object.keys(options)]
+  const twice = fields.find((field, index) => fields.indexOf(field) !== index)
+  if (twice === undefined) return
+  throw new InvalidArgumentError(
+    'namespace',
+    `Expected each field to stand once in \`secrets\`, \`dependencies\` and \`options\` together, got ${show(twice)} twice.`,
+  )
 }
 
 function objectIn(argument: string, value: unknown): JsonObject {

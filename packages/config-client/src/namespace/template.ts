@@ -1,4 +1,5 @@
 import { InvalidArgumentError, checkKeys, show } from '@holdfast/core'
+import { checkSchema } from './check-schema.ts'
 import type { Edit } from './edit.ts'
 import { checkNamespaceName } from './naming.ts'
 import type { ObjectSchema } from './namespace.ts'
@@ -43,6 +44,7 @@ export function defineTemplate<const Schema extends ObjectSchema>(
   }
   checkNamespaceName(name)
   checkKeys('defineTemplate', options ?? null, new Set(['schema']))
+  checkSchema(`template ${show(name)}`, options.schema)
   return Object.freeze({
     layer,
     name,

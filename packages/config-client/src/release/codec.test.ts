@@ -46,6 +46,13 @@ const candidate: StoredCandidate = {
     { kind: 'instances', ids: ['i-1'] },
     { kind: 'labels', labels: { zone: 'a' } },
     { kind: 'percent', percent: 12.5 },
+    {
+      kind: 'any',
+      of: [
+        { kind: 'instances', ids: [] },
+        { kind: 'labels', labels: {} },
+      ],
+    },
   ],
   content: undefined,
 }
@@ -176,8 +183,8 @@ describe('the record of a candidate', () => {
   it.each([
     [
       'is at a step that it has not',
-      { step: 3 },
-      'Expected `step` of a candidate record to be an integer from 0 to 2, got 3.',
+      { step: 4 },
+      'Expected `step` of a candidate record to be an integer from 0 to 3, got 4.',
     ],
     ['has no steps', { steps: [] }, 'to have 1 to 100 steps, got 0.'],
     ['has a percentage beyond 100', { rule: { kind: 'percent', percent: 101 } }, 'a number from 0 to 100, got 101.'],
@@ -186,6 +193,11 @@ describe('the record of a candidate', () => {
       'has a rule with the parts of another',
       { rule: { kind: 'percent', percent: 1, ids: [] } },
       'nothing but kind, percent, got "ids".',
+    ],
+    [
+      'has a rule in a rule in a rule',
+      { rule: { kind: 'any', of: [{ kind: 'any', of: [] }] } },
+      'A rule that is any of others has another such rule in it.',
     ],
     ['has labels that are no texts', { rule: { kind: 'labels', labels: { zone: 1 } } }, 'by texts, got 1.'],
     ['has instances that are no texts', { rule: { kind: 'instances', ids: [1] } }, 'by texts, got 1.'],

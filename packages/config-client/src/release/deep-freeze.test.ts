@@ -21,6 +21,11 @@ describe('deepFreeze', () => {
     }
   })
 
+  it('looks into what is frozen already', () => {
+    const value = deepFreeze(Object.freeze({ inner: { a: 1 } }))
+    expect(Object.isFrozen(value.inner)).toBe(true)
+  })
+
   it('ends where a value stands in itself', () => {
     const value: { self?: unknown } = {}
     value.self = value

@@ -67,20 +67,21 @@ export function encryptSecrets(
   { keys, keyId }: { readonly keys: SecretKeys; readonly keyId: string },
   previousRaw?: JsonObject,
 ): JsonObject {
-  const encrypted = about.definition.secrets
-    .filter(field => Object.hasOwn(raw, field))
-    .map(field => {
-      const aad = aadOf(about, field)
-      const [value, previous] = [raw[field] as Json, previousRaw?.[field]]
-      if (isEncrypted(value)) return [field, value] as const
-      if (isEncrypted(previous) && previous.$secret.keyId === keyId) {
-        const before = decrypt(previous, keys, aad)
-        if (before.kind === 'plain' && canonicalJson(before.value) === canonicalJson(value))
-          return [field, previous] as const
-      }
-      return [field, encrypt(value, { keyId, key: keyOf(keys, keyId), aad })] as const
-    })
+  const fields = about.definition.secrets.filter(field => Object.hasOwn(raw, field))
+  const encrypted = fields.map(field => {
+    const [value, previous] = [raw[field] as Json, previousRaw?.[field]]
+    const aad = aadOf(about, field)
+    if (isEncrypted(value)) return [field, value] as const
+    if (isEncrypted(previous) && previous.$secret.keyId === keyId && says(decrypt(previous, keys, aad), value)) {
+      return [field, previous] as const
+    }
+    return [field, encrypt(value, { keyId, key: keyOf(keys, keyId), aad })] as const
+  })
   return { ...raw, ...Object.fromEntries(encrypted) }
+}
+
+function says(decrypted: Decrypted, value: Json): boolean {
+  return decrypted.kind === 'plain' && canonicalJson(decrypted.value) === canonicalJson(value)
 }
 
 /** What decrypting the secrets of a namespace led to. The issues show neither plain nor encrypted text. */

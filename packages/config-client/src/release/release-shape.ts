@@ -117,8 +117,9 @@ export function contentFrom(json: Json): ReleaseContent {
     return [name, valuesFrom(`The namespace ${show(name)}`, value)] as const
   })
   const options = Object.entries(fields.object('options')).map(([name, value]) => {
-    if (!isOptionKey(name))
+    if (!isOptionKey(name)) {
       throw new UntrustedReleaseError(`The content of a release pins ${show(name)}, which names no option.`)
+    }
     return [name, pinnedFrom(name, value)] as const
   })
   return { namespaces: Object.fromEntries(namespaces), options: Object.fromEntries(options) }

@@ -30,6 +30,14 @@ describe('selects', () => {
     expect(selects({ kind: 'instances', ids: [] }, instance, release, scope)).toBe(false)
   })
 
+  it('selects by any of several rules those that one of them selects', () => {
+    const any = (...of: readonly RolloutRule[]): boolean => selects({ kind: 'any', of }, instance, release, scope)
+    const others: RolloutRule = { kind: 'instances', ids: ['i-0'] }
+    expect(any()).toBe(false)
+    expect(any(others, percent(0))).toBe(false)
+    expect(any(others, { kind: 'labels', labels: { zone: 'a' } })).toBe(true)
+  })
+
   it('selects nobody at 0 % and everybody at 100 %', () => {
     expect(shareOf(percent(0), release)).toBe(0)
     expect(shareOf(percent(100), release)).toBe(100)

@@ -21,6 +21,7 @@ export interface Parsing {
   readonly output: Readonly<Record<string, unknown>>
 }
 
+/** The value to run on next, or why there is none. */
 export type Continued<Value> =
   | {
       readonly kind: 'continued'
@@ -41,14 +42,10 @@ export function continueRunning<Value>(
   next: Parsing,
   running: Running<Value> | undefined,
 ): Continued<Value> {
-  const { definition } = namespace
   const before = (running?.value ?? {}) as Readonly<Record<string, unknown>>
-  if (running === undefined) {
-    return { kind: 'continued', value: valueOf<Value>(namespace, next.output, before), plain: next.plain, held: [] }
-  }
-
-  const held = definition.static.filter(field => !isDeepStrictEqual(next.output[field], bare(before[field])))
-  if (held.length === 0) {
+  const isHeld = (field: string): boolean => !isDeepStrictEqual(next.output[field], bare(before[field]))
+  const held = running === undefined ? [] : namespace.definition.static.filter(isHeld)
+  if (running === undefined || held.length === 0) {
     return { kind: 'continued', value: valueOf<Value>(namespace, next.output, before), plain: next.plain, held }
   }
 
@@ -86,8 +83,8 @@ function valueOf<Value>(
   before: Readonly<Record<string, unknown>>,
 ): Value {
   const fields = Object.entries(output).map(([field, plain]) => {
-    if (Object.hasOwn(before, field) && isDeepStrictEqual(plain, bare(before[field])))
-      return [field, before[field]] as const
+    const isUnchanged = Object.hasOwn(before, field) && isDeepStrictEqual(plain, bare(before[field]))
+    if (isUnchanged) return [field, before[field]] as const
     const isSecret = definition.secrets.includes(field) && plain !== undefined
     return [field, isSecret ? new Secret(plain) : plain] as const
   })

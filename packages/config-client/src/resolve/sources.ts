@@ -52,24 +52,25 @@ export function layersOf(namespace: Namespace<unknown, never>, sources: Sources)
     optionLayer(namespace, { field, template, chosen: chosenOption(field, published, override) }, content),
   )
   const application = applicationValues(namespace, published ?? {}, sources)
-  const renamed = Object.keys(definition.options).filter(field => typeof override[field] === 'string')
-  const above = without(override, renamed)
-  return {
-    layers: [
-      ...options.flatMap(({ layer }) => layer ?? []),
-      ...(published === undefined
-        ? []
-        : [{ layer: 'application' as const, values: application.values, option: undefined, release }]),
-      ...(Object.keys(above).length === 0
-        ? []
-        : [{ layer: 'override' as const, values: above, option: undefined, release: undefined }]),
-    ],
-    issues: [
-      ...publishedIssues(namespace, published ?? {}),
-      ...options.flatMap(({ issue }) => issue ?? []),
-      ...application.issues,
-    ],
+  const layers: SourceLayer[] = options.flatMap(({ layer }) => layer ?? [])
+  if (published !== undefined) {
+    layers.push({ layer: 'application', values: application.values, option: undefined, release })
   }
+  const above = without(override, renamedOptions(namespace, override))
+  if (Object.keys(above).length > 0) {
+    layers.push({ layer: 'override', values: above, option: undefined, release: undefined })
+  }
+  const issues = [
+    ...publishedIssues(namespace, published ?? {}),
+    ...options.flatMap(({ issue }) => issue ?? []),
+    ...application.issues,
+  ]
+  return { layers, issues }
+}
+
+/** The fields for which an override chooses another option: the option's layer says then what they are. */
+function renamedOptions({ definition }: Namespace<unknown, never>, override: JsonObject): readonly string[] {
+  return Object.keys(definition.options).filter(field => typeof own(override, field) === 'string')
 }
 
 function publishedIssues({ name, definition }: Namespace<unknown, never>, published: JsonObject): ConfigIssue[] {
