@@ -37,12 +37,12 @@ const ANY_OBJECT = {
 }
 
 async function exportsOf(file: string): Promise<readonly unknown[]> {
-  const module = await import(pathToFileURL(resolve(file)).href).catch((cause: unknown) => {
+  const module: unknown = await import(pathToFileURL(resolve(file)).href).catch((cause: unknown) => {
     throw new CommandError('usage', `Cannot load ${file}: ${String((cause as Error | undefined)?.message ?? cause)}`, {
       cause,
     })
   })
-  const values = Object.values(module as object)
+  const values: readonly unknown[] = Object.values(module as object)
   if (values.some(value => isNamespace(value) || isTemplate(value))) return values
   throw usageError(`Expected ${file} to export what defineNamespace or defineTemplate made, and it exports none.`)
 }

@@ -13,10 +13,10 @@ export const EXIT: Readonly<
   Record<'done' | 'failed' | 'usage' | 'conflict' | 'refused' | 'unreachable' | 'unconfirmed', Exit>
 > = Object.freeze({
   done: { code: 0, says: 'done' },
-  failed: { code: 1, says: 'failed, also: there is no such value or release' },
+  failed: { code: 1, says: 'failed, or there is no such value' },
   usage: {
     code: 2,
-    says: 'not understood, or a confirmation is needed and nobody is there to ask; nothing was written',
+    says: 'not understood, no such release, or a confirmation is needed and nobody is there to ask',
   },
   conflict: { code: 3, says: 'another has published meanwhile' },
   refused: { code: 4, says: 'refused: by validation, by permission, by an instance, or by a script' },

@@ -73,7 +73,7 @@ async function renderOnce(session: Session, names: readonly string[], { replace 
   try {
     const { release, source } = config.status()
     if (release === undefined) throw new CommandError('failed', 'Nothing is published.')
-    const outcome = await replace({ release, previous: undefined, content: contentOf(config, namespaces) })
+    const outcome = await replace({ release, previous: undefined, content: contentOf({ config, namespaces }) })
     const { number, hash } = release
     session.output.result({ outcome, release: { number, hash }, source }, () =>
       outcome === 'replaced' ? `Rendered release ${number}.` : `The files say what release ${number} says already.`,

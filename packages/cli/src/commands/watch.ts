@@ -52,8 +52,16 @@ function scriptDelivery({ args, clock, scope, urgent }: Session, command: string
 
 /** A line for what happened while following. */
 export function tell({ clock, output }: Session, event: FollowEvent, release: ReleaseWithContent | undefined): void {
+  if (!output.isJson && !isNews(event)) return
   const atMs = clock.wallMs()
   output.result({ atMs, ...factsOf(event) }, () => `${timeText(atMs)}  ${lineOf(event, release)}`)
+}
+
+/** Whether people want to read it: each apply goes through the states of itself. */
+function isNews(event: FollowEvent): boolean {
+  if (event.event !== 'state') return true
+  const { state, previous } = event
+  return state !== 'behind' && state !== 'refused' && !(state === 'current' && previous === 'behind')
 }
 
 function factsOf(event: FollowEvent): object {

@@ -6,6 +6,7 @@ export class Deliverer {
   readonly #delivery: Delivery
   #last: ReleaseName | undefined
   #running: Promise<void> = Promise.resolve()
+  #isBusy = false
 
   constructor(delivery: Delivery) {
     this.#delivery = delivery
@@ -16,13 +17,16 @@ export class Deliverer {
     return 2 * this.#delivery.limitMs
   }
 
-  /** The release that was delivered last. */
-  get last(): ReleaseName | undefined {
-    return this.#last
+  /** Whether a delivery is under way. */
+  get isBusy(): boolean {
+    return this.#isBusy
   }
 
-  /** Takes part in each apply that changes one of these namespaces: what is refused here is refused by the instance. */
-  joinAll(config: Config, namespaces: readonly Namespace<unknown, never>[]): void {
+  /**
+   * Takes part in each apply that changes one of the opened namespaces: what is refused here is refused by the instance. `read`
+   * gives what is to be delivered of the release that is in use by then.
+   */
+  join(opened: Opened, read: () => Promise<Delivered['content']>): void {
     const runs = new WeakMap<AbortSignal, Promise<void>>()
     const participant: Participant<unknown> = {
       name: 'delivery',
@@ -30,28 +34,43 @@ export class Deliverer {
         // Each namespace that changed commits, and by then all have their new values. The signal is that of the whole apply, so
         // the first one delivers for all. Nothing can fail after it, so there is nothing to roll back.
         commit: () => {
-          const run = runs.get(signal) ?? this.deliver(release, contentOf(config, namespaces))
+          const run = runs.get(signal) ?? this.deliver(release, read)
           runs.set(signal, run)
           return run
         },
       }),
     }
-    for (const namespace of namespaces) config.participate(namespace, participant)
+    for (const namespace of opened.namespaces) opened.config.participate(namespace, participant)
   }
 
-  /** Delivers a release after those that are under way. Without a release, as before the first one, there is nothing to deliver. */
-  deliver(release: ReleaseName | undefined, content: Delivered['content']): Promise<void> {
+  /** Delivers a release after those that are under way, unless it was the last. Before the first release there is nothing to deliver. */
+  deliver(release: ReleaseName | undefined, read: () => Promise<Delivered['content']>): Promise<void> {
     const run = this.#running.then(async () => {
-      if (release === undefined) return
-      await this.#delivery.deliver({ release, previous: this.#last, content })
+      if (release === undefined || this.#isLast(release)) return
+      this.#isBusy = true
+      await this.#delivery.deliver({ release, previous: this.#last, content: await read() })
       this.#last = release
     })
-    this.#running = run.catch(() => {})
+    this.#running = run
+      .catch(() => {})
+      .then(() => {
+        this.#isBusy = false
+      })
     return run
+  }
+
+  #isLast({ number, hash }: ReleaseName): boolean {
+    return this.#last?.number === number && this.#last.hash === hash
   }
 }
 
+/** A configuration, and what it was opened with. */
+export interface Opened {
+  readonly config: Config
+  readonly namespaces: readonly Namespace<unknown, never>[]
+}
+
 /** What a configuration says now. */
-export function contentOf(config: Config, namespaces: readonly Namespace<unknown, never>[]): Delivered['content'] {
+export function contentOf({ config, namespaces }: Opened): Delivered['content'] {
   return Object.fromEntries(namespaces.map(namespace => [namespace.name, config.current.get(namespace)]))
 }

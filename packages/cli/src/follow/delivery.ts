@@ -1,6 +1,5 @@
-import type { ReleaseName } from '@holdfast/config-client'
+import type { ReleaseName, Scope } from '@holdfast/config-client'
 import { Secret } from '@holdfast/config-client'
-import type { Scope } from '@holdfast/config-client'
 
 /** A release on its way out of this process. */
 export interface Delivered {
@@ -36,6 +35,6 @@ export function contentJson(content: Delivered['content'], { isRevealing }: { re
   // A secret hides itself before a replacer sees it, so the replacer asks its holder.
   return JSON.stringify(content, function (this: unknown, key: string, value: unknown) {
     const held = (this as Readonly<Record<string, unknown>>)[key]
-    return held instanceof Secret ? held.reveal() : value
+    return held instanceof Secret ? (held as Secret<unknown>).reveal() : value
   })
 }

@@ -7,10 +7,12 @@ import type {
   ReleaseWithContent,
 } from '@holdfast/config-client'
 import { openConfig } from '@holdfast/config-client'
+import { onAbort } from '@holdfast/core'
 import { anyNamespace } from '../definitions.ts'
 import type { Session } from '../session.ts'
+import type { Opened } from './deliverer.ts'
 import { Deliverer, contentOf } from './deliverer.ts'
-import type { Delivery } from './delivery.ts'
+import type { Delivered, Delivery } from './delivery.ts'
 import { Inbox } from './inbox.ts'
 import { configOptionsFrom } from './options.ts'
 
@@ -36,23 +38,31 @@ const NOTHING_YET = 'nothing-yet'
 /**
  * Applies releases as they come until the session is to end. The first one is delivered as well; when that is refused, it rejects.
  * What is refused later is reported to the publisher, and following goes on.
+ *
+ * Which namespaces there are is part of a configuration, so to follow all it is opened anew when a release has others. What a
+ * release says of those is delivered with it nevertheless, unless it changes nothing else: then it is delivered after it was applied.
  */
 export async function follow(session: Session, options: FollowOptions): Promise<void> {
   const deliverer = options.delivery === undefined ? undefined : new Deliverer(options.delivery)
+  onAbort(session.signal, () => {
+    if (deliverer?.isBusy === true)
+      session.output.remark('Ends when what was begun is done; interrupted again it is undone.')
+  })
   let names = options.names ?? (await publishedNames(session))
   while (!session.signal.aborted) {
-    names = [...names, ...(await followNames(session, names, { ...options, deliverer }))]
+    const others = await followNames(session, names, { ...options, deliverer })
+    names = [...names, ...others]
   }
 }
 
 /** The namespaces to open a configuration with: as they are defined, else any object. */
 export function namespacesNamed(
-  { definitions }: Session,
+  { definitions }: Pick<Session, 'definitions'>,
   names: readonly string[],
 ): readonly Namespace<unknown, never>[] {
-  const known = (name: string): Namespace<unknown, never> =>
-    definitions.namespaces.find(namespace => namespace.name === name) ?? anyNamespace(name)
-  return [...new Set(names.length === 0 ? [NOTHING_YET] : names)].map(known)
+  return [...new Set(names)].map(
+    name => definitions.namespaces.find(namespace => namespace.name === name) ?? anyNamespace(name),
+  )
 }
 
 async function publishedNames({ admin }: Session): Promise<readonly string[]> {
@@ -71,9 +81,9 @@ async function followNames(
   const config = await openConfig(followedWith(session, namespaces, deliverer))
   try {
     const inbox = eventsOf(config)
-    deliverer?.joinAll(config, namespaces)
-    // Without names there is nothing to deliver, even if a release has come meanwhile: it is followed in the next round.
-    if (names.length > 0) await deliverer?.deliver(config.status().release, contentOf(config, namespaces))
+    const read = (): Promise<Delivered['content']> => contentToDeliver(session, { config, namespaces }, options.names)
+    deliverer?.join({ config, namespaces }, read)
+    await deliverer?.deliver(config.current.release, read)
     for (;;) {
       const event = await inbox.next(session.signal)
       if (event === undefined) return []
@@ -95,10 +105,27 @@ function followedWith(
   const common = configOptionsFrom(session)
   return {
     ...common,
-    namespaces,
+    namespaces: namespaces.length === 0 ? [anyNamespace(NOTHING_YET)] : namespaces,
     startup: { ...common.startup, fallback: ['last-known-good', 'defaults'] },
     ...(deliverer === undefined ? { report: false } : { applyTimeoutMs: deliverer.applyTimeoutMs }),
   }
+}
+
+/** What the opened namespaces say, and when all are to be followed, what is published in the others. */
+async function contentToDeliver(
+  { admin, definitions }: Session,
+  opened: Opened,
+  wanted: FollowOptions['names'],
+): Promise<Delivered['content']> {
+  const { release } = opened.config.current
+  const typed = contentOf(opened)
+  if (wanted !== undefined || release === undefined) return typed
+  const { namespaces } = (await admin.release(release.number)).content
+  // One that is not published any more has been opened all the same; only a definition makes something of it.
+  const isThere = (name: string): boolean =>
+    Object.hasOwn(namespaces, name) || definitions.namespaces.some(known => known.name === name)
+  const named = Object.entries({ ...namespaces, ...typed }).filter(([name]) => isThere(name))
+  return Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function eventsOf(config: Config): Inbox<FollowEvent> {
@@ -110,14 +137,14 @@ function eventsOf(config: Config): Inbox<FollowEvent> {
   return inbox
 }
 
-function nameIn(event: FollowEvent): ReleaseName | undefined {
-  if (event.event === 'started') return event.status.release
-  return event.event === 'applied' ? event.release : undefined
-}
-
 // For people, and to see which namespaces it has. That it cannot be read is no reason to stop following.
 async function releaseOf(event: FollowEvent, { admin }: Session): Promise<ReleaseWithContent | undefined> {
   const name = nameIn(event)
   if (name === undefined) return undefined
   return await admin.release(name.number).catch(() => undefined)
+}
+
+function nameIn(event: FollowEvent): ReleaseName | undefined {
+  if (event.event === 'started') return event.status.release
+  return event.event === 'applied' ? event.release : undefined
 }
