@@ -1,5 +1,4 @@
 import type { EventSource, Live, Subscription } from '@holdfast/core'
-import type { ConfigIssue } from '../errors.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { ReleaseName } from '../release/release.ts'
 import type { ConfigSource, Refusal } from './report.ts'
@@ -31,7 +30,7 @@ export interface ConfigSnapshot {
  *
  * - `current`: it is what the store says.
  * - `behind`: a newer one is known and being applied.
- * - `refused`: the newest was refused; see `refusal`.
+ * - `refused`: the newest was refused; see `refusal`, which is undefined where the store's record is so broken that it names no release.
  * - `regressed`: the store shows an older state than it had shown, or another in its place (restored from a backup, failed over, made
  *   anew). The snapshot is kept for `regressionHoldMs`, then the store is followed.
  * - `store-missing`: the store has nothing where it had something, or where something is expected. The snapshot is kept.
@@ -115,18 +114,27 @@ export interface Config extends AsyncDisposable {
   /** The namespace as it changes; never pinned by `run`. Its `current` is a plain property. */
   live<Value>(namespace: Namespace<Value, never>): Live<Value>
   live<Value, Projected>(namespace: Namespace<Value, never>, project: (value: Value) => Projected): Live<Projected>
-  /** Runs something, such as one request, that sees one snapshot through `current` and `get` however long it takes. */
+  /**
+   * Runs something, such as one request, that sees one snapshot through `current` and `get` however long it takes: the one in use when
+   * it begins; inside of another `run` that one's.
+   */
   run<Result>(work: () => Result): Result
   /** Where a value comes from; `path` is keys from the namespace's root. */
   origin(namespace: Namespace<unknown, never>, ...path: readonly string[]): Origin
   /** Takes part in each apply from the next one on. */
   participate<Value>(namespace: Namespace<Value, never>, participant: Participant<Value>): Subscription
   status(): ConfigStatus
-  /** Asks the store now, and resolves when what it says was applied or refused. */
+  /**
+   * Asks the store now, and resolves when what it says was applied or refused.
+   *
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store does not answer; what is in use stays
+   */
   refresh(signal?: AbortSignal): Promise<ConfigStatus>
-  /** Follows the store at once, where a regression is being held, and tries a refused release again. */
+  /**
+   * Follows the store at once, where a regression is being held, and tries a refused release again.
+   *
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store does not answer; nothing was forced
+   */
   force(): Promise<ConfigStatus>
   close(): Promise<void>
 }
-
-export type { ConfigIssue }

@@ -106,6 +106,14 @@ describe('A start with a store that has nothing to start with', () => {
     expect(await config.refresh()).toMatchObject({ state: 'current', source: 'store' })
   })
 
+  it('waits for a content that is not there yet, as long as for an answer', async () => {
+    await ranOn(1)
+    await stage.store.publish({ checkout: { timeoutMs: 2 }, notes: { text: 'x'.repeat(40_000) } })
+    stage.world.directories.lose(places.contents)
+    const config = await stage.openIn(5_000, { snapshotDir })
+    expect(config.status()).toMatchObject({ state: 'behind', source: 'last-known-good', target: { number: 2 } })
+  })
+
   it('takes the file when the release is refused, and says so', async () => {
     await ranOn(1)
     await stage.store.publish({ checkout: { timeoutMs: -1 } })

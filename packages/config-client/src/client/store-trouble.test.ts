@@ -2,7 +2,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { memoryBackend } from '@holdfast/core/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Config, ConfigSnapshot } from '../index.ts'
-import { HEAD } from '../release/scope.ts'
+import { encodeCandidate } from '../release/codec.ts'
+import { CANDIDATE, HEAD } from '../release/scope.ts'
 import { ScopeFixture } from './scope.fixture.ts'
 import { Stage, checkout, places, scope } from './stage.fixture.ts'
 
@@ -90,6 +91,24 @@ describe('A service keeps its last snapshot, and status says what happened,', ()
     await stage.clock.advance(3_600_000)
     await putHead(new TextDecoder().decode(head).replace('"number":2', '"number":3'))
     expect(await config.refresh()).toMatchObject({ state: 'current', refusal: undefined, release: { number: 3 } })
+  })
+
+  it('when a candidate cannot be read: the head is followed, and it is told', async () => {
+    await opened()
+    await stage.store.commit([{ kind: 'put', id: CANDIDATE, value: new Uint8Array([1, 2]) }])
+    const { state, lastError } = await config.refresh()
+    expect([state, config.current]).toEqual(['current', before])
+    expect(lastError).toMatchObject({ code: 'HF_UNTRUSTED' })
+  })
+
+  it('when a candidate is not above the head: it is none', async () => {
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await opened()
+    const old = stage.store.release({ checkout: { timeoutMs: 9 } }, 2)
+    const rule = { kind: 'percent' as const, percent: 100 }
+    const value = encodeCandidate({ release: old.release, content: old.content, rule, step: 0, steps: [rule] })
+    await stage.store.commit([{ kind: 'put', id: CANDIDATE, value }])
+    expect(await config.refresh()).toMatchObject({ state: 'current', release: before.release })
   })
 
   it('when the store was restored from an older backup: until the hold is over, then all follow it', async () => {
@@ -206,6 +225,18 @@ describe('Where releases are signed', () => {
     )
     await stage.store.publish({ checkout: { timeoutMs: 4 } }, 4)
     expect(await config.refresh()).toMatchObject({ state: 'current', release: { number: 4 } })
+  })
+
+  it('an older state is held off by a start as well, which remembers from its file', async () => {
+    const restore = stage.world.directories.backUp(places.releases)
+    await stage.store.publish({ checkout: { timeoutMs: 3 } })
+    const snapshotDir = await stage.folder()
+    await (await stage.open({ trust, snapshotDir })).close()
+    restore()
+    await opened({ trust, snapshotDir })
+    await stage.clock.advance(86_400_000)
+    expect(config.status()).toMatchObject({ state: 'regressed', source: 'last-known-good', release: { number: 3 } })
+    expect((await config.force()).release).toMatchObject({ number: 2 })
   })
 
   it('an old signed release that is written as the head again is held off', async () => {
