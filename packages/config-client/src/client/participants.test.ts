@@ -196,6 +196,15 @@ describe('An apply with participants', () => {
     ])
   })
 
+  it('is the only one, also where a listener asks for another', async () => {
+    config.events.on('state', () => void config.refresh())
+    config.live(checkout).subscribe(() => void config.refresh())
+    noting('a')
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(10)
+    expect([calls, config.status().state]).toEqual([['prepare a', 'commit a'], 'current'])
+  })
+
   it('leads to one more, with the newest, when others come meanwhile', async () => {
     const seen: number[] = []
     let go: () => void = () => {}

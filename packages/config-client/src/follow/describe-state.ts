@@ -5,7 +5,7 @@ import type { Refusal } from '../client/report.ts'
 import { describeIssue, messageOf } from '../errors.ts'
 import type { ReleaseName } from '../release/release.ts'
 import { isSameRelease } from '../release/same-release.ts'
-import type { Cursor, Hold } from './follower.ts'
+import type { Cursor, Hold } from './regression.ts'
 import type { StoreSays } from './store-says.ts'
 
 /** What a state is told from. */

@@ -1,5 +1,5 @@
-import type { Backend, DirectoryWatch, Random, Revision, Timer, WatchLink } from '@holdfast/core'
-import { ClosedError, orAborted, successionOf, watchDirectory } from '@holdfast/core'
+import type { Backend, DirectoryWatch, Random, Timer, WatchLink } from '@holdfast/core'
+import { ClosedError, orAborted, watchDirectory } from '@holdfast/core'
 import type { Applier, ApplyOutcome } from '../apply/applier.ts'
 import { unverified } from '../apply/applier.ts'
 import type { Snapshot } from '../apply/snapshot.ts'
@@ -11,27 +11,10 @@ import { CANDIDATE, HEAD, placesOf } from '../release/scope.ts'
 import { readContent } from './contents.ts'
 import type { Suspect } from './quarantine.ts'
 import { Quarantine } from './quarantine.ts'
+import type { Cursor, Hold } from './regression.ts'
+import { Regression } from './regression.ts'
 import type { Reader, StoreSays, Target } from './store-says.ts'
 import { storeSays } from './store-says.ts'
-
-/** Up to where the store was followed. */
-export interface Cursor {
-  readonly release: ReleaseName
-  readonly revision: Revision
-  /** The number of the head that was seen with it; 0 when there was none. */
-  readonly headNumber: number
-}
-
-/**
- * Whether a store that went back is being held off.
- *
- * - `held`: the snapshot is kept, until `untilMs` (monotonic), or until a newer release comes.
- * - `over`: it was held long enough; the store is followed.
- */
-export type Hold =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'held'; readonly untilMs: number | undefined; readonly target: Target }
-  | { readonly kind: 'over' }
 
 /** Whom the follower tells, outside of its own steps. */
 export interface FollowerListener {
@@ -58,7 +41,6 @@ export interface FollowerOptions {
   readonly listener: FollowerListener
 }
 
-const NO_HOLD: Hold = Object.freeze({ kind: 'none' })
 const SPLAY_MS_MAX = 500
 const RETRY_MS = 200
 
@@ -68,10 +50,8 @@ export class Follower {
   readonly #watch: DirectoryWatch
   readonly #closing = new AbortController()
   readonly #quarantine = new Quarantine()
+  readonly #regression: Regression
   #says: StoreSays = { kind: 'unread' }
-  #cursor: Cursor | undefined
-  #hold: Hold = NO_HOLD
-  #holdTimer: Timer | undefined
   #retryTimer: Timer | undefined
   #retries = 0
   #error: unknown
@@ -83,6 +63,12 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#options = options
     const { backend, reader, reconcileMs, random } = options
+    this.#regression = new Regression({
+      clock: backend.clock,
+      holdMs: options.regressionHoldMs,
+      isTrusting: options.isTrusting,
+      ended: () => this.#wake(),
+    })
     this.#watch = watchDirectory(backend, placesOf(reader.scope).releases, {
       ids: [HEAD, CANDIDATE],
       reconcileMs,
@@ -105,11 +91,11 @@ export class Follower {
   }
 
   get cursor(): Cursor | undefined {
-    return this.#cursor
+    return this.#regression.cursor
   }
 
   get hold(): Hold {
-    return this.#hold
+    return this.#regression.hold
   }
 
   get refusal(): Refusal | undefined {
@@ -128,8 +114,7 @@ export class Follower {
 
   /** Goes on from here: what a last-known-good file says. Only while nothing was applied. */
   startFrom(cursor: Cursor | undefined): void {
-    this.#cursor = cursor
-    this.#setHold(NO_HOLD)
+    this.#regression.moveTo(cursor)
     this.#wake()
   }
 
@@ -153,14 +138,15 @@ export class Follower {
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError('configuration'))
     this.#watch.close()
-    this.#holdTimer?.cancel()
+    this.#regression.close()
     this.#retryTimer?.cancel()
     await this.#idle()
   }
 
   #wake(): void {
     this.#isDirty = true
-    if (!this.#closing.signal.aborted) this.#running ??= this.#run()
+    // Not at once: who hears of a step and asks for another must find this one under way.
+    if (!this.#closing.signal.aborted) this.#running ??= Promise.resolve().then(() => this.#run())
   }
 
   async #idle(): Promise<void> {
@@ -200,7 +186,8 @@ export class Follower {
 
   async #pursue(target: Target): Promise<void> {
     this.#quarantine.keepOnly(target)
-    if (this.#isHeldOff(target)) return
+    if (this.#isForced) this.#regression.overrule()
+    if (!this.#isForced && this.#regression.holdsOff(target)) return
     if (this.#isInUse(target)) return this.#confirm(target)
     if (this.#quarantine.holds(target, this.#nowMs())) return this.#retryLater()
     // It is known by now, and takes a while.
@@ -234,47 +221,13 @@ export class Follower {
     }
   }
 
-  // Values that are in use already need no hold: there is nothing to go back to.
-  #isHeldOff(target: Target): boolean {
-    const cursor = this.#cursor
-    if (this.#isForced && this.#hold.kind === 'held') this.#setHold({ kind: 'over' })
-    if (this.#isForced || cursor === undefined || isSameRelease(cursor.release, target.release)) return false
-    if (this.#hold.kind === 'over') return false
-    if (this.#hold.kind === 'none' && !this.#wentBack(cursor, target)) return false
-    const { isTrusting, regressionHoldMs } = this.#options
-    if (isTrusting && target.release.number > cursor.release.number) return false
-    if (this.#hold.kind === 'none') this.#hold = this.#heldFor(isTrusting ? undefined : regressionHoldMs, target)
-    else this.#hold = { ...this.#hold, target }
-    return true
-  }
-
-  #wentBack(cursor: Cursor, target: Target): boolean {
-    if (successionOf(cursor.revision, target.revision) !== 'forward') return true
-    // Somebody who may write, and has no key, can put an old signed release in front again.
-    return this.#options.isTrusting && target.headNumber < cursor.headNumber
-  }
-
-  #heldFor(holdMs: number | undefined, target: Target): Hold {
-    if (holdMs === undefined) return { kind: 'held', untilMs: undefined, target }
-    this.#holdTimer = this.#options.backend.clock.setTimer(() => {
-      this.#hold = { kind: 'over' }
-      this.#wake()
-    }, holdMs)
-    return { kind: 'held', untilMs: this.#nowMs() + holdMs, target }
-  }
-
-  #setHold(hold: Hold): void {
-    this.#holdTimer?.cancel()
-    this.#hold = hold
-  }
-
   #isInUse(target: Target): boolean {
     const { snapshot } = this.#options.applier
     return snapshot?.source === 'store' && isSameRelease(snapshot.release, target.release)
   }
 
   #confirm(target: Target): void {
-    const isNewHistory = this.#cursor?.revision.history !== target.revision.history
+    const isNewHistory = this.#regression.cursor?.revision.history !== target.revision.history
     this.#quarantine.clear()
     this.#moveTo(target)
     if (isNewHistory && this.#content !== undefined) this.#options.listener.confirmed(target, this.#content.content)
@@ -282,11 +235,10 @@ export class Follower {
 
   #moveTo({ release, revision, headNumber }: Target): void {
     const { number, hash } = release
-    this.#cursor = { release: { number, hash }, revision, headNumber }
+    this.#regression.moveTo({ release: { number, hash }, revision, headNumber })
     this.#retries = 0
     this.#error = undefined
     this.#isForced = false
-    this.#setHold(NO_HOLD)
   }
 
   async #contentOf(target: Target): Promise<ReleaseContent | undefined> {
