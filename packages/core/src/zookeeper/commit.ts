@@ -10,11 +10,12 @@ import { encodeMeta, knownCommit, metaAfter, newMeta } from './directory-meta.ts
 import { CODE, OperationError, isFailure } from './errors.ts'
 import type { MultiOutcome, Step } from './multi.ts'
 import { multi } from './multi.ts'
-import { MODE, exists, getData, sync } from './operations.ts'
+import type { KnownDirectories, SeenDirectory, SeenRecord } from './known-directories.ts'
+import { MODE, NO_DATA, exists, getData, sync } from './operations.ts'
 import { makeParents } from './parents.ts'
-import { historyPath, recordDirectory, recordPath } from './paths.ts'
+import { markPath, recordDirectory, recordPath } from './paths.ts'
 import type { DirectoryNode } from './record-directory.ts'
-import { OWN_NODES, directorySteps, present, readNode } from './record-directory.ts'
+import { directorySteps, present, readNode } from './record-directory.ts'
 import type { ReadParts } from './record-reads.ts'
 import { encodeRecord, versionOf } from './record-value.ts'
 import type { SentCommits } from './sent-commits.ts'
@@ -28,24 +29,21 @@ export interface CommitParts extends ReadParts {
   /** Encoded: who may join the directories that are made. */
   readonly ephemeralsAcl: Uint8Array
   readonly sent: SentCommits
-}
-
-/** What a commit finds. */
-interface Found {
-  readonly directory: DirectoryNode | undefined
-  /** Those of its changes that there are records of, by id, with their versions where one is expected. */
-  readonly records: ReadonlyMap<string, string | undefined>
+  readonly known: KnownDirectories
 }
 
 // The server takes 1,048,575 bytes, and cuts the connection for more: a retry would be cut for ever.
 const REQUEST_BYTES_MAX = 1_040_000
+const ANY_VERSION = -1
 const PAUSE_MS = 4
+const MARK_INDEX = 1
+const MARK_ROUNDS = 3
 const PAUSE_MS_MAX = 200
 
 /**
- * Commits: reads what is expected, then writes in one transaction on the condition that the directory's node still has the version
- * that was read. Every commit writes to that node, so of two that follow the same one at most happens. For the same reason it does
- * no harm to send one twice.
+ * Commits: looks at the records, then writes in one transaction on the condition that the directory is still as it was seen: its
+ * node has the same version, and the mark of the last commit is still that of the same one. Every commit changes both, so of two
+ * that follow the same one at most happens. For the same reason it does no harm to send one twice.
  */
 export class Committing {
   readonly #parts: CommitParts
@@ -62,12 +60,12 @@ export class Committing {
 
   /** Rejects with `OperationError` too; then `undertaking.isSent` tells whether it may have happened. */
   async run(): Promise<CommitOutcome> {
-    for (let round = 1; ; round++) {
+    for (let round = 0; ; round++) {
       this.#undertaking.checkWanted()
       try {
-        const outcome = await this.#attempt(round)
+        const outcome = round === 0 ? await this.#attemptUnseen() : await this.#attempt(round)
         if (outcome !== undefined) return outcome
-        await this.#pause(round)
+        if (round > 0) await this.#pause(round)
       } catch (error) {
         // Whether it was done is seen by looking.
         if (!isFailure(error, 'cut') && !isFailure(error, 'session-lost')) throw error
@@ -75,58 +73,74 @@ export class Committing {
     }
   }
 
+  /** By what is known of before. Undefined when that is not enough, or out of date. */
+  async #attemptUnseen(): Promise<CommitOutcome | undefined> {
+    const { known, sessions } = this.#parts
+    const session = sessions.current
+    // Without a connection it could not be told whether it was sent.
+    if (session.state.kind !== 'connected') return undefined
+    const seen = known.get(this.#path, this.#commit.changes)
+    // Every other answer is for the store to give.
+    if (seen === undefined || this.#outcomeBefore(seen) !== undefined) return undefined
+    return this.#send(session, seen, 0)
+  }
+
   /** Undefined when another commit came in between. */
   async #attempt(round: number): Promise<CommitOutcome | undefined> {
     const session = this.#parts.sessions.current
-    let found = await this.#find(session, round > 1)
-    let outcome = this.#outcomeBefore(found)
+    let seen = await this.#look(session, round > 1)
+    let outcome = this.#outcomeBefore(seen)
     if (outcome?.kind === 'conflict' && round === 1) {
       // A server that lags behind must not be the one to say so.
-      found = await this.#find(session, true)
-      outcome = this.#outcomeBefore(found)
+      seen = await this.#look(session, true)
+      outcome = this.#outcomeBefore(seen)
     }
-    if (outcome === undefined) return this.#send(session, found, round)
+    if (outcome === undefined) return this.#send(session, seen, round)
     if (outcome.kind === 'conflict') this.#parts.sent.forget(this.#commit.commitId)
     return outcome
   }
 
   /** With `isSynced` the server that we are connected to catches up with the leader first. */
-  async #find(session: Session, isSynced: boolean): Promise<Found> {
+  async #look(session: Session, isSynced: boolean): Promise<SeenDirectory> {
     const path = this.#path
     const { changes } = this.#commit
-    const [, directory, ...records] = await Promise.all([
+    const [, node, ...records] = await Promise.all([
       isSynced ? session.run(sync(path)) : undefined,
       readNode(session, path),
-      ...changes.map(change => findRecord(session, path, change)),
+      ...changes.map(change => lookAt(session, path, change)),
     ])
-    return { directory, records: new Map(records.filter(record => record !== undefined)) }
+    return { node, records: new Map(records) }
   }
 
   /** What is to be answered without writing anything. */
-  #outcomeBefore({ directory, records }: Found): CommitOutcome | undefined {
+  #outcomeBefore({ node, records }: SeenDirectory): CommitOutcome | undefined {
     const { commitId, changes } = this.#commit
-    if (directory !== undefined) {
-      const known = knownCommit(directory.meta, directory.stat.mtimeMs, commitId)
+    if (node !== undefined) {
+      const known = knownCommit(node.meta, node.mtimeMs, commitId)
       if (known !== undefined) return { kind: 'committed', ...known }
-      if (this.#parts.sent.isForgotten(commitId, directory.meta.revision)) {
+      if (this.#parts.sent.isForgotten(commitId, node.meta.revision)) {
         throw new UnknownOutcomeError(
           `Whether the commit ${commitId} happened is not known any more: too many followed.`,
         )
       }
     }
-    const conflicts = conflictsOf(changes, id => records.get(id))
+    const conflicts = conflictsOf(changes, id => {
+      const record = records.get(id)
+      return typeof record === 'object' ? record.version : undefined
+    })
     return conflicts.length === 0 ? undefined : { kind: 'conflict', conflicts }
   }
 
-  async #send(session: Session, found: Found, round: number): Promise<CommitOutcome | undefined> {
-    const { random, sent } = this.#parts
+  async #send(session: Session, seen: SeenDirectory, round: number): Promise<CommitOutcome | undefined> {
+    const { random, sent, known } = this.#parts
     const { commitId } = this.#commit
-    const before = found.directory?.meta ?? newMeta(randomId(random))
-    const after = metaAfter(before, found.directory?.stat.mtimeMs ?? 0, commitId)
-    const transaction = multi([...this.#directorySteps(found, after), ...this.#recordSteps(found)], session.acl)
+    const before = seen.node?.meta ?? newMeta(randomId(random))
+    const after = metaAfter(before, seen.node?.mtimeMs ?? 0, commitId)
+    const transaction = multi([...this.#directorySteps(seen.node, after), ...this.#recordSteps(seen)], session.acl)
     checkSize(transaction.request.toBuffer().length)
-    this.#checkCount(found)
+    const recordCount = this.#countAfter(seen)
     this.#undertaking.checkWanted()
+    known.forget(this.#path)
     sent.note(commitId, before.revision)
     this.#undertaking.isSent = true
     const outcome = await session.run(transaction)
@@ -135,7 +149,9 @@ export class Committing {
     // The first node that is written, not made, is the directory's.
     const written = outcome.results.find(result => result.kind === 'set')
     if (written === undefined) throw new InvariantError('A commit did not write to its directory.')
-    return { kind: 'committed', revision: after.revision, committedAtMs: written.stat.mtimeMs }
+    const { version, mtimeMs } = written.stat
+    known.put(this.#path, { node: { meta: after, version, mtimeMs, recordCount }, records: this.#recordsAfter(seen) })
+    return { kind: 'committed', revision: after.revision, committedAtMs: mtimeMs }
   }
 
   /** Nothing was done: whether another round may help. */
@@ -148,48 +164,64 @@ export class Committing {
     if (code === CODE.noNode && index === 0) {
       const problem = await makeParents(session, this.#path, MODE.persistent)
       if (problem !== undefined && round > 1) throw problem
+    } else if (code === CODE.noNode && index === MARK_INDEX && round > MARK_ROUNDS) {
+      throw new RefusedError(`The node ${this.#path} lacks the mark of its last commit: it was copied in part.`)
     } else if (code !== CODE.badVersion && code !== CODE.nodeExists && code !== CODE.noNode) {
       throw new OperationError({ kind: 'refused', code })
     }
   }
 
-  #directorySteps({ directory }: Found, after: DirectoryMeta): readonly Step[] {
+  #directorySteps(node: DirectoryNode | undefined, after: DirectoryMeta): readonly Step[] {
     const data = encodeMeta(after)
-    if (directory === undefined) {
+    if (node === undefined) {
       const made = directorySteps(this.#path, after, this.#parts.ephemeralsAcl)
       // Of a node that is made in a transaction the server does not tell when; of one that is written it does.
       return [...made, { kind: 'set', path: this.#path, data, version: 0 }]
     }
     return [
-      { kind: 'set', path: this.#path, data, version: directory.stat.version },
-      { kind: 'check', path: historyPath(this.#path, after.revision.history), version: -1 },
+      { kind: 'set', path: this.#path, data, version: node.version },
+      { kind: 'delete', path: markPath(this.#path, node.meta.revision.commit), version: ANY_VERSION },
+      { kind: 'create', path: markPath(this.#path, after.revision.commit), data: NO_DATA },
     ]
   }
 
-  #recordSteps({ records }: Found): readonly Step[] {
+  #recordSteps({ records }: SeenDirectory): readonly Step[] {
     const steps: Step[] = []
     for (const change of this.#commit.changes) {
       const path = recordPath(this.#path, change.id)
-      const isThere = records.has(change.id)
+      const isThere = records.get(change.id) !== 'absent'
       if (change.kind === 'put') {
         const data = encodeRecord(this.#commit.commitId, change.value)
-        steps.push(isThere ? { kind: 'set', path, data, version: -1 } : { kind: 'create', path, data })
+        steps.push(isThere ? { kind: 'set', path, data, version: ANY_VERSION } : { kind: 'create', path, data })
       } else if (change.kind === 'delete' && isThere) {
-        steps.push({ kind: 'delete', path, version: -1 })
+        steps.push({ kind: 'delete', path, version: ANY_VERSION })
       }
     }
     return steps
   }
 
-  #checkCount({ directory, records }: Found): void {
+  /**
+   * @returns how many records there are afterwards
+   * @throws {RefusedError} `HF_REFUSED` when those are too many
+   */
+  #countAfter({ node, records }: SeenDirectory): number {
     const { directoryRecordsMax } = RECORD_LIMITS
-    const isThere = ({ id }: RecordChange): boolean => records.has(id)
+    const isThere = ({ id }: RecordChange): boolean => records.get(id) !== 'absent'
     const { changes } = this.#commit
     const added = changes.filter(change => change.kind === 'put' && !isThere(change)).length
     const deleted = changes.filter(change => change.kind === 'delete' && isThere(change)).length
-    const count = Math.max(0, (directory?.stat.childCount ?? 0) - OWN_NODES) + added - deleted
-    if (added === 0 || count <= directoryRecordsMax) return
+    const count = (node?.recordCount ?? 0) + added - deleted
+    if (added === 0 || count <= directoryRecordsMax) return count
     throw new RefusedError(`A directory has at most ${directoryRecordsMax} records; this one would have ${count}.`)
+  }
+
+  #recordsAfter({ records }: SeenDirectory): ReadonlyMap<string, SeenRecord> {
+    const after = new Map(records)
+    for (const { kind, id } of this.#commit.changes) {
+      if (kind === 'put') after.set(id, { version: this.#commit.commitId })
+      if (kind === 'delete') after.set(id, 'absent')
+    }
+    return after
   }
 
   // With jitter, so that those who met do not meet again.
@@ -200,17 +232,17 @@ export class Committing {
   }
 }
 
-async function findRecord(
+async function lookAt(
   session: Session,
   path: string,
   { id, expect }: RecordChange,
-): Promise<readonly [string, string | undefined] | undefined> {
+): Promise<readonly [string, SeenRecord]> {
   const node = recordPath(path, id)
   if (expect !== undefined) {
     const record = await present(session, getData(node))
-    return record === undefined ? undefined : [id, versionOf(record.data)]
+    return [id, record === undefined ? 'absent' : { version: versionOf(record.data) }]
   }
-  return (await present(session, exists(node))) === undefined ? undefined : [id, undefined]
+  return [id, (await present(session, exists(node))) === undefined ? 'absent' : 'present']
 }
 
 function checkSize(sizeBytes: number): void {

@@ -11,6 +11,7 @@ export class DirectoryListening {
   readonly #armed = new Set<StandingWatch>()
   readonly #listeners = new Set<DirectoryListener>()
   #state: 'starting' | 'live' | 'down' = 'starting'
+  #hasChanged = false
 
   /** `explain` makes of a cause what callers see. */
   constructor(parts: WatchParts, path: string, explain: (cause: unknown) => unknown) {
@@ -31,6 +32,13 @@ export class DirectoryListening {
     return this.#listeners.size === 0
   }
 
+  /** Whether there was a change since it was last asked. */
+  takeChange(): boolean {
+    const hasChanged = this.#hasChanged
+    this.#hasChanged = false
+    return hasChanged
+  }
+
   add(listener: DirectoryListener): void {
     const isFirst = this.isEmpty
     this.#listeners.add(listener)
@@ -47,7 +55,10 @@ export class DirectoryListening {
   #listenerOf(index: number, explain: (cause: unknown) => unknown): NodeListener {
     return {
       armed: () => this.#onArmed(index),
-      changed: () => this.#tellAll(listener => listener.changed()),
+      changed: () => {
+        this.#hasChanged = true
+        this.#tellAll(listener => listener.changed())
+      },
       lost: cause => this.#onLost(index, explain(cause)),
     }
   }

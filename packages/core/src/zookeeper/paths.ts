@@ -56,9 +56,9 @@ export function recordIdOf(step: string): string | undefined {
   return /^%[a-z]/.test(step) ? undefined : decodeURIComponent(step)
 }
 
-/** Stands as long as the directory keeps its history. */
-export function historyPath(directoryPath: string, history: string): string {
-  return `${directoryPath}/%history-${history}`
+/** Stands while a commit is the last one of its directory; in one without any, the history. */
+export function markPath(directoryPath: string, commit: string): string {
+  return `${directoryPath}/%at-${encodeStep(commit)}`
 }
 
 /** The node above a directory's ephemeral records. */

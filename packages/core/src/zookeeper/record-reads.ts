@@ -1,12 +1,12 @@
 import type { DirectoryRead, EphemeralRecord, ReadRequest, StoredRecord } from '../ports/records.ts'
-import { decodeMeta } from './directory-meta.ts'
 import { isFailure } from './errors.ts'
 import type { Stat } from './jute.ts'
+import type { KnownDirectories, SeenDirectory, SeenRecord } from './known-directories.ts'
 import type { NodeData } from './operations.ts'
 import { exists, getChildren, getData } from './operations.ts'
 import type { Layout } from './paths.ts'
 import { ephemeralOf, ephemeralsPath, recordDirectory, recordIdOf, recordPath } from './paths.ts'
-import { present } from './record-directory.ts'
+import { nodeIn, present } from './record-directory.ts'
 import { valueOf, versionOf } from './record-value.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
@@ -16,6 +16,13 @@ import type { Undertaking } from './undertaking.ts'
 export interface ReadParts {
   readonly sessions: Sessions
   readonly layout: Layout
+  readonly known: KnownDirectories
+}
+
+/** How likely it is that something has changed. */
+export interface ReadAhead {
+  /** Whether we were told so since the last read. */
+  readonly isChanged: boolean
 }
 
 /** The directory's node, and what stands above its ephemeral records. */
@@ -32,8 +39,8 @@ const UNCHANGED: DirectoryRead = Object.freeze({ kind: 'unchanged' })
  * when it was the same both times there was none in between.
  */
 export async function readDirectory(
-  { sessions, layout }: ReadParts,
-  request: ReadRequest,
+  { sessions, layout, known }: ReadParts,
+  request: ReadRequest & ReadAhead,
   undertaking: Undertaking,
 ): Promise<DirectoryRead> {
   const path = recordDirectory(layout, request.directory)
@@ -42,34 +49,53 @@ export async function readDirectory(
     const session = sessions.current
     const { connections } = session
     try {
-      const read = await readOnce(session, path, request)
+      const { read, seen } = await readOnce(session, path, request)
       // What was asked again over another connection was not read in the order in which it was asked.
-      if (read !== undefined && session.connections === connections) return read
+      if (read === undefined || session.connections !== connections) continue
+      if (seen !== undefined) known.put(path, seen)
+      return read
     } catch (error) {
       if (!isFailure(error, 'session-lost')) throw error
     }
   }
 }
 
-/** Undefined when there was a commit in between. */
-async function readOnce(session: Session, path: string, request: ReadRequest): Promise<DirectoryRead | undefined> {
-  const { ids, unless, ephemerals: hasEphemerals = false } = request
+interface Reading {
+  /** Undefined when there was a commit in between. */
+  readonly read: DirectoryRead | undefined
+  readonly seen?: SeenDirectory
+}
+
+async function readOnce(session: Session, path: string, request: ReadRequest & ReadAhead): Promise<Reading> {
+  const { ids, unless, isChanged, ephemerals: hasEphemerals = false } = request
   const asked = ask(session, path, hasEphemerals)
-  // Without a stamp to compare, everything is asked for in one go.
-  const early = unless === undefined && ids !== undefined ? askRecords(session, path, ids) : undefined
+  // Everything in one go, unless there is a good chance that nothing has changed.
+  const early = ids !== undefined && (unless === undefined || isChanged) ? askRecords(session, path, ids) : undefined
   early?.catch(() => undefined)
   const head = await asked
-  if (head === undefined) return MISSING
-  const { revision } = decodeMeta(path, head.node.data)
+  if (head === undefined) return { read: MISSING }
+  const node = nodeIn(path, head.node)
+  const { revision } = node.meta
   const stamp = stampOf(`${revision.history}.${revision.number}.${revision.commit}`, hasEphemerals, head)
-  if (stamp === unless) return UNCHANGED
+  if (stamp === unless) return { read: UNCHANGED }
   const [records, ephemerals] = await Promise.all([
     early ?? (ids === undefined ? listRecords(session, path) : askRecords(session, path, ids)),
     hasEphemerals ? readEphemerals(session, ephemeralsPath(path)) : new Map<string, EphemeralRecord>(),
   ])
-  if (!isSameNode(head.node.stat, records.behind)) return undefined
-  const committedAtMs = head.node.stat.mtimeMs
-  return { kind: 'present', revision, committedAtMs, records: records.found, ephemerals, stamp }
+  if (!isSameNode(head.node.stat, records.behind)) return { read: undefined }
+  return {
+    read: { kind: 'present', revision, committedAtMs: node.mtimeMs, records: records.found, ephemerals, stamp },
+    seen: { node, records: seenIn(records.found, ids) },
+  }
+}
+
+function seenIn(
+  found: ReadonlyMap<string, StoredRecord>,
+  ids: readonly string[] = [],
+): ReadonlyMap<string, SeenRecord> {
+  const seen = new Map<string, SeenRecord>(ids.map(id => [id, 'absent']))
+  for (const [id, { version }] of found) seen.set(id, { version })
+  return seen
 }
 
 async function ask(session: Session, path: string, hasEphemerals: boolean): Promise<Head | undefined> {

@@ -8,10 +8,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
 import type { FaultProxy, RecordHarness } from '../testing/index.ts'
 import { createFaultProxy, recordConformance } from '../testing/index.ts'
+import { OPEN_ACL } from './acl.ts'
+import { internalsOf } from './backend.ts'
+import { CODE, isCode } from './errors.ts'
 import { zookeeperBackend } from './index.ts'
 import { Muffler } from './muffler.fixture.ts'
+import type { Operation } from './operations.ts'
+import { MODE, create, getChildren, getData, remove } from './operations.ts'
 import { ephemeralsPath, recordDirectory } from './paths.ts'
-import { RawClient } from './raw-client.fixture.ts'
 
 const SESSION_MS = 2_000
 // A server looks for sessions that are over once a tick.
@@ -24,7 +28,8 @@ interface Wire {
 
 const wires = new WeakMap<Backend, Wire>()
 let server: ZooKeeperServer
-let raw: RawClient
+// The driver itself gets stuck over restarts, so the adapter's own session looks at the server.
+let admin: Backend
 
 async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'zookeeper' })
@@ -49,6 +54,26 @@ function pathOf(directory: string): string {
   return recordDirectory({ base: '/holdfast' }, directory)
 }
 
+function run<T>(operation: Operation<T>): Promise<T> {
+  return internalsOf(admin).sessions.current.run(operation)
+}
+
+async function childrenOf(path: string): Promise<readonly string[]> {
+  return run(getChildren(path)).catch((error: unknown) => {
+    if (isCode(error, CODE.noNode)) return []
+    throw error
+  })
+}
+
+async function removeTree(path: string): Promise<void> {
+  await Promise.all((await childrenOf(path)).map(child => removeTree(`${path}/${child}`)))
+  await run(remove(path)).catch(async (error: unknown) => {
+    // Somebody came in between.
+    if (isCode(error, CODE.notEmpty)) await removeTree(path)
+    else if (!isCode(error, CODE.noNode)) throw error
+  })
+}
+
 async function watches(): Promise<readonly string[]> {
   const socket = connect(server.port, '127.0.0.1').end('wchs')
   const total = /Total watches:(\d+)/.exec(await text(socket))?.[1]
@@ -56,7 +81,7 @@ async function watches(): Promise<readonly string[]> {
 }
 
 async function leftovers(directory: string): Promise<readonly string[]> {
-  const ephemerals = await raw.children(ephemeralsPath(pathOf(directory))).catch(() => [])
+  const ephemerals = await childrenOf(ephemeralsPath(pathOf(directory)))
   return [...ephemerals, ...(await watches())]
 }
 
@@ -68,13 +93,13 @@ async function hold(backend: Backend): Promise<() => Promise<void>> {
 
 async function backUp(directory: string): Promise<() => Promise<void>> {
   const path = pathOf(directory)
-  const names = await raw.children(path)
+  const names = await childrenOf(path)
   const copies = await Promise.all(
-    ['', ...names.map(name => `/${name}`)].map(async name => [name, await raw.bytes(path + name)] as const),
+    ['', ...names.map(name => `/${name}`)].map(async name => [name, (await run(getData(path + name))).data] as const),
   )
   return async () => {
-    await raw.removeTree(path)
-    for (const [name, bytes] of copies) await raw.create(path + name, bytes)
+    await removeTree(path)
+    for (const [name, bytes] of copies) await run(create(path + name, bytes, MODE.persistent, OPEN_ACL))
   }
 }
 
@@ -85,7 +110,7 @@ const harness: RecordHarness = {
   ttlMs: SESSION_MS,
   slackMs: 250,
   leftovers,
-  loseData: { kind: 'supported', run: directory => raw.removeTree(pathOf(directory)) },
+  loseData: { kind: 'supported', run: directory => removeTree(pathOf(directory)) },
   backUp: { kind: 'supported', run: backUp },
   silence: { kind: 'supported', run: hold },
   cut: { kind: 'supported', run: async backend => wireOf(backend).proxy.dropConnections() },
@@ -111,11 +136,12 @@ const harness: RecordHarness = {
 describe('Records in ZooKeeper', () => {
   beforeAll(async () => {
     server = await startZooKeeper({ tickTime: TICK_MS, minSessionTimeoutMs: 400 })
-    raw = await RawClient.connect(server.connectString, { sessionTimeout: 30_000, retries: 20, spinDelay: 200 })
+    admin = zookeeperBackend({ connect: server.connectString, sessionTimeoutMs: 30_000 })
+    await admin.ready()
   })
 
   afterAll(async () => {
-    raw.close()
+    await admin.close()
     await server.stop()
   })
 

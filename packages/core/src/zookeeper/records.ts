@@ -22,13 +22,14 @@ import { Committing } from './commit.ts'
 import { DirectoryListening } from './directory-listening.ts'
 import { EphemeralNode } from './ephemerals.ts'
 import { OperationError, isFailure, toHoldfastError } from './errors.ts'
+import { KnownDirectories } from './known-directories.ts'
 import { recordDirectory } from './paths.ts'
 import { readDirectory } from './record-reads.ts'
 import { SentCommits } from './sent-commits.ts'
 import { Undertaking } from './undertaking.ts'
 
 /** What a `ZooKeeperRecordStore` works with. */
-export interface RecordParts extends Omit<CommitParts, 'sent'> {
+export interface RecordParts extends Omit<CommitParts, 'sent' | 'known'> {
   readonly lifecycle: BackendLifecycle
   readonly operationTimeoutMs: number
 }
@@ -46,7 +47,7 @@ export class ZooKeeperRecordStore implements RecordStore {
   readonly #subscriptions = new Set<Subscription>()
 
   constructor(parts: RecordParts) {
-    this.#parts = { ...parts, sent: new SentCommits() }
+    this.#parts = { ...parts, sent: new SentCommits(), known: new KnownDirectories() }
     this.#deadlines = new CallDeadlines(parts.clock, parts.operationTimeoutMs, () => parts.sessions.cause)
   }
 
@@ -58,7 +59,9 @@ export class ZooKeeperRecordStore implements RecordStore {
     checkName('directory', request.directory)
     for (const id of request.ids ?? []) checkName('id', id)
     this.#checkStart(signal)
-    return this.#undertake(signal, undertaking => readDirectory(this.#parts, request, undertaking))
+    const path = recordDirectory(this.#parts.layout, request.directory)
+    const isChanged = this.#listening.get(path)?.takeChange() ?? false
+    return this.#undertake(signal, undertaking => readDirectory(this.#parts, { ...request, isChanged }, undertaking))
   }
 
   async commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
