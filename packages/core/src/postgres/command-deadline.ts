@@ -22,6 +22,10 @@ export class CommandDeadline {
     return this.#isOver
   }
 
+  remainingMs(): number {
+    return this.#isOver ? 0 : Math.max(0, this.#dueMs - this.#clock.monotonicMs())
+  }
+
   /** Settles as `work` does, or rejects with `TIME_IS_OVER`. What `work` brings after that goes to `late`. */
   race<T>(work: Promise<T>, late: (value: T) => void = () => {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {

@@ -254,6 +254,7 @@ describe('A backend', () => {
 
   it('whose given pool was ended says so', async () => {
     const pool = new Pool({ connectionString: server.url })
+    pool.on('error', () => {})
     await using backend = postgresBackend({ pool })
     await backend.ready()
     await pool.end()

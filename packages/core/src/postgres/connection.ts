@@ -36,8 +36,8 @@ export interface ConnectionEvent {
 
 const connectionEvent: EventPoint<ConnectionEvent> = eventPoint('postgres.connection')
 
-/** Asks the server something. May be called again when the answer was lost. */
-export type Ask<T> = (client: PoolClient) => Promise<T>
+/** Asks the server something, within so long. May be called again when the answer was lost. */
+export type Ask<T> = (client: PoolClient, remainingMs: number) => Promise<T>
 
 /**
  * A pool whose every command is answered, refused or given up by a deadline, whatever the link does.
@@ -161,7 +161,7 @@ export class PostgresConnection {
   async #attempt<T>(ask: Ask<T>, deadline: CommandDeadline): Promise<T> {
     const client = await this.#take(deadline)
     try {
-      const answer = await deadline.race(ask(client))
+      const answer = await deadline.race(ask(client, deadline.remainingMs()))
       this.#giveBack(client)
       return answer
     } catch (error) {

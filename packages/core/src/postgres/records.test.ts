@@ -184,6 +184,7 @@ describe('Records in PostgreSQL', () => {
   it('a pool that was given may read types as it likes, is used, and is left open', async () => {
     const types = { getTypeParser: () => () => 'nonsense' }
     const pool = new Pool({ connectionString: server.url, max: 2, types: types as never })
+    pool.on('error', () => {})
     onTestFinished(() => pool.end())
     const backend = postgresBackend({ pool, schema })
     const directory = randomUUID()

@@ -110,7 +110,6 @@ export class PostgresRecordStore implements RecordStore {
           changes.map(change => (change.kind === 'put' ? bytes(change.value) : null)),
           changes.map(expected),
           this.#channel(directory),
-          this.#patienceMs,
         ],
       }),
       signal,
@@ -137,16 +136,7 @@ export class PostgresRecordStore implements RecordStore {
     const { sent } = await orAborted(
       this.#asked({
         text: `SELECT ${this.#parts.schema.quoted}.join_v1($1, $2, $3, $4, $5, $6, $7, $8)`,
-        values: [
-          directory,
-          this.newId(),
-          id,
-          text(owner),
-          bytes(value),
-          ttlMs,
-          this.#channel(directory),
-          this.#patienceMs,
-        ],
+        values: [directory, this.newId(), id, text(owner), bytes(value), ttlMs, this.#channel(directory)],
       }),
       signal,
     )
@@ -160,15 +150,7 @@ export class PostgresRecordStore implements RecordStore {
     const { directory, id, owner } = request
     const { sent, answer } = await this.#asked({
       text: `SELECT ${this.#parts.schema.quoted}.beat_v1($1, $2, $3, $4, $5, $6, $7)`,
-      values: [
-        directory,
-        id,
-        text(owner),
-        value === undefined ? null : bytes(value),
-        ttlMs,
-        this.#channel(directory),
-        this.#patienceMs,
-      ],
+      values: [directory, id, text(owner), value === undefined ? null : bytes(value), ttlMs, this.#channel(directory)],
     })
     if (answer === 'kept') return { kind: 'kept', ...this.#stay(sent, ttlMs) }
     if (answer === 'gone' || answer === 'replaced') return { kind: answer }
@@ -180,7 +162,7 @@ export class PostgresRecordStore implements RecordStore {
     this.#parts.lifecycle.checkUsable()
     const { directory, id, owner } = request
     const schema = this.#parts.schema.quoted
-    const { answer } = await this.#asked({
+    const statement: Statement = {
       text: `
         WITH gone AS (
           DELETE FROM ${schema}.ephemerals e USING ${schema}.directories d
@@ -188,8 +170,9 @@ export class PostgresRecordStore implements RecordStore {
             RETURNING e.ends_at > clock_timestamp() AS was_live)
         SELECT CASE WHEN was_live THEN 'left' ELSE 'lost' END, pg_notify($4, 'e') FROM gone`,
       values: [directory, id, text(owner), this.#channel(directory)],
-    })
-    return answer === 'left' ? 'left' : 'lost'
+    }
+    const [row] = await this.#parts.connection.within(client => rowsOf(client, statement))
+    return row?.[0] === 'left' ? 'left' : 'lost'
   }
 
   listen(directory: string, listener: DirectoryListener): Subscription {
@@ -238,9 +221,9 @@ export class PostgresRecordStore implements RecordStore {
   async #committed(commitId: string, statement: Statement): Promise<CommitAnswer> {
     let unheard = 0
     try {
-      const [row] = await this.#parts.connection.within(async client => {
+      const [row] = await this.#parts.connection.within(async (client, remainingMs) => {
         unheard += 1
-        const rows = await rowsOf(client, statement).catch((error: unknown) => {
+        const rows = await rowsOf(client, patiently(statement, remainingMs)).catch((error: unknown) => {
           if (isStatementError(error)) unheard -= 1
           throw error
         })
@@ -259,9 +242,9 @@ export class PostgresRecordStore implements RecordStore {
   }
 
   async #asked(statement: Statement): Promise<{ readonly sent: Moment; readonly answer: string | undefined }> {
-    return await this.#parts.connection.within(async client => {
+    return await this.#parts.connection.within(async (client, remainingMs) => {
       const sent = momentOf(this.#parts.clock)
-      const [row] = await rowsOf(client, statement)
+      const [row] = await rowsOf(client, patiently(statement, remainingMs))
       return { sent, answer: row?.[0] ?? undefined }
     })
   }
@@ -273,10 +256,6 @@ export class PostgresRecordStore implements RecordStore {
 
   #stay(sent: Moment, ttlMs: number): Stay {
     return { deadline: answeredDeadline(this.#parts.clock, sent, ttlMs), ttlMs }
-  }
-
-  get #patienceMs(): number {
-    return this.#parts.connection.commandTimeoutMs
   }
 
   #channel(directory: string): string {
@@ -295,6 +274,11 @@ async function rowsOf(client: PoolClient, { text: sql, values }: Statement): Pro
     types: AS_TEXT as never,
   })
   return rows as unknown as ReadRow[]
+}
+
+// Who waits for a lock says how long, as the last parameter: so that he has given up, and is heard, before his caller gives up.
+function patiently({ text: sql, values }: Statement, remainingMs: number): Statement {
+  return { text: sql, values: [...values, Math.max(1, Math.floor(remainingMs * 0.9))] }
 }
 
 function checkedTtlMs({ directory, id, ttlMs }: EphemeralRequest): number {
@@ -326,6 +310,7 @@ function text(value: string): string {
   return value.replaceAll('\0', '\uFFFD')
 }
 
+// A copy: it may be sent when the caller has long written something else there.
 function bytes(value: Uint8Array): Buffer {
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  return Buffer.from(value)
 }

@@ -88,6 +88,7 @@ describe('A reader', () => {
       connectionString: `postgres://reader:${PASSWORD}@127.0.0.1:${server.port}/postgres`,
       max: 1,
     })
+    pool.on('error', () => {})
     onTestFinished(() => pool.end())
     for (const statement of [
       `UPDATE holdfast.directories SET number = 99`,
