@@ -25,7 +25,7 @@ export class History {
   async lettingGo(number: number, signal?: AbortSignal): Promise<readonly RecordChange[]> {
     const last = number - this.#keptMax
     if (last < 1) return []
-    if (last > this.#readTo) await this.#readAround(last, signal)
+    if (last > this.#readTo) await this.#readFrom(last, number, signal)
     // What is so far back went with the publishes of others.
     for (const old of [...this.#goingNext.keys()]) if (old < last - BEHIND) this.#goingNext.delete(old)
     return [...this.#goingNext].flatMap(([old, requestId]) =>
@@ -60,13 +60,14 @@ export class History {
     )
   }
 
-  // As many back as a few withdrawn releases, which do not let go of any, can have left over.
-  async #readAround(last: number, signal: AbortSignal | undefined): Promise<void> {
+  // Also a few before it, which withdrawn releases have left over: they take a number, and let nothing go.
+  async #readFrom(last: number, number: number, signal: AbortSignal | undefined): Promise<void> {
     const from = Math.max(1, last - BEHIND)
-    const numbers = Array.from({ length: last + AHEAD - from + 1 }, (_, at) => from + at)
+    const to = Math.min(last + AHEAD, number - 1)
+    const numbers = Array.from({ length: to - from + 1 }, (_, at) => from + at)
     const stored = await this.#book.releases(numbers, signal)
-    for (const [number, { release }] of stored) this.#goingNext.set(number, release.requestId)
-    this.#readTo = last + AHEAD
+    for (const [old, { release }] of stored) this.#goingNext.set(old, release.requestId)
+    this.#readTo = to
   }
 }
 

@@ -67,7 +67,9 @@ test('A release that would not fit into a record is refused, and names its large
   const half = 'x'.repeat(300_000)
   const edits = ['one', 'two'].map(namespace => ({ kind: 'patch', namespace, value: { half } }) as const)
   await expect(fleet.admin().publish(edits)).rejects.toMatchObject({
-    issues: [{ message: expect.stringMatching(/^a release has at most 524288 bytes, this one has 600\d\d\d/) }],
+    issues: [
+      { message: expect.stringMatching(/^a release has at most 524288 bytes, this one has 600\d\d\d/) as string },
+    ],
   })
   expect(spy.commits).toEqual([])
 })
@@ -120,7 +122,7 @@ test('Who may not publish writes nothing, and is told why; the hook sees what is
   const edits = [checkout.patch({ timeoutMs: 900 })]
   await expect(admin.publish(edits, { author: 'eve' })).rejects.toMatchObject({
     code: 'HF_FORBIDDEN',
-    message: expect.stringMatching(/^eve may not publish in shop:prod/),
+    message: expect.stringMatching(/^eve may not publish in shop:prod/) as string,
   })
   expect(spy.commits).toEqual([])
   expect(asked[1]).toMatchObject({

@@ -111,7 +111,7 @@ test('An option that was withdrawn stays with who chose it, and cannot be chosen
 test('An option of a layer that has published nothing is refused.', async () => {
   await expect(fleet.admin({ namespaces: [store] }).publish([store.patch({ db: 'small' })])).rejects.toMatchObject({
     code: 'HF_INVALID_CONFIG',
-    issues: [{ namespace: 'store', path: ['db'], message: expect.stringContaining('it offers none') }],
+    issues: [{ namespace: 'store', path: ['db'], message: expect.stringContaining('it offers none') as string }],
   })
 })
 
