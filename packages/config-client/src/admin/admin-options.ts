@@ -27,7 +27,12 @@ export interface ConfigAdminOptions extends Scope {
   readonly secretKeys?: SecretKeys
   /** The id of the one of `secretKeys` that new secrets are encrypted with. @default none: plain secrets are refused */
   readonly encryptWith?: string
-  /** Asked before each write: false, or a reason, refuses it with `ForbiddenError`, and nothing is written. @default yes to all */
+  /**
+   * Asked before each write, and again when another has published meanwhile: false, or a reason, refuses it with `ForbiddenError`,
+   * and nothing is written.
+   *
+   * @default yes to all
+   */
   readonly authorize?: (request: AuthorizationRequest) => boolean | string | Promise<boolean | string>
   /** How many releases the history keeps, 1 to 4,000. @default 200 */
   readonly historyMax?: number

@@ -116,3 +116,22 @@ test('Waiting ends with the signal, and when the admin is closed.', async () => 
   await expect(closed).rejects.toMatchObject({ code: 'HF_CLOSED' })
   await expect(publish()).rejects.toMatchObject({ code: 'HF_CLOSED' })
 })
+
+test('Waiting ends when the backend is closed.', async () => {
+  const { settled } = await publish()
+  const stepped = await fleet.admin().publish([checkout.patch({ retries: 9 })], { steps: ['1', '100%'] })
+  const closing = fleet.backend.close()
+  await clock.advance(3_000)
+  await closing
+  await expect(settled).rejects.toMatchObject({ code: 'HF_CLOSED' })
+  await expect(stepped.settled).rejects.toMatchObject({ code: 'HF_CLOSED' })
+})
+
+test('An admin closes with its signal, and what it publishes at that moment does not wait any more.', async () => {
+  const stop = new AbortController()
+  const stopping = fleet.admin({ signal: stop.signal })
+  const published = stopping.publish([checkout.patch({ timeoutMs: 800 })])
+  stop.abort()
+  await expect((await published).settled).rejects.toMatchObject({ code: 'HF_CLOSED' })
+  await expect(stopping.state()).rejects.toMatchObject({ code: 'HF_CLOSED' })
+})

@@ -7,6 +7,7 @@ import type { FleetView } from './fleet.ts'
 import { Fleet } from './fleet.ts'
 import type { BookPage } from './release-book.ts'
 import { answersOf, settlementOf } from './settlement.ts'
+import type { Waiting } from './waiting.ts'
 
 /** What it takes to see how a fleet takes a release. */
 export interface SettlingParts {
@@ -16,7 +17,7 @@ export interface SettlingParts {
   readonly settleMs: number
   readonly signal: AbortSignal | undefined
   /** Those that are waiting, so that the admin can end them. */
-  readonly waiting: Set<{ close(): void }>
+  readonly waiting: Waiting
 }
 
 /** A release that was written for all at once. */
@@ -81,12 +82,12 @@ export class Settling {
     })
     // Who looks at the progress alone does not hear of it.
     this.settled.catch(() => {})
-    waiting.add(this)
     const leftMs = Math.max(0, writtenMs + settleMs - this.#clock.monotonicMs())
     this.#timer = this.#clock.setTimer(() => void this.#endOfTime(), leftMs, { background: false })
-    this.#fleet = new Fleet(backend, places, () => this.#look())
+    this.#fleet = new Fleet(backend, places, { changed: () => this.#look(), closed: () => this.close() })
     this.#stopListening = onAbort(signal, reason => this.#fail(reason))
     if (this.#isOver) this.#stopListening()
+    else waiting.add(this)
   }
 
   close(): void {

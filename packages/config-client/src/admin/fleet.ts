@@ -1,4 +1,4 @@
-import type { Backend, DirectoryRead, DirectoryView, DirectoryWatch } from '@holdfast/core'
+import type { Backend, DirectoryRead, DirectoryView, DirectoryWatch, Subscription } from '@holdfast/core'
 import { watchDirectory } from '@holdfast/core'
 import type { InstanceReport } from '../client/report.ts'
 import { decodeReport } from '../release/codec.ts'
@@ -14,18 +14,29 @@ export interface FleetView {
   readonly reports: readonly InstanceReport[]
 }
 
+/** Who watches. */
+export interface FleetListener {
+  /** There may be something new to see. */
+  changed(): void
+  /** The backend was closed: there will be nothing new any more. */
+  closed(): void
+}
+
 /** Watches the releases of a scope and the reports of its instances. */
 export class Fleet {
   readonly #releases: DirectoryWatch
   readonly #instances: DirectoryWatch
+  readonly #health: Subscription
   #decoded: { readonly from: DirectoryView; readonly page: BookPage } | undefined
 
-  /** @param changed called when there may be something new to see */
-  constructor(backend: Backend, places: ScopePlaces, changed: () => void) {
+  constructor(backend: Backend, places: ScopePlaces, { changed, closed }: FleetListener) {
     this.#releases = watchDirectory(backend, places.releases, { ids: [HEAD, CANDIDATE, WITHDRAWN] })
     this.#instances = watchDirectory(backend, places.instances, { ephemerals: true })
     this.#releases.view.subscribe(changed)
     this.#instances.view.subscribe(changed)
+    this.#health = backend.health.subscribe(({ kind }) => {
+      if (kind === 'closed') closed()
+    })
   }
 
   /** Undefined until both were read. */
@@ -43,6 +54,7 @@ export class Fleet {
   close(): void {
     this.#releases.close()
     this.#instances.close()
+    this.#health.close()
   }
 
   #pageOf(view: DirectoryView): BookPage {

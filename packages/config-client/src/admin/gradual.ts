@@ -87,12 +87,12 @@ export class Rollout implements Deployment {
     this.#candidate = candidate
     this.#isDriving = parts.isDriving
     this.#progress = new LiveValue(settlementOf(release, { applied: [], refused: [], silent: [] }))
-    this.#fleet = new Fleet(backend, places, () => this.#wake())
-    waiting.add(this)
+    this.#fleet = new Fleet(backend, places, { changed: () => this.#wake(), closed: () => this.close() })
     this.#stopListening = onAbort(signal, reason => this.#ending.abort(reason))
     this.settled = this.#run()
     // Who does not wait for it does not hear of it.
     this.settled.catch(() => {})
+    waiting.add(this)
   }
 
   get committedAtMs(): number {

@@ -3,6 +3,7 @@ import {
   ConflictError,
   InvalidArgumentError,
   checkKeys,
+  onAbort,
   randomId,
   show,
   systemRandom,
@@ -45,6 +46,7 @@ import { Publisher, checkExpected } from './publisher.ts'
 import type { BookPage, Entry } from './release-book.ts'
 import { ReleaseBook } from './release-book.ts'
 import { EVERYBODY, rulesOf } from './steps.ts'
+import { Waiting } from './waiting.ts'
 
 const LIST_MAX = 10_000
 const CHANGE_TRIES_MAX = 20
@@ -58,12 +60,13 @@ export class ScopeAdmin implements ConfigAdmin {
   readonly #history: History
   readonly #publisher: Publisher
   readonly #drafting: Drafting
-  readonly #waiting = new Set<{ close(): void }>()
+  readonly #waiting = new Waiting()
   #pruning: Promise<void> = Promise.resolve()
+  #stopListening: () => void = () => {}
   #isClosed = false
 
   constructor(options: CheckedAdminOptions) {
-    const { backend, scope, signWith, historyMax } = options
+    const { backend, scope, signWith, historyMax, signal } = options
     this.#options = options
     this.#places = placesOf(scope)
     this.#book = new ReleaseBook(backend.records, this.#places.releases)
@@ -79,6 +82,7 @@ export class ScopeAdmin implements ConfigAdmin {
       signWith,
       wroteContent: () => this.#prune(),
     })
+    this.#stopListening = onAbort(signal, () => void this.close())
   }
 
   async publish(edits: readonly Edit[], options?: PublishOptions): Promise<Deployment> {
@@ -206,7 +210,8 @@ export class ScopeAdmin implements ConfigAdmin {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const waiting of [...this.#waiting]) waiting.close()
+    this.#stopListening()
+    this.#waiting.close()
     await this.#pruning
   }
 
