@@ -1,6 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EventSource, Live, Subscription, WatchLink } from '@holdfast/core'
-import { ClosedError, Emitter, InvalidArgumentError, mapLive, orAborted, show, systemRandom } from '@holdfast/core'
+import {
+  ClosedError,
+  Emitter,
+  InvalidArgumentError,
+  WAIT_MS,
+  mapLive,
+  orAborted,
+  show,
+  systemRandom,
+} from '@holdfast/core'
 import { Applier } from '../apply/applier.ts'
 import { FleetLimit } from '../apply/fleet-limit.ts'
 import { Snapshot } from '../apply/snapshot.ts'
@@ -130,18 +139,18 @@ export class ConfigClient implements Config {
 
   async refresh(signal?: AbortSignal): Promise<ConfigStatus> {
     signal?.throwIfAborted()
-    await orAborted(this.follower.refresh(signal), signal)
+    await this.#awaited(orAborted(this.follower.refresh(signal), signal))
     return this.status()
   }
 
   async force(): Promise<ConfigStatus> {
     this.#files.release()
-    await this.follower.force()
+    await this.#awaited(this.follower.force())
     return this.status()
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#awaited(this.#close())
     return this.#closing
   }
 
@@ -248,6 +257,16 @@ export class ConfigClient implements Config {
 
   #tell(event: Parameters<typeof configEvent.publish>[0]['event'], facts: object): void {
     if (configEvent.isHeard) configEvent.publish({ ...this.#options.scope, ...facts, event })
+  }
+
+  // Timers of what runs behind the user's back do not hold the process; what he awaits does.
+  async #awaited<T>(work: Promise<T>): Promise<T> {
+    const hold = this.#options.backend.clock.setTimer(() => {}, WAIT_MS.max, { background: false })
+    try {
+      return await work
+    } finally {
+      hold.cancel()
+    }
   }
 
   async #close(): Promise<void> {

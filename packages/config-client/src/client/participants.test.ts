@@ -205,6 +205,18 @@ describe('An apply with participants', () => {
     expect([calls, config.status().state]).toEqual([['prepare a', 'commit a'], 'current'])
   })
 
+  it('holds the process while somebody awaits it, and not by itself', async () => {
+    noting('a', { prepare: hang })
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(10)
+    expect(stage.clock.holdingTimers).toBe(0)
+    const refreshed = config.refresh()
+    expect(stage.clock.holdingTimers).toBe(1)
+    await stage.clock.advance(10_000)
+    await refreshed
+    expect(stage.clock.holdingTimers).toBe(0)
+  })
+
   it('leads to one more, with the newest, when others come meanwhile', async () => {
     const seen: number[] = []
     let go: () => void = () => {}
