@@ -105,7 +105,8 @@ export class Applier {
       if (control.isSuperseded()) return { kind: 'superseded' }
       return await this.#transactWhile(lease, { next, previous, changed }, control)
     } finally {
-      await lease.release()
+      // It never rejects, and takes its time where the store does not answer.
+      void lease.release()
     }
   }
 

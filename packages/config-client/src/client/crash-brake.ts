@@ -35,64 +35,76 @@ const STARTS_MAX = 100
 export class CrashBrake {
   readonly #options: CrashBrakeOptions
   readonly #id = randomId(systemRandom)
-  #starts: readonly Start[] = []
+  #found: readonly Start[] = []
+  /** The note of this start; undefined when there is none to be. */
+  #own: Start | undefined
+  /** The release whose notes are to go. */
+  #proven: ReleaseName | undefined
   #release: ReleaseName | undefined
   #timer: Timer | undefined
-  #work: Promise<void> = Promise.resolve()
+  #isDirty = false
+  #writing: Promise<void> | undefined
 
   constructor(options: CrashBrakeOptions) {
     this.#options = options
   }
 
   async load(): Promise<void> {
-    this.#starts = await this.#read()
+    this.#found = await this.#read()
   }
 
   /** Whether so many starts died on the release that it must not be tried. */
   isOn(release: ReleaseName): boolean {
-    const { starts } = this.#options
-    return (
-      this.#recent(this.#starts).filter(start => isSameRelease(start.release, release) && isDead(start)).length >=
-      starts
-    )
+    const deaths = this.#recent(this.#found).filter(start => isSameRelease(start.release, release) && isDead(start))
+    return deaths.length >= this.#options.starts
   }
 
   /** Notes that this process runs on the release from now on. Resolves when that is on disk; never rejects. */
   runsOn(release: ReleaseName): Promise<void> {
-    if (isSameRelease(this.#release, release)) return this.#work
+    if (isSameRelease(this.#release, release)) return this.#writing ?? Promise.resolve()
     const { clock, withinMs } = this.#options
     this.#release = release
+    this.#own = { id: this.#id, pid: process.pid, release, atMs: clock.wallMs() }
     this.#timer?.cancel()
     this.#timer = clock.setTimer(() => void this.#strikeOut(), withinMs)
-    const start: Start = { id: this.#id, pid: process.pid, release, atMs: clock.wallMs() }
-    return this.#change(starts => [...starts.filter(({ id }) => id !== this.#id), start])
+    return this.#write()
   }
 
   /** This process ends in good order. */
   async close(): Promise<void> {
     this.#timer?.cancel()
-    await this.#strikeOut()
+    if (this.#own !== undefined) await this.#strikeOut()
+    await this.#writing
   }
 
   #strikeOut(): Promise<void> {
-    const release = this.#release
-    if (release === undefined) return this.#work
-    return this.#change(starts =>
-      starts.filter(start => start.id !== this.#id && !isSameRelease(start.release, release)),
-    )
+    this.#own = undefined
+    this.#proven = this.#release
+    return this.#write()
   }
 
-  #change(change: (starts: readonly Start[]) => readonly Start[]): Promise<void> {
-    this.#work = this.#work.then(async () => {
+  // One write at a time; what comes meanwhile leads to one more.
+  #write(): Promise<void> {
+    this.#isDirty = true
+    this.#writing ??= this.#writeWhileDirty()
+    return this.#writing
+  }
+
+  async #writeWhileDirty(): Promise<void> {
+    while (this.#isDirty) {
+      this.#isDirty = false
+      // Other processes of the service keep theirs there too.
+      const starts = this.#recent(await this.#read())
+      const [own, proven] = [this.#own, this.#proven]
+      const others = starts.filter(({ id, release }) => id !== this.#id && !(proven && isSameRelease(release, proven)))
       try {
-        // Other processes of the service keep theirs there too.
-        this.#starts = this.#recent(change(await this.#read())).slice(-STARTS_MAX)
-        await replaceFile(this.#options.path, JSON.stringify(this.#starts))
+        await replaceFile(this.#options.path, JSON.stringify([...others, ...(own ? [own] : [])].slice(-STARTS_MAX)))
       } catch (error) {
         this.#options.failed(error)
       }
-    })
-    return this.#work
+      if (this.#proven === proven) this.#proven = undefined
+    }
+    this.#writing = undefined
   }
 
   #recent(starts: readonly Start[]): readonly Start[] {

@@ -41,10 +41,13 @@ export class Stage {
 
   /** As `open`, where time has to pass before it is. */
   async openIn(ms: number, options: Partial<ConfigOptions> = {}): Promise<Config> {
-    const opening = this.open(options)
+    let isOver = false
+    const opening = this.open(options).finally(() => {
+      isOver = true
+    })
     opening.catch(() => undefined)
-    // Files are read before a timer is set.
-    for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => void setTimeout(resolve, 2))
+    // Files are read before the timer of the start is set, which is the one that holds the process.
+    while (!isOver && this.clock.holdingTimers === 0) await new Promise(resolve => void setTimeout(resolve, 1))
     await this.clock.advance(ms)
     return await opening
   }
