@@ -79,12 +79,14 @@ describe('holdfast config', { timeout: 60_000 }, () => {
   })
 
   it('shows what differs, lists the history, and rolls back', async () => {
+    expect(await holdfast.run(['diff'])).toMatchObject({ code: 1 })
     for (const port of [1, 2, 3]) await holdfast.run(['set', `web.port=${port}`, '--yes', '-m', `port ${port}`])
     expect((await holdfast.run(['diff'])).stdout).toBe('~ web.port  2 → 3\n')
     expect((await holdfast.run(['diff', '3', '1'])).stdout).toBe('~ web.port  3 → 1\n')
     expect(await holdfast.run(['rollback', '-2', '--yes'])).toMatchObject({ code: 0, stdout: 'Published release 4.\n' })
     expect((await holdfast.run(['get', 'web.port'])).stdout).toBe('2\n')
     expect((await holdfast.run(['get', 'web.port', '--release', '3'])).stdout).toBe('3\n')
+    expect(await holdfast.run(['get', '--release', '99'])).toMatchObject({ code: 2 })
     const { stdout } = await holdfast.run(['history', '--limit', '2'])
     expect(stdout.trim().split('\n')).toEqual([
       expect.stringMatching(/^release +published/),

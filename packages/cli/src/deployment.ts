@@ -48,9 +48,13 @@ export async function tellDeployment(
 ): Promise<ExitCode> {
   const { release, isNew, committedAtMs } = deployment
   const facts = { release, isNew, committedAtMs, changes }
-  if (!isNew) output.remark(`Nothing was published: ${releaseLabel(release)} says this already.`)
+  if (!isNew && changes !== undefined) {
+    output.remark(`Nothing was published: ${releaseLabel(release)} says this already.`)
+  }
   if (!isWaiting) {
-    output.result(facts, () => (isNew ? `Published ${releaseLabel(release)}.` : `${capital(releaseLabel(release))}.`))
+    output.result(facts, () =>
+      isNew ? `Published ${releaseLabel(release)}.` : `${capital(releaseLabel(release))} it is.`,
+    )
     return EXIT.done.code
   }
   const settlement = await settled(deployment, { output, signal })

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { startRedis } from '@holdfast/scripts/servers'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Holdfast } from './holdfast.fixture.ts'
 import type { RedisScope } from './redis-scope.fixture.ts'
 import { redisScope } from './redis-scope.fixture.ts'
@@ -96,6 +97,24 @@ describe('watch', { timeout: 60_000 }, () => {
     expect(read('log').trim().split('\n').at(-1)).toBe('shop test 1 3 {"web":{"port":3}}')
   })
 
+  it('takes part in rollouts in steps, which turn back when a script fails', async () => {
+    await holdfast.run(['set', 'web.port=1', '--yes'])
+    const watch = holdfast.start('watch', '--exec', '! grep -q 13', '--instance', 'w1')
+    await vi.waitFor(() => expect(watch.stdout).toContain('follows'), UNTIL)
+    const steps = ['--yes', '--steps', '1,100%', '--bake', '0ms']
+    expect(await holdfast.run(['set', 'web.port=2', ...steps])).toMatchObject({
+      code: 0,
+      stdout: 'Release 2: settled, 1 applied, 0 refused, 0 silent.\n',
+    })
+    const aborted = await holdfast.run(['set', 'web.port=13', ...steps])
+    expect(aborted.code).toBe(4)
+    expect(aborted.stdout).toContain('Release 3: aborted (w1 refused it')
+    expect(await holdfast.json('history')).toMatchObject({
+      releases: [{ standing: 'withdrawn' }, { standing: 'head' }, {}],
+    })
+    expect(await holdfast.run(['resume', '--yes'])).toMatchObject({ code: 1 })
+  })
+
   it('ends with 4 when the script fails at the start', async () => {
     await holdfast.run(['set', 'web.port=1', '--yes'])
     const watch = holdfast.start('watch', '--exec', 'exit 9', '--json')
@@ -118,6 +137,8 @@ describe('watch', { timeout: 60_000 }, () => {
     await vi.waitFor(() => expect(watch.stdout).toContain('follows, at release 2'), UNTIL)
     await holdfast.run(['set', 'limits.burst=6', '--yes', '--wait'])
     expect(read('log').trim().split('\n')).toHaveLength(3)
+    await holdfast.run(['set', 'alone.x=1', '--yes'])
+    await vi.waitFor(() => expect(read('log')).toContain('shop test 3 4 {"alone":{"x":1},"limits":{"burst":6},'), UNTIL)
   })
 
   it('lets a script end in good order when it is interrupted', async () => {
@@ -201,7 +222,7 @@ describe('render', { timeout: 60_000 }, () => {
   })
 
   it('puts the files of a run that was killed back before anything else', async () => {
-    const { args, output } = files()
+    const { args } = files()
     await holdfast.run(['set', 'web.port=1', '--yes'])
     await holdfast.run(args)
     await holdfast.run(['set', 'web.port=2', '--yes'])
@@ -212,7 +233,20 @@ describe('render', { timeout: 60_000 }, () => {
     expect(refused.code).toBe(4)
     expect(refused.stderr).toContain('An earlier run was broken off')
     expect(read('web.conf')).toBe('# release 1\nlisten 1\n')
-    expect(existsSync(`${output}.holdfast-old`)).toBe(false)
+    expect(readdirSync(folder).filter(name => name.includes('holdfast'))).toEqual([])
+  })
+
+  it('starts without the store from the last good release', async () => {
+    const server = await startRedis()
+    onTestFinished(() => server.stop())
+    const own = new Holdfast({ HOLDFAST_BACKEND: server.url, HOLDFAST_APP: 'shop', HOLDFAST_ENV: 'test' })
+    const args = [...files().args, '--state-dir', join(folder, 'state'), '--timeout', '1s']
+    await own.run(['set', 'web.port=1', '--yes'])
+    expect(await own.run(args)).toMatchObject({ code: 0 })
+    await server.stop()
+    rmSync(join(folder, 'web.conf'))
+    expect(JSON.parse((await own.run([...args, '--json'])).stdout)).toMatchObject({ source: 'last-known-good' })
+    expect(read('web.conf')).toBe('# release 1\nlisten 1\n')
   })
 
   it('refuses templates without outputs', async () => {
