@@ -36,9 +36,10 @@ export interface CommitParts extends ReadParts {
 const REQUEST_BYTES_MAX = 1_040_000
 const ANY_VERSION = -1
 const PAUSE_MS = 4
+const PAUSE_MS_MAX = 200
+// Which step exchanges the mark; and how often somebody else may have done so before it must be that there is none.
 const MARK_INDEX = 1
 const MARK_ROUNDS = 3
-const PAUSE_MS_MAX = 200
 
 /**
  * Commits: looks at the records, then writes in one transaction on the condition that the directory is still as it was seen: its
@@ -160,13 +161,13 @@ export class Committing {
     { code, index }: MultiOutcome & { kind: 'failed' },
     round: number,
   ): Promise<undefined> {
-    this.#parts.sent.forget(this.#commit.commitId)
     if (code === CODE.noNode && index === 0) {
       const problem = await makeParents(session, this.#path, MODE.persistent)
       if (problem !== undefined && round > 1) throw problem
     } else if (code === CODE.noNode && index === MARK_INDEX && round > MARK_ROUNDS) {
       throw new RefusedError(`The node ${this.#path} lacks the mark of its last commit: it was copied in part.`)
     } else if (code !== CODE.badVersion && code !== CODE.nodeExists && code !== CODE.noNode) {
+      this.#parts.sent.forget(this.#commit.commitId)
       throw new OperationError({ kind: 'refused', code })
     }
   }
