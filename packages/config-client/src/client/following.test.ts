@@ -330,6 +330,26 @@ describe('At most so many instances', () => {
     expect([config.get(checkout).timeoutMs, stage.world.resources()]).toEqual([2, []])
   })
 
+  it('apply at once: whose turn comes when there is a newer release applies that one alone', async () => {
+    const seen: Record<string, number[]> = {}
+    const slots = ['a', 'b']
+    for (const slot of slots) {
+      const config = await stage.open({ maxConcurrentApplies: 1, instance: { slot } })
+      config.participate(checkout, {
+        name: slot,
+        prepare: ({ next }) => {
+          ;(seen[slot] ??= []).push(next.timeoutMs)
+          return new Promise(resolve => void stage.clock.setTimer(() => resolve(), 1_000))
+        },
+      })
+    }
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(500)
+    await stage.store.publish({ checkout: { timeoutMs: 3 } })
+    await stage.clock.advance(5_000)
+    expect(Object.values(seen).sort((one, other) => one.length - other.length)).toEqual([[3], [2, 3]])
+  })
+
   it('is refused at once where the backend has no leases', async () => {
     const { unsupportedLeases } = await import('@holdfast/core')
     const backend = { ...stage.link.backend, leases: unsupportedLeases('plain') }

@@ -199,7 +199,7 @@ export class Follower {
     if (objection !== undefined) return this.#refuse(target, objection, false)
     const outcome = await applier.apply(
       { release: target.release, content, source: 'store' },
-      { signal: this.#closing.signal, isSuperseded: () => this.#isDirty },
+      { signal: this.#closing.signal, isSuperseded: () => this.#isDirty && !this.#isMeantStill(target) },
     )
     this.#take(outcome, target, content)
   }
@@ -219,6 +219,10 @@ export class Follower {
         return this.#retrySoon()
       case 'superseded':
     }
+  }
+
+  #isMeantStill(target: Target): boolean {
+    return isSameRelease(releaseIn(storeSays(this.#watch.view.current, this.#options.reader)), target.release)
   }
 
   #isInUse(target: Target): boolean {
