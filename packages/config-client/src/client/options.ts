@@ -76,7 +76,12 @@ export interface InstanceOptions {
 export interface StartupOptions {
   /** How long the store may take to answer, in milliseconds. @default 5000 */
   readonly timeoutMs?: number
-  /** What to try then, in this order; with `[]` it fails. @default ['last-known-good'] */
+  /**
+   * What to try then, in this order; with `[]` it fails. Without 'last-known-good' a start does not read that file, and so cannot tell a
+   * store that went back since.
+   *
+   * @default ['last-known-good']
+   */
   readonly fallback?: readonly StartFallback[]
 }
 
