@@ -1,5 +1,5 @@
-import type { Clock, RecordStore } from '@holdfast/core'
-import { ConflictError, InvariantError, systemRandom } from '@holdfast/core'
+import type { Clock, RecordChange, RecordStore } from '@holdfast/core'
+import { ConflictError, InvariantError, UnknownOutcomeError, systemRandom } from '@holdfast/core'
 import { UntrustedReleaseError } from '../errors.ts'
 import { decodeContent } from '../release/codec.ts'
 import type { ReleaseContent } from '../release/release.ts'
@@ -106,18 +106,18 @@ export class Contents {
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const expect = version === undefined ? 'absent' : { version }
-    const outcome = await this.#store.commit(
-      {
-        directory: this.#directory,
-        commitId: this.#store.newId(),
-        changes: [
-          { kind: 'put', id: content.hash, value: content.bytes },
-          { kind: 'put', id: INDEX, value: encodeIndex(index), expect },
-        ],
-      },
-      signal,
-    )
-    return outcome.kind === 'committed'
+    const changes: readonly RecordChange[] = [
+      { kind: 'put', id: content.hash, value: content.bytes },
+      { kind: 'put', id: INDEX, value: encodeIndex(index), expect },
+    ]
+    const commit = { directory: this.#directory, commitId: this.#store.newId(), changes }
+    try {
+      return (await this.#store.commit(commit, signal)).kind === 'committed'
+    } catch (error) {
+      // Saved twice is saved.
+      if (error instanceof UnknownOutcomeError) return false
+      throw error
+    }
   }
 
   async #readIndex(signal?: AbortSignal): Promise<{ readonly index: Index; readonly version: string | undefined }> {

@@ -17,9 +17,9 @@ export interface FleetView {
 /** Who watches. */
 export interface FleetListener {
   /** There may be something new to see. */
-  changed(): void
+  readonly changed: () => void
   /** The backend was closed: there will be nothing new any more. */
-  closed(): void
+  readonly closed: () => void
 }
 
 /** Watches the releases of a scope and the reports of its instances. */

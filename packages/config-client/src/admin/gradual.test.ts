@@ -1,9 +1,14 @@
+import { UnavailableError, UnknownOutcomeError } from '@holdfast/core'
 import { memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ConfigAdmin, Deployment, Settlement } from './admin.ts'
 import { FleetFixture, SCOPE, checkout } from './fleet.fixture.ts'
 import type { ReportedInstance } from './fleet.fixture.ts'
+import { placesOf } from '../release/scope.ts'
+import { moveCandidate } from './candidate-book.ts'
+import { ReleaseBook } from './release-book.ts'
+import { StoreSpy } from './store-spy.fixture.ts'
 import { selects } from '../release/selection.ts'
 
 let clock: SimulatedClock
@@ -199,6 +204,51 @@ test('Of two drivers the one that resumed goes on, and the other only looks on.'
   await clock.advance(0)
   expect([first.settlement?.kind, second.settlement?.kind]).toEqual(['settled', 'settled'])
   await other.close()
+})
+
+test('A driver whose step was written by another in the same moment does not take it for its own.', async () => {
+  const spy = new StoreSpy(fleet.backend)
+  const driver = new FleetFixture(spy.backend).admin()
+  const deployment = await driver.publish(EDIT, { steps: ['1', '2', '100%'], bakeMs: 1_000 })
+  await applySelected(deployment)
+  spy.onCommit = async (_, next) => {
+    spy.onCommit = undefined
+    const book = new ReleaseBook(fleet.backend.records, placesOf(SCOPE).releases)
+    const { candidate } = await book.read()
+    if (candidate !== undefined) await moveCandidate(book, candidate, 1)
+    return next()
+  }
+  await clock.advance(1_000)
+  await applySelected(deployment)
+  await clock.advance(600_000)
+  expect((await admin.state()).candidate).toMatchObject({ step: 1 })
+  await driver.close()
+})
+
+test('A step whose answer was lost is known for its own, and the rollout goes on.', async () => {
+  const spy = new StoreSpy(fleet.backend)
+  const driver = new FleetFixture(spy.backend).admin()
+  const deployment = await driver.publish(EDIT, { steps: ['1', '100%'], bakeMs: 1_000 })
+  const seen = watched(deployment)
+  // Also who looks it up is not answered.
+  const { records } = spy.backend
+  const read = records.read.bind(records)
+  spy.onCommit = async (_, next) => {
+    spy.onCommit = () => Promise.reject(new UnknownOutcomeError('It was lost.'))
+    records.read = () => Promise.reject(new UnavailableError('It does not answer.'))
+    await next()
+    throw new UnknownOutcomeError('Its answer was lost.')
+  }
+  await applySelected(deployment)
+  await clock.advance(1_000)
+  spy.onCommit = undefined
+  records.read = read
+  await clock.advance(5_000)
+  expect((await admin.state()).candidate).toMatchObject({ step: 1 })
+  await applySelected(deployment)
+  await clock.advance(5_000)
+  expect(seen.settlement?.kind).toBe('settled')
+  await driver.close()
 })
 
 test('Promote makes it the head at once, and abort takes it back; the driver finds out and ends.', async () => {

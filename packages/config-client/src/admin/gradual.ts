@@ -72,8 +72,8 @@ export class Rollout implements Deployment {
   #candidate: Entry<StoredCandidate>
   #committedAtMs: number
   #isDriving: boolean
-  /** Which step is being written, so that a write whose answer was lost is known for ours. */
-  #intendedStep: number | undefined
+  /** The step of a write whose answer was lost: if the candidate is there, it was ours. */
+  #lostStep: number | undefined
   #wake: () => void = () => {}
 
   constructor(parts: RolloutParts) {
@@ -208,9 +208,10 @@ export class Rollout implements Deployment {
     const { candidate } = view.page
     if (candidate === undefined || !isSameRelease(candidate.value.release, this.release)) return this.#ended(view)
     if (candidate.version !== this.#candidate.version) {
-      if (this.#isDriving && candidate.value.step !== this.#intendedStep) return { kind: 'yield' }
+      if (this.#isDriving && candidate.value.step !== this.#lostStep) return { kind: 'yield' }
       this.#candidate = candidate
     }
+    this.#lostStep = undefined
     const answers = answersOf(this.release, view.reports, report =>
       selects(this.#candidate.value.rule, report, this.release, this.#parts.scope),
     )
@@ -239,9 +240,9 @@ export class Rollout implements Deployment {
       if (promoted.kind === 'written') this.#committedAtMs = promoted.committedAtMs
       return
     }
-    this.#intendedStep = step + 1
     const moved = await this.#written(() => moveCandidate(book, this.#candidate, step + 1))
-    if (moved.kind === 'conflict') return
+    if (moved.kind === 'unknown') this.#lostStep = step + 1
+    if (moved.kind !== 'written') return
     this.#candidate = { value: atStep(this.#candidate.value, step + 1), version: moved.version }
     this.#committedAtMs = moved.committedAtMs
   }
@@ -265,14 +266,14 @@ export class Rollout implements Deployment {
   }
 
   // While the store does not answer the candidate stays, and so does the driver.
-  async #written(write: () => Promise<CandidateOutcome>): Promise<CandidateOutcome> {
+  async #written(write: () => Promise<CandidateOutcome>): Promise<CandidateOutcome | { readonly kind: 'unknown' }> {
     for (;;) {
       this.#ending.signal.throwIfAborted()
       try {
         return await write()
       } catch (error) {
         // The next look tells what became of it.
-        if (error instanceof UnknownOutcomeError) return { kind: 'conflict' }
+        if (error instanceof UnknownOutcomeError) return { kind: 'unknown' }
         if (!(error instanceof UnavailableError)) throw error
       }
       await pause(this.#clock, RETRY_MS, this.#ending.signal)

@@ -162,3 +162,17 @@ test('An aborted signal ends a publish before anything is written.', async () =>
   await expect(admin.publish(timeout(800), { signal })).rejects.toThrow('enough')
   expect(spy.commits).toEqual([])
 })
+
+test('A head that was spoilt by hand keeps publishes away, and a rollback repairs it.', async () => {
+  await admin.publish(timeout(800))
+  await admin.publish(timeout(900))
+  const { records } = spy.backend
+  const changes = [{ kind: 'put', id: 'head', value: new TextEncoder().encode('{"oops"') } as const]
+  await records.commit({ directory: 'config:shop:prod', commitId: records.newId(), changes })
+  const other = fleet.admin()
+  await expect(other.publish(timeout(700))).rejects.toMatchObject({ code: 'HF_UNTRUSTED' })
+  const repaired = other.rollback({ to: 1 })
+  await (spy.backend.clock as SimulatedClock).advance(10_000)
+  expect((await repaired).release).toMatchObject({ number: 3, kind: 'rollback', rolledBackTo: 1 })
+  expect((await other.publish(timeout(700))).release.number).toBe(4)
+})

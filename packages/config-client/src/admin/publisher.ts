@@ -11,7 +11,7 @@ import type { Contents } from './contents.ts'
 import type { Draft } from './draft.ts'
 import type { History } from './history.ts'
 import { pause } from './pause.ts'
-import type { BookPage, Entry, ReleaseBook } from './release-book.ts'
+import type { BookPage, Entry, PageRequest, ReleaseBook } from './release-book.ts'
 import { encodeRequest } from './release-book.ts'
 
 /** What is to be published, and by whom. */
@@ -92,8 +92,7 @@ export class Publisher {
     this.#remembered = undefined
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const isFresh = remembered === undefined
-      const requestId = publication.isRepeatable ? { requestId: publication.requestId } : {}
-      const page: BookPage = remembered ?? (await book.read({ ...requestId, isThorough, signal }))
+      const page: BookPage = remembered ?? (await book.read({ ...pageFor(publication), isThorough }))
       remembered = undefined
       const decision: Decision | undefined = await this.#decide(publication, page).catch((error: unknown) => {
         if (isFresh) throw error
@@ -214,12 +213,18 @@ export class Publisher {
   }
 }
 
+// A rollback is what repairs a scope whose head was spoilt.
+function pageFor({ isRepeatable, requestId, kind, signal }: Publication): PageRequest {
+  return { ...(isRepeatable && { requestId }), isForgiving: kind === 'rollback', signal }
+}
+
 function headChanges(
-  { head }: BookPage,
+  { head, brokenHead }: BookPage,
   bytes: Uint8Array,
   candidate: StoredCandidate | undefined,
 ): readonly RecordChange[] {
-  const expect = head === undefined ? 'absent' : { version: head.version }
+  const version = head?.version ?? brokenHead
+  const expect = version === undefined ? 'absent' : { version }
   if (candidate === undefined) {
     return [
       { kind: 'put', id: HEAD, value: bytes, expect },

@@ -16,6 +16,8 @@ export interface Entry<T> {
 /** What a scope's releases are at, as it was read. */
 export interface BookPage {
   readonly head: Entry<StoredRelease> | undefined
+  /** The version of a head that cannot be read, for who reads past it. */
+  readonly brokenHead: string | undefined
   readonly candidate: Entry<StoredCandidate> | undefined
   readonly withdrawals: Entry<readonly Withdrawal[]> | undefined
   /** The highest number that is known to be taken; 0 when none is. */
@@ -31,6 +33,8 @@ export interface PageRequest {
   readonly requestId?: string
   /** Reads the whole history for the highest number: for a scope whose head is gone, or older than its history. */
   readonly isThorough?: boolean
+  /** Also when the head cannot be read, which otherwise throws. */
+  readonly isForgiving?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -47,12 +51,13 @@ export class ReleaseBook {
     this.#directory = directory
   }
 
-  async read({ requestId, isThorough = false, signal }: PageRequest = {}): Promise<BookPage> {
+  async read(page: PageRequest = {}): Promise<BookPage> {
+    const { requestId, isThorough = false, signal } = page
     const ids = [HEAD, CANDIDATE, WITHDRAWN, ...(requestId === undefined ? [] : [requestRecordId(requestId)])]
     const request = isThorough ? { directory: this.#directory } : { directory: this.#directory, ids }
     const read = await this.#store.read(request, signal)
     if (read.kind === 'unchanged') throw new InvariantError('A read without a stamp was answered "unchanged".')
-    return read.kind === 'missing' ? pageOf(new Map(), 0) : pageOf(read.records, read.committedAtMs, requestId)
+    return read.kind === 'missing' ? pageOf(new Map(), 0) : pageOf(read.records, read.committedAtMs, page)
   }
 
   /** The releases of these numbers, as far as they are kept. */
@@ -98,9 +103,9 @@ export class ReleaseBook {
 export function pageOf(
   records: ReadonlyMap<string, StoredRecord>,
   committedAtMs: number,
-  requestId?: string,
+  { requestId, isForgiving = false }: PageRequest = {},
 ): BookPage {
-  const head = entryOf(records.get(HEAD), decodeRelease)
+  const head = isForgiving ? readableHead(records.get(HEAD)) : entryOf(records.get(HEAD), decodeRelease)
   const candidate = entryOf(records.get(CANDIDATE), decodeCandidate)
   const withdrawals = entryOf(records.get(WITHDRAWN), decodeWithdrawals)
   const request = requestId === undefined ? undefined : records.get(requestRecordId(requestId))
@@ -108,6 +113,7 @@ export function pageOf(
   for (const { release } of withdrawals?.value ?? []) numbers.push(release.number)
   return {
     head,
+    brokenHead: head === undefined ? records.get(HEAD)?.version : undefined,
     candidate,
     withdrawals,
     lastNumber: Math.max(0, head?.value.release.number ?? 0, candidate?.value.release.number ?? 0, ...numbers),
@@ -129,6 +135,15 @@ function decodeRequest(bytes: Uint8Array): number {
 
 function entryOf<T>(record: StoredRecord | undefined, decode: (bytes: Uint8Array) => T): Entry<T> | undefined {
   return record === undefined ? undefined : { value: decode(record.value), version: record.version }
+}
+
+function readableHead(record: StoredRecord | undefined): Entry<StoredRelease> | undefined {
+  try {
+    return entryOf(record, decodeRelease)
+  } catch (error) {
+    if (error instanceof UntrustedReleaseError) return undefined
+    throw error
+  }
 }
 
 function releasesOf(records: ReadonlyMap<string, StoredRecord>): ReadonlyMap<number, StoredRelease> {

@@ -204,7 +204,6 @@ export class ScopeAdmin implements ConfigAdmin {
   async instances(): Promise<readonly InstanceReport[]> {
     this.#checkOpen()
     const { backend } = this.#options
-    // Only the ephemeral records are there; no id is asked for that could be a record's.
     return reportsOf(await backend.records.read({ directory: this.#places.instances, ephemerals: true }))
   }
 

@@ -81,6 +81,14 @@ test('Who has no keys can publish what is no secret, beside secrets that are the
   expect((await admin.release(-1)).release.number).toBe(2)
 })
 
+test('Who has other keys can do so too, but cannot judge what is beside a secret that he cannot read.', async () => {
+  await fleet.admin({ namespaces: [bank], ...keys }).publish([bank.patch({ apiKey: PLAIN })])
+  const other = { secretKeys: { k2: new Uint8Array(32).fill(9) }, encryptWith: 'k2' }
+  const admin = fleet.admin({ namespaces: [bank], ...other })
+  await admin.publish([{ kind: 'patch', namespace: 'other', value: { a: 1 } }])
+  await expect(admin.publish([bank.patch({ retries: 2 })])).rejects.toMatchObject({ issues: [{ path: ['apiKey'] }] })
+})
+
 test('A chosen option is pinned as its layer has it, and stays so until it is chosen anew.', async () => {
   await platform.publish([postgres.offer({ small: { host: 'db1', poolMax: 5 } })])
   const admin = fleet.admin({ namespaces: [store] })

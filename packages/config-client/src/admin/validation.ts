@@ -1,5 +1,5 @@
 import type { ConfigIssue } from '../errors.ts'
-import type { Namespace } from '../namespace/namespace.ts'
+import type { Namespace, NamespaceDefinition } from '../namespace/namespace.ts'
 import { defineNamespace } from '../namespace/namespace.ts'
 import { keyIssues } from '../namespace/naming.ts'
 import type { Template } from '../namespace/template.ts'
@@ -7,7 +7,8 @@ import { appOfLayer } from '../namespace/template.ts'
 import { canonicalJson } from '../release/canonical-json.ts'
 import { withoutSecrets } from '../release/diff.ts'
 import type { SecretKeys } from '../release/encryption.ts'
-import type { Json } from '../release/json.ts'
+import { isEncrypted } from '../release/encryption.ts'
+import type { Json, JsonObject } from '../release/json.ts'
 import { isJsonObject } from '../release/json.ts'
 import type { ReleaseContent } from '../release/release.ts'
 import type { Scope } from '../release/scope.ts'
@@ -62,12 +63,19 @@ function namespaceIssues(
   const isSame =
     before !== undefined && canonicalJson(ownPart(content, namespace)) === canonicalJson(ownPart(before, namespace))
   // What is not touched need not be decrypted by who cannot.
-  if (isSame && definition.secrets.length > 0 && Object.keys(secretKeys).length === 0) return []
+  if (isSame && !hasKeys(content.namespaces[name] ?? {}, definition, secretKeys)) return []
   const next = resolveNamespace(namespace, { content, scope, secretKeys })
   if (next.kind === 'invalid') return next.issues
   const previous =
     before === undefined ? undefined : resolveNamespace(namespace, { content: before, scope, secretKeys })
   return invariantIssues(namespace, next.value, previous?.kind === 'resolved' ? previous.value : undefined)
+}
+
+function hasKeys(raw: JsonObject, { secrets }: NamespaceDefinition, keys: SecretKeys): boolean {
+  return secrets.every(field => {
+    const value = raw[field]
+    return !isEncrypted(value) || Object.hasOwn(keys, value.$secret.keyId)
+  })
 }
 
 // A namespace, and the options that it chose.
