@@ -156,7 +156,8 @@ export const EPHEMERAL_TTL_MS_DEFAULT = 15_000
  *   the store itself lost data.
  * - R3 A revision names one state: see `Revision`. Missing, empty and unchanged are different answers.
  * - R4 A commit that is sent again with the same id happens once, and is answered the same while fewer than 32 others came in
- *   between; after that the answer is `HF_UNKNOWN_OUTCOME`.
+ *   between; after that the answer is `HF_UNKNOWN_OUTCOME`, for as long as the store knows of it (see its adapter): a commit is
+ *   sent again within seconds, not hours.
  * - R5 Listeners hear of each change while they are live, and are told when they may have missed some. `watchDirectory` makes
  *   from that, and from a check now and then, a view that always converges.
  * - R6 An ephemeral record ends when its owner leaves, or its TTL after the owner's last beat (and up to 2 s, where that needs
