@@ -1,5 +1,4 @@
 import type { Deployment, PublishOptions, ReleaseChange, Settlement } from '@holdfast/config-client'
-import { hostname, userInfo } from 'node:os'
 import type { Arguments } from './command-line.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
@@ -13,7 +12,7 @@ export function publishOptionsFrom({ args, signal }: Session): PublishOptions {
     ...given({
       expectedRevision: args.integer('expect', 0),
       message: args.text('message'),
-      author: args.text('author') ?? process.env['HOLDFAST_AUTHOR'] ?? `${userInfo().username}@${hostname()}`,
+      author: args.text('author') ?? process.env['HOLDFAST_AUTHOR'],
       requestId: args.text('request-id'),
       steps: args.text('steps')?.split(','),
       signal,

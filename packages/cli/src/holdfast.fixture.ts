@@ -83,6 +83,11 @@ export class Following {
     this.#child.kill('SIGINT')
   }
 
+  /** Another signal: two of a kind at once may arrive as one. */
+  terminate(): void {
+    this.#child.kill('SIGTERM')
+  }
+
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exited

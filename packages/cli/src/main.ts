@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { CommandError } from './exit-codes.ts'
 import { run } from './run.ts'
 
 // Once ends it in good order; again ends scripts as well; a third time is as rude as signals are.
@@ -7,7 +8,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (hurry.signal.aborted) process.exit(1)
     if (end.signal.aborted) hurry.abort()
-    end.abort()
+    end.abort(new CommandError('unconfirmed', 'Interrupted before the end was known.'))
   })
 }
 // Whoever reads our output may leave, as `head` does.

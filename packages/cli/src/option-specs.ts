@@ -45,7 +45,7 @@ export const PUBLISH_OPTIONS: OptionSpecs = Object.freeze({
   ...YES,
   expect: { value: 'N', says: 'only if release N is the head; 0 where there is none' },
   message: { value: 'TEXT', short: 'm', says: 'why, for the history' },
-  author: { value: 'NAME', says: 'who; else HOLDFAST_AUTHOR, else you at this machine' },
+  author: { value: 'NAME', says: 'who; else HOLDFAST_AUTHOR, else the user that runs it' },
   'request-id': { value: 'ID', says: 'published again with the same one, it is published once' },
   steps: { value: 'A,B,…', says: 'in steps such as 1,10%,100%; waits, as with --wait' },
   ...PATIENCE,

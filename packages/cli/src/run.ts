@@ -1,11 +1,11 @@
 import { appOfLayer, openConfigAdmin } from '@holdfast/config-client'
-import { systemClock } from '@holdfast/core'
+import { onAbort, systemClock } from '@holdfast/core'
 import type { Arguments } from './command-line.ts'
 import { parseArguments } from './command-line.ts'
 import { COMMANDS } from './commands/all.ts'
 import { definitionsFrom } from './definitions.ts'
 import type { ExitCode } from './exit-codes.ts'
-import { CommandError, EXIT, exitCodeOf, usageError } from './exit-codes.ts'
+import { EXIT, exitCodeOf, usageError } from './exit-codes.ts'
 import { helpOf, overview } from './help.ts'
 import { secretKeysFrom, signingKeyFrom } from './keys.ts'
 import { nearest } from './nearest.ts'
@@ -83,7 +83,7 @@ async function runCommand(
       await backend.ready({ timeoutMs: args.durationMs('timeout') ?? TIMEOUT_MS, signal })
       output.progress('')
     }
-    const admin = openConfigAdmin({
+    await using admin = openConfigAdmin({
       backend,
       ...scope,
       namespaces: definitions.namespaces,
@@ -92,10 +92,7 @@ async function runCommand(
       ...(Object.hasOwn(command.options, 'sign-with') ? signingKeyFrom(args) : {}),
     })
     const work = command.run({ ...base, scope, backend, definitions, admin })
-    return (await (command.isLasting === true ? work : orInterrupted(work, signal))) ?? EXIT.done.code
-  } catch (error) {
-    if (command.isLasting === true && signal.aborted) return EXIT.done.code
-    throw error
+    return (await (command.mindsInterrupts === true ? work : orInterrupted(work, signal))) ?? EXIT.done.code
   } finally {
     await backend.close()
   }
@@ -112,12 +109,10 @@ function wanted(args: Arguments, option: string, variable: string): string {
   throw usageError(`Expected --${option}, or ${variable} in the environment.`)
 }
 
-/** What waits by itself for the signal has a turn to say it better. */
+/** What waits with the signal itself has a turn to say it better. */
 function orInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const interrupt = (): void =>
-      void setImmediate(() => reject(new CommandError('unconfirmed', 'Interrupted before the end was known.')))
-    signal.addEventListener('abort', interrupt)
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', interrupt))
+    const stopListening = onAbort(signal, reason => void setImmediate(() => reject(reason as Error)))
+    work.then(resolve, reject).finally(stopListening)
   })
 }

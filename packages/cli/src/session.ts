@@ -32,8 +32,8 @@ export interface Command {
   /** What else the help tells. */
   readonly more?: string
   readonly options: OptionSpecs
-  /** Whether it goes on until it is told to end, which is no failure. @default false */
-  readonly isLasting?: boolean
+  /** Whether it comes to a good end by itself when it is interrupted; others are left where they are. @default false */
+  readonly mindsInterrupts?: boolean
   /** Without an exit code it is done. */
   readonly run: (session: Session) => Promise<ExitCode | void>
 }

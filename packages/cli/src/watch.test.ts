@@ -249,6 +249,29 @@ describe('render', { timeout: 60_000 }, () => {
     expect(read('web.conf')).toBe('# release 1\nlisten 1\n')
   })
 
+  it('comes to its end when it is interrupted, and undoes it when that is urgent', async () => {
+    const { args } = files()
+    await holdfast.run(['set', 'web.port=1', '--yes'])
+    const reload = 'touch "$DIR/begun"; until [ -e "$DIR/go" ]; do sleep 0.05; done'
+    const patient = holdfast.start(...args, '--reload', reload)
+    await vi.waitFor(() => expect(existsSync(join(folder, 'begun'))).toBe(true), UNTIL)
+    patient.interrupt()
+    writeFileSync(join(folder, 'go'), '')
+    expect(await patient.code()).toBe(0)
+    expect(read('web.conf')).toContain('listen 1')
+    await holdfast.run(['set', 'web.port=2', '--yes'])
+    const urgent = holdfast.start(
+      ...args,
+      '--reload',
+      'grep -q "listen 1" "$DIR/web.conf" || { touch "$DIR/hangs"; sleep 300; }',
+    )
+    await vi.waitFor(() => expect(existsSync(join(folder, 'hangs'))).toBe(true), UNTIL)
+    urgent.interrupt()
+    urgent.terminate()
+    expect(await urgent.code()).toBe(4)
+    expect(read('web.conf')).toContain('listen 1')
+  })
+
   it('refuses templates without outputs', async () => {
     expect(await holdfast.run(['render', '--template', 'x'])).toMatchObject({ code: 2 })
   })

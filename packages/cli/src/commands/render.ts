@@ -46,7 +46,7 @@ place), then put in place together; when --reload fails the old ones come back, 
     once: { says: 'render and end (the default)' },
     ...INSTANCE_OPTIONS,
   },
-  isLasting: true,
+  mindsInterrupts: true,
   run: async session => {
     const { args } = session
     if (args.positionals.length > 0) throw usageError(`Expected only options, got ${args.positionals.join(' ')}.`)

@@ -23,7 +23,7 @@ its publisher sees why. When it fails at the start the command ends with 4.`,
     'reveal-secrets': { says: 'give the script secrets in the clear' },
     ...INSTANCE_OPTIONS,
   },
-  isLasting: true,
+  mindsInterrupts: true,
   run: async session => {
     const { args } = session
     const command = args.text('exec')

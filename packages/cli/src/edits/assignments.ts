@@ -1,6 +1,7 @@
 import type { Edit, Json, JsonObject } from '@holdfast/config-client'
 import { show } from '@holdfast/core'
 import { usageError } from '../exit-codes.ts'
+import { parseExactJson } from './exact-json.ts'
 
 type Draft = Map<string, Draft | { readonly value: Json }>
 
@@ -28,9 +29,10 @@ export function editsFromAssignments(
 
 function valueOf(text: string): Json {
   try {
-    return JSON.parse(text) as Json
-  } catch {
-    return text
+    return parseExactJson(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return text
+    throw error
   }
 }
 

@@ -3,6 +3,7 @@ import { show } from '@holdfast/core'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { CommandError, usageError } from '../exit-codes.ts'
+import { parseExactJson } from './exact-json.ts'
 
 /**
  * Edits from a JSON document `{ namespace: { … } }`, such as `get` prints: merged into what is there, or with `isReplacing` said anew.
@@ -36,9 +37,10 @@ export async function readDocument(file: string): Promise<string> {
 function parsed(document: string): object {
   let value: unknown
   try {
-    value = JSON.parse(document)
+    value = parseExactJson(document)
   } catch (cause) {
-    throw new CommandError('usage', `Expected a JSON document: ${(cause as Error).message}.`, { cause })
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new CommandError('usage', `Expected a JSON document: ${cause.message}.`, { cause })
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   throw usageError(`Expected a document like {"namespace": {"key": 1}}, got ${show(value)}.`)

@@ -36,6 +36,15 @@ describe('assignments', () => {
     expect(set('web.cert=a\nb\n')).toMatchObject([{ value: { cert: 'a\nb\n' } }])
   })
 
+  it('are refused when a number would become another one', () => {
+    for (const text of ['9007199254740993', '-9007199254740993', '{"a":[12345678901234567890]}']) {
+      expect(() => set(`web.id=${text}`)).toThrow('is too large for a number of JSON: write it as text.')
+    }
+    expect(
+      set('web.id="12345678901234567890"', 'web.max=9007199254740991', 'web.ratio=0.1', 'web.big=1e21'),
+    ).toMatchObject([{ value: { id: '12345678901234567890', max: 9007199254740991, ratio: 0.1, big: 1e21 } }])
+  })
+
   it('touch no prototype', () => {
     const [edit] = set('web.__proto__.polluted=1')
     expect(Object.keys((edit as { value: object }).value)).toEqual(['__proto__'])
@@ -67,6 +76,9 @@ describe('a document', () => {
   })
 
   it('is refused when it is none', () => {
+    expect(() => editsFromDocument('{"web": {"id": 9007199254740993}}', { isReplacing: false })).toThrow(
+      'write it as text',
+    )
     for (const text of ['', '{', '[]', '1', 'null', '{}', '{"web": 1}', '{"web": []}']) {
       expect(() => editsFromDocument(text, { isReplacing: false })).toThrow(/^Expected /)
     }

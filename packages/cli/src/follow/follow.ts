@@ -48,10 +48,14 @@ export async function follow(session: Session, options: FollowOptions): Promise<
     if (deliverer?.isBusy === true)
       session.output.remark('Ends when what was begun is done; interrupted again it is undone.')
   })
-  let names = options.names ?? (await publishedNames(session))
-  while (!session.signal.aborted) {
-    const others = await followNames(session, names, { ...options, deliverer })
-    names = [...names, ...others]
+  try {
+    let names = options.names ?? (await publishedNames(session))
+    while (!session.signal.aborted) {
+      const others = await followNames(session, names, { ...options, deliverer })
+      names = [...names, ...others]
+    }
+  } catch (error) {
+    if (!session.signal.aborted) throw error
   }
 }
 
