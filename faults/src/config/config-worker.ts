@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { holdWorker } from '../stage/worker-process.ts'
 import type { OrderMessage, OrderName, Orders, WorkerMessage } from './protocol.ts'
 
-const ENTRY = fileURLToPath(new URL('worker.js', import.meta.url))
+const ENTRY = fileURLToPath(new URL('./worker.js', import.meta.url))
 
 interface Pending {
   readonly resolve: (answer: never) => void
