@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net'
 import type { Pool } from 'pg'
-import { orAborted } from '../abort.ts'
-import type { Backend, ReadyOptions } from '../backend.ts'
+import { untilAnswered } from '../answering.ts'
+import type { Backend } from '../backend.ts'
 import { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
-import { InvalidArgumentError, UnavailableError } from '../errors.ts'
-import { withinWait } from '../lease/wait-limit.ts'
-import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../options.ts'
+import { InvalidArgumentError } from '../errors.ts'
+import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
 import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
@@ -107,7 +106,13 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
     leases: unsupportedLeases('postgres'),
     records,
     health: lifecycle.health,
-    ready: (readyOptions = {}) => ready(connection, clock, readyOptions),
+    ready: (readyOptions = {}) =>
+      untilAnswered(
+        clock,
+        readyOptions,
+        () => connection.within(client => client.query('SELECT 1')),
+        (timeoutMs, cause) => unavailable(connection.address, timeoutMs, cause ?? connection.lastError),
+      ),
     onClose: hook => lifecycle.onClose(hook),
     close,
     [Symbol.asyncDispose]: close,
@@ -116,28 +121,6 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
 
 function destroyAll(sockets: ReadonlySet<Socket>): void {
   for (const socket of sockets) socket.destroy()
-}
-
-async function ready(connection: PostgresConnection, clock: Clock, options: ReadyOptions): Promise<void> {
-  checkKeys('ready', options, new Set(['timeoutMs', 'signal']))
-  const timeoutMs = options.timeoutMs ?? 5_000
-  checkDurationMs('timeoutMs', timeoutMs, WAIT_MS)
-  checkSignal(options.signal)
-  let cause: unknown
-  const answer = await withinWait(clock, { waitMs: timeoutMs, signal: options.signal }, async signal => {
-    for (;;) {
-      try {
-        return await orAborted(
-          connection.within(client => client.query('SELECT 1')),
-          signal,
-        )
-      } catch (error) {
-        if (!(error instanceof UnavailableError)) throw error
-        cause = error.cause
-      }
-    }
-  })
-  if (answer === undefined) throw unavailable(connection.address, timeoutMs, cause ?? connection.lastError)
 }
 
 function checkOptions(options: PostgresBackendOptions): void {

@@ -1,13 +1,12 @@
 import type { Cluster, Redis } from 'ioredis'
-import type { Backend, ReadyOptions } from '../backend.ts'
+import { untilAnswered } from '../answering.ts'
+import type { Backend } from '../backend.ts'
 import { BackendLifecycle } from '../backend.ts'
-import { orAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
-import { InvalidArgumentError, UnavailableError } from '../errors.ts'
-import { withinWait } from '../lease/wait-limit.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
-import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../options.ts'
+import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
 import type { LeaseStore } from '../ports/leases.ts'
 import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
@@ -119,7 +118,13 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     leases,
     records,
     health: lifecycle.health,
-    ready: (readyOptions = {}) => ready(connection, clock, readyOptions),
+    ready: (readyOptions = {}) =>
+      untilAnswered(
+        clock,
+        readyOptions,
+        () => connection.ask(client => client.ping()),
+        (timeoutMs, cause) => unavailable(connection.address, timeoutMs, cause ?? connection.lastError),
+      ),
     onClose: hook => lifecycle.onClose(hook),
     close,
     [Symbol.asyncDispose]: close,
@@ -187,28 +192,6 @@ function listeningOn(connection: RedisConnection, { url, client, random }: Setti
     await connection.ask(async () => undefined)
     return listeningInside(client, (turn += 1))
   }
-}
-
-async function ready(connection: RedisConnection, clock: Clock, options: ReadyOptions): Promise<void> {
-  checkKeys('ready', options, new Set(['timeoutMs', 'signal']))
-  const timeoutMs = options.timeoutMs ?? 5_000
-  checkDurationMs('timeoutMs', timeoutMs, WAIT_MS)
-  checkSignal(options.signal)
-  let cause: unknown
-  const answer = await withinWait(clock, { waitMs: timeoutMs, signal: options.signal }, async signal => {
-    for (;;) {
-      try {
-        return await orAborted(
-          connection.ask(client => client.ping()),
-          signal,
-        )
-      } catch (error) {
-        if (!(error instanceof UnavailableError)) throw error
-        cause = error.cause
-      }
-    }
-  })
-  if (answer === undefined) throw unavailable(connection.address, timeoutMs, cause ?? connection.lastError)
 }
 
 function checkOptions(options: RedisBackendOptions): void {
