@@ -26,7 +26,8 @@ beforeEach(() => {
 
 afterEach(async () => {
   await holdfast.end()
-  rmSync(folder, { recursive: true, force: true })
+  // A script of a command that was killed may be writing still.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 })
 
 function read(name: string): string {
