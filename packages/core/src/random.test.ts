@@ -37,6 +37,15 @@ describe('systemRandom', () => {
     expect(next >= 0 && next < 1).toBe(true)
     expect(systemRandom.bytes(20)).not.toEqual(systemRandom.bytes(20))
   })
+
+  it('gives no bytes twice, however many are drawn', () => {
+    const draws = Array.from({ length: 3_000 }, () => systemRandom.bytes(16))
+    expect(new Set(draws.map(toHex)).size).toBe(3_000)
+    expect(new Set(draws.map(({ buffer }) => buffer)).size).toBe(3_000)
+    expect(systemRandom.bytes(0).length).toBe(0)
+    expect(systemRandom.bytes(5_000).length).toBe(5_000)
+    expect(systemRandom.bytes(5_000).filter(byte => byte === 0).length).toBeLessThan(100)
+  })
 })
 
 describe('toHex', () => {

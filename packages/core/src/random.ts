@@ -6,11 +6,26 @@ export interface Random {
   bytes(count: number): Uint8Array
 }
 
+const POOL_BYTES = 4_096
+let pool = new Uint8Array(0)
+let drawnBytes = 0
+
 /** The machine's own randomness. */
-export const systemRandom: Random = Object.freeze({
-  next: () => Math.random(),
-  bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)),
-})
+export const systemRandom: Random = Object.freeze({ next: () => Math.random(), bytes: systemBytes })
+
+// An id has a few bytes, and to ask the machine costs as much for many.
+function systemBytes(count: number): Uint8Array {
+  if (count > POOL_BYTES / 4) return crypto.getRandomValues(new Uint8Array(count))
+  if (drawnBytes + count > pool.length) {
+    pool = crypto.getRandomValues(new Uint8Array(POOL_BYTES))
+    drawnBytes = 0
+  }
+  const bytes = pool.slice(drawnBytes, drawnBytes + count)
+  // What was given away stands nowhere else.
+  pool.fill(0, drawnBytes, drawnBytes + count)
+  drawnBytes += count
+  return bytes
+}
 
 /**
  * The same numbers for the same seed, for tests and simulations.
