@@ -5,6 +5,8 @@ import type { Script } from './script.ts'
 
 /** How many ids of older commits are known as such, though their answers are forgotten. */
 const COMMITS_KNOWN = 1_000
+/** Those beyond that many are forgotten so many at a time. */
+const COMMITS_AT_ONCE = 32
 
 /**
  * A commit of records, as a whole or not at all.
@@ -33,7 +35,26 @@ local call, sub, format = redis.call, string.sub, string.format
 local records, commits, ephemerals = KEYS[1], KEYS[2], KEYS[3]
 local channel, id = records .. ':ch', ARGV[1]
 
-local meta = call('HGET', records, 'm')
+-- What is read, what is written and what goes; a field that a change expects something of is read at the place noted.
+local reads, expecting = { 'm' }, {}
+local puts, deletes = { 'm', '' }, {}
+for at = 3, #ARGV, 3 do
+  local word, field = ARGV[at], 'r:' .. ARGV[at + 1]
+  local kind = sub(word, 1, 1)
+  if kind == 'p' then
+    puts[#puts + 1] = field
+    puts[#puts + 1] = id .. ARGV[at + 2]
+  elseif kind == 'd' then
+    deletes[#deletes + 1] = field
+  end
+  if #word > 1 then
+    reads[#reads + 1] = field
+    expecting[#reads] = at
+  end
+end
+
+local stored = call('HMGET', records, unpack(reads))
+local meta = stored[1]
 local history, number, last = string.match(meta or '', '^(%S+) %S+ (%d+) (%d+)$')
 if meta and not history then return redis.error_reply('ERR the directory has no revision that can be read') end
 if history then
@@ -46,32 +67,20 @@ else
 end
 
 local conflicts = { 'conflict' }
-for at = 3, #ARGV, 3 do
-  local expected = sub(ARGV[at], 2)
-  if expected ~= '' then
-    local stored = call('HGET', records, 'r:' .. ARGV[at + 1])
-    local actual = stored and 'v' .. sub(stored, 1, 22) or 'a'
-    if actual ~= expected then
-      conflicts[#conflicts + 1] = format('%.0f', (at - 3) / 3)
-      conflicts[#conflicts + 1] = actual
-    end
+for index = 2, #reads do
+  local at = expecting[index]
+  local actual = stored[index] and 'v' .. sub(stored[index], 1, 22) or 'a'
+  if actual ~= sub(ARGV[at], 2) then
+    conflicts[#conflicts + 1] = format('%.0f', (at - 3) / 3)
+    conflicts[#conflicts + 1] = actual
   end
 end
 if #conflicts > 1 then return conflicts end
 
 local time = call('TIME')
 local us = format('%.0f', math.max(time[1] * 1000000 + time[2], last + 1))
-local puts = { 'm', history .. ' ' .. id .. ' ' .. format('%.0f', number + 1) .. ' ' .. us }
-local deletes = {}
-for at = 3, #ARGV, 3 do
-  local kind = sub(ARGV[at], 1, 1)
-  if kind == 'p' then
-    puts[#puts + 1] = 'r:' .. ARGV[at + 1]
-    puts[#puts + 1] = id .. ARGV[at + 2]
-  elseif kind == 'd' then
-    deletes[#deletes + 1] = 'r:' .. ARGV[at + 1]
-  end
-end
+number = format('%.0f', number + 1)
+puts[2] = history .. ' ' .. id .. ' ' .. number .. ' ' .. us
 
 local size = call('HLEN', records) - (meta and 1 or 0)
 if size + #puts / 2 - 1 > ${RECORD_LIMITS.directoryRecordsMax} then
@@ -80,20 +89,22 @@ if size + #puts / 2 - 1 > ${RECORD_LIMITS.directoryRecordsMax} then
   if size > ${RECORD_LIMITS.directoryRecordsMax} then return { 'full', format('%.0f', size) } end
 end
 
-for _, command in ipairs({
-  { 'HSET', records, 'm', '' }, { 'HDEL', records, 'm' }, { 'DEL', commits }, { 'ZADD', commits, us, id },
-  { 'ZREMRANGEBYRANK', commits, '0', '0' }, { 'PUBLISH', channel, id },
-}) do
-  if not redis.acl_check_cmd(unpack(command)) then
-    return redis.error_reply('NOPERM this user has no permissions to run ' .. command[1] .. ' for commits')
-  end
+local may = redis.acl_check_cmd
+local refused = not may('HSET', records, 'm', '') and 'HSET'
+  or not may('HDEL', records, 'm') and 'HDEL'
+  or not may('DEL', commits) and 'DEL'
+  or not may('ZADD', commits, us, id) and 'ZADD'
+  or not may('ZREMRANGEBYRANK', commits, '0', '0') and 'ZREMRANGEBYRANK'
+  or not may('PUBLISH', channel, id) and 'PUBLISH'
+if refused then
+  return redis.error_reply('NOPERM this user has no permissions to run ' .. refused .. ' for commits')
 end
 call('HSET', records, unpack(puts))
 if #deletes > 0 then call('HDEL', records, unpack(deletes)) end
 -- What was remembered of a directory that is gone would be taken for commits of this one.
 if not meta then call('DEL', commits) end
 call('ZADD', commits, us, id)
-call('ZREMRANGEBYRANK', commits, 0, -${COMMITS_KNOWN + 1})
+if number % ${COMMITS_AT_ONCE} == 0 then call('ZREMRANGEBYRANK', commits, 0, -${COMMITS_KNOWN + 1}) end
 call('PUBLISH', channel, id)
-return { 'committed', history, format('%.0f', number + 1), us }
+return { 'committed', history, number, us }
 `)
