@@ -104,7 +104,8 @@ function readRecord<T>(view: Present, id: string, decode: (bytes: Uint8Array) =>
 
 function nameIn(bytes: Uint8Array): ReleaseName | undefined {
   try {
-    const stored = JSON.parse(new TextDecoder().decode(bytes)) as { readonly release?: Partial<ReleaseName> }
+    const [line = ''] = new TextDecoder().decode(bytes).split('\n', 1)
+    const stored = JSON.parse(line) as { readonly release?: Partial<ReleaseName> }
     const { number, hash } = stored.release ?? {}
     return typeof number === 'number' && typeof hash === 'string' ? { number, hash } : undefined
   } catch {

@@ -27,12 +27,21 @@ export function keyProblem(key: string): string | undefined {
 }
 
 /** An issue for each key, at any depth, that may not stand in an application's configuration. */
-export function keyIssues(namespace: string, value: Json, path: readonly string[] = []): ConfigIssue[] {
-  if (typeof value !== 'object' || value === null) return []
+export function keyIssues(namespace: string, value: Json): ConfigIssue[] {
+  const issues: ConfigIssue[] = []
+  addKeyIssues(issues, { namespace, value, path: [] })
+  return issues
+}
+
+function addKeyIssues(
+  issues: ConfigIssue[],
+  { namespace, value, path }: { readonly namespace: string; readonly value: Json; readonly path: readonly string[] },
+): void {
+  if (typeof value !== 'object' || value === null) return
   const isArray = Array.isArray(value)
-  return Object.entries(value as Readonly<Record<string, Json>>).flatMap(([key, inner]) => {
+  for (const [key, inner] of Object.entries(value as Readonly<Record<string, Json>>)) {
     const message = isArray ? undefined : keyProblem(key)
-    const own = message === undefined ? [] : [{ namespace, path: [...path, key], message }]
-    return [...own, ...keyIssues(namespace, inner, [...path, key])]
-  })
+    if (message !== undefined) issues.push({ namespace, path: [...path, key], message })
+    if (typeof inner === 'object') addKeyIssues(issues, { namespace, value: inner, path: [...path, key] })
+  }
 }

@@ -104,7 +104,7 @@ describe('the record of a release', () => {
     [
       'is cut off',
       encodeRelease({ release: first, content }).subarray(0, 100),
-      'A release record is not JSON, or only a part of it: 100 bytes that begin with "{\\"content\\":{\\"namespa".',
+      'A release record is not JSON, or only a part of it: 100 bytes that begin with "{\\"format\\":1,\\"release".',
     ],
     [
       'is no JSON',
@@ -123,7 +123,7 @@ describe('the record of a release', () => {
     [
       'has a field more',
       altered({ record: { more: 1 } }),
-      'a release record to be nothing but format, release, content, got "more".',
+      'a release record to be nothing but format, release, got "more".',
     ],
     [
       'has no release',
@@ -164,9 +164,27 @@ describe('the record of a release', () => {
     expect(messageOf(() => decodeRelease(bytes))).toContain(message)
   })
 
+  it('has its content on a second line, as it is hashed', () => {
+    const [line = '', text = '', ...more] = Buffer.from(encodeRelease({ release: first, content }))
+      .toString()
+      .split('\n')
+    expect(JSON.parse(line)).toEqual(jsonOf(encodeRelease({ release: first, content: undefined })))
+    expect(createHash('sha256').update(text).digest('hex')).toBe(hash)
+    expect(more).toEqual([])
+  })
+
+  it('is refused when its content is cut off', () => {
+    const bytes = encodeRelease({ release: first, content })
+    expect(messageOf(() => decodeRelease(bytes.subarray(0, -1)))).toContain(
+      'A content is not JSON, or only a part of it',
+    )
+    const end = bytes.indexOf(10)
+    expect(messageOf(() => decodeRelease(bytes.subarray(0, end + 1)))).toBe('A content is empty.')
+  })
+
   it('is refused when its content was altered', () => {
     const other = { ...content, namespaces: { checkout: { timeoutMs: 501 } } }
-    const bytes = bytesOf({ ...jsonOf(encodeRelease({ release: first, content: undefined })), content: other })
+    const bytes = encodeRelease({ release: first, content }, encodeContent(other))
     expect(messageOf(() => decodeRelease(bytes))).toBe(
       `The content of a release has the hash ${contentHash(other)}, and should have ${hash}: it was altered.`,
     )
@@ -209,7 +227,7 @@ describe('the record of a candidate', () => {
 
   it('is no record of a release, nor the other way round', () => {
     const [asCandidate, asRelease] = [encodeCandidate(candidate), encodeRelease({ release: first, content })]
-    expect(messageOf(() => decodeRelease(asCandidate))).toContain('nothing but format, release, content')
+    expect(messageOf(() => decodeRelease(asCandidate))).toContain('nothing but format, release, got "rule"')
     expect(messageOf(() => decodeCandidate(asRelease))).toContain('Expected `steps` of a candidate record')
   })
 })

@@ -7,7 +7,7 @@ import { Fields } from './fields.ts'
 import type { Json, JsonObject } from './json.ts'
 import { isJsonObject } from './json.ts'
 import { contentFrom, releaseFrom, releaseJson, ruleFrom } from './release-shape.ts'
-import type { Release, ReleaseContent, RolloutRule, StoredCandidate, StoredRelease } from './release.ts'
+import type { ReleaseContent, RolloutRule, StoredCandidate, StoredRelease } from './release.ts'
 
 /** A content whose canonical JSON has at most so many bytes stands beside its release, a larger one in a record of its own. */
 export const INLINE_BYTES_MAX = 32_768
@@ -15,10 +15,18 @@ export const INLINE_BYTES_MAX = 32_768
 /** Of records that this version writes, and the only one that it reads. */
 const FORMAT = 1
 const STEPS_MAX = 100
+const NEWLINE = 10
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** SHA-256 of the canonical JSON, in hexadecimal digits. */
 export function contentHash(content: ReleaseContent): string {
-  return createHash('sha256').update(encodeContent(content)).digest('hex')
+  return hashOf(encodeContent(content))
+}
+
+/** The hash that a content is known by, of what `encodeContent` made of it. */
+export function hashOf(contentBytes: Uint8Array): string {
+  return createHash('sha256').update(contentBytes).digest('hex')
 }
 
 /** The canonical JSON itself, so that its SHA-256 is the hash that it is known by. */
@@ -26,13 +34,23 @@ export function encodeContent(content: ReleaseContent): Uint8Array {
   return encode(contentJson(content))
 }
 
-/** @throws {UntrustedReleaseError} `HF_UNTRUSTED` when it is not the content that has this hash */
+/**
+ * The content, frozen. Its bytes are what is hashed: what their writer made of them is not made again.
+ *
+ * @throws {UntrustedReleaseError} `HF_UNTRUSTED` when it is not the content that has this hash
+ */
 export function decodeContent(bytes: Uint8Array, hash: string): ReleaseContent {
-  return verified(decode('A content', bytes), hash)
+  const content = contentFrom(decode('A content', bytes))
+  const seen = hashOf(bytes)
+  if (seen === hash) return deepFreeze(content)
+  throw new UntrustedReleaseError(
+    `The content of a release has the hash ${seen}, and should have ${hash}: it was altered.`,
+  )
 }
 
-export function encodeRelease({ release, content }: StoredRelease): Uint8Array {
-  return encode({ format: FORMAT, release: releaseJson(release), ...inline(content) })
+/** @param contentBytes what `encodeContent` made of the content, if that was done already */
+export function encodeRelease({ release, content }: StoredRelease, contentBytes?: Uint8Array): Uint8Array {
+  return encodeRecord({ format: FORMAT, release: releaseJson(release) }, contentBytes ?? inline(content))
 }
 
 /**
@@ -41,20 +59,20 @@ export function encodeRelease({ release, content }: StoredRelease): Uint8Array {
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
 export function decodeRelease(bytes: Uint8Array): StoredRelease {
-  const json = checkedFormat('A release record', bytes)
-  const fields = new Fields('a release record', json, ['format', 'release', 'content'])
-  return deepFreeze(releaseAndContent(fields))
+  const { json, contentBytes } = decodeRecord('A release record', bytes)
+  const fields = new Fields('a release record', json, ['format', 'release'])
+  return Object.freeze(releaseAndContent(fields, contentBytes))
 }
 
 export function encodeCandidate({ release, rule, step, steps, content }: StoredCandidate): Uint8Array {
-  return encode({
+  const line = {
     format: FORMAT,
     release: releaseJson(release),
     rule: ruleJson(rule),
     step,
     steps: steps.map(ruleJson),
-    ...inline(content),
-  })
+  }
+  return encodeRecord(line, inline(content))
 }
 
 /**
@@ -63,32 +81,41 @@ export function encodeCandidate({ release, rule, step, steps, content }: StoredC
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
 export function decodeCandidate(bytes: Uint8Array): StoredCandidate {
-  const json = checkedFormat('A candidate record', bytes)
-  const fields = new Fields('a candidate record', json, ['format', 'release', 'rule', 'step', 'steps', 'content'])
+  const { json, contentBytes } = decodeRecord('A candidate record', bytes)
+  const fields = new Fields('a candidate record', json, ['format', 'release', 'rule', 'step', 'steps'])
   const steps = fields.list('steps').map(ruleFrom)
   if (steps.length === 0 || steps.length > STEPS_MAX) {
     throw new UntrustedReleaseError(`Expected a candidate record to have 1 to ${STEPS_MAX} steps, got ${steps.length}.`)
   }
   return deepFreeze({
-    ...releaseAndContent(fields),
+    ...releaseAndContent(fields, contentBytes),
     rule: ruleFrom(fields.object('rule')),
     step: fields.number('step', { min: 0, max: steps.length - 1, integer: true }),
     steps,
   })
 }
 
-function releaseAndContent(fields: Fields): { release: Release; content: ReleaseContent | undefined } {
-  const release = releaseFrom(fields.object('release'))
-  return { release, content: fields.optional('content', json => verified(json, release.hash)) }
+function releaseAndContent(fields: Fields, contentBytes: Uint8Array | undefined): StoredRelease {
+  const release = deepFreeze(releaseFrom(fields.object('release')))
+  return { release, content: contentBytes && decodeContent(contentBytes, release.hash) }
 }
 
-function verified(json: Json, hash: string): ReleaseContent {
-  const content = contentFrom(json)
-  const seen = contentHash(content)
-  if (seen === hash) return deepFreeze(content)
-  throw new UntrustedReleaseError(
-    `The content of a release has the hash ${seen}, and should have ${hash}: it was altered.`,
-  )
+/** A record: a line of JSON, and the content as it is hashed on a second one, if it stands there. */
+function encodeRecord(line: JsonObject, contentBytes: Uint8Array | undefined): Uint8Array {
+  const head = encode(line)
+  if (contentBytes === undefined) return head
+  const bytes = new Uint8Array(head.length + 1 + contentBytes.length)
+  bytes.set(head)
+  bytes[head.length] = NEWLINE
+  bytes.set(contentBytes, head.length + 1)
+  return bytes
+}
+
+function decodeRecord(what: string, bytes: Uint8Array): { json: Json; contentBytes: Uint8Array | undefined } {
+  // Canonical JSON has no line break but the one after it.
+  const end = bytes.indexOf(NEWLINE)
+  if (end === -1) return { json: checkedFormat(what, bytes), contentBytes: undefined }
+  return { json: checkedFormat(what, bytes.subarray(0, end)), contentBytes: bytes.subarray(end + 1) }
 }
 
 function checkedFormat(what: string, bytes: Uint8Array): Json {
@@ -102,7 +129,7 @@ function checkedFormat(what: string, bytes: Uint8Array): Json {
 function decode(what: string, bytes: Uint8Array): Json {
   if (bytes.length === 0) throw new UntrustedReleaseError(`${what} is empty.`)
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)) as Json
+    return JSON.parse(decoder.decode(bytes)) as Json
   } catch {
     // The parser's own message quotes the text.
     const begin = show(new TextDecoder().decode(bytes.subarray(0, 20)))
@@ -113,11 +140,11 @@ function decode(what: string, bytes: Uint8Array): Json {
 }
 
 function encode(json: Json): Uint8Array {
-  return new TextEncoder().encode(canonicalJson(json))
+  return encoder.encode(canonicalJson(json))
 }
 
-function inline(content: ReleaseContent | undefined): JsonObject {
-  return content === undefined ? {} : { content: contentJson(content) }
+function inline(content: ReleaseContent | undefined): Uint8Array | undefined {
+  return content && encodeContent(content)
 }
 
 function contentJson({ namespaces, options }: ReleaseContent): JsonObject {

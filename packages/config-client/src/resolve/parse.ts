@@ -3,6 +3,7 @@ import { show } from '@holdfast/core'
 import type { ConfigIssue } from '../errors.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { JsonObject } from '../release/json.ts'
+import { copyOfJson } from '../release/json.ts'
 import { concealSecrets } from './concealment.ts'
 
 /** What a schema made of values. */
@@ -26,7 +27,7 @@ function outcomeOf(schema: StandardSchemaV1, plain: JsonObject): Outcome {
   let result: ReturnType<StandardSchemaV1['~standard']['validate']>
   try {
     // A copy: a schema may hand out, or even change, what it was given.
-    result = schema['~standard'].validate(structuredClone(plain))
+    result = schema['~standard'].validate(copyOfJson(plain))
   } catch (error) {
     return refused(`its schema threw: ${error instanceof Error ? error.message : show(error)}`)
   }

@@ -4,7 +4,6 @@ import type { Namespace } from '../namespace/namespace.ts'
 import { keyIssues } from '../namespace/naming.ts'
 import type { Template } from '../namespace/template.ts'
 import { optionKey } from '../namespace/template.ts'
-import { canonicalJson } from '../release/canonical-json.ts'
 import type { SecretKeys } from '../release/encryption.ts'
 import { decryptSecrets } from '../release/encryption.ts'
 import type { Json, JsonObject } from '../release/json.ts'
@@ -74,7 +73,8 @@ function renamedOptions({ definition }: Namespace<unknown, never>, override: Jso
 }
 
 function publishedIssues({ name, definition }: Namespace<unknown, never>, published: JsonObject): ConfigIssue[] {
-  const sizeBytes = Buffer.byteLength(canonicalJson(published))
+  // Canonical JSON has another order, and the same size.
+  const sizeBytes = Buffer.byteLength(JSON.stringify(published))
   const size = `has ${sizeBytes} bytes of canonical JSON, and its \`maxBytes\` is ${definition.maxBytes}`
   // What is in a secret is nobody's to name in an issue, and encrypted it has keys of its own.
   const named = { ...published, ...Object.fromEntries(definition.secrets.map(field => [field, null])) }
