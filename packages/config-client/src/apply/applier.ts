@@ -55,14 +55,20 @@ export class Applier {
   readonly #options: ApplierOptions
   readonly #lives = new Map<string, LiveNamespace<unknown>>()
   #snapshot: Snapshot | undefined
+  #committed: Snapshot | undefined
 
   constructor(options: ApplierOptions) {
     this.#options = options
   }
 
-  /** Undefined until something was installed. */
+  /** What is read. Undefined until something was installed. */
   get snapshot(): Snapshot | undefined {
     return this.#snapshot
+  }
+
+  /** What everybody who takes part has committed: while they do so, it is still the one before. */
+  get committed(): Snapshot | undefined {
+    return this.#committed
   }
 
   live(namespace: string): LiveNamespace<unknown> | undefined {
@@ -119,6 +125,7 @@ export class Applier {
     for (const { name } of this.#options.namespaces)
       this.#lives.set(name, new LiveNamespace(next.partOf(name)?.resolved.value))
     this.#snapshot = next
+    this.#committed = next
     return { kind: 'applied', next, previous: undefined }
   }
 
@@ -144,6 +151,7 @@ export class Applier {
       signal,
       rollbackFailed,
     })
+    if (outcome.kind === 'committed') this.#committed = next
     // Also after a refusal: who began to listen between swap and roll back has seen what is not in use any more.
     for (const live of this.#lives.values()) live.tell()
     return outcome.kind === 'committed' ? { kind: 'applied', next, previous } : outcome

@@ -116,7 +116,7 @@ export class ConfigClient implements Config {
   }
 
   status(): ConfigStatus {
-    const { snapshot } = this.applier
+    const { committed: snapshot } = this.applier
     const { follower } = this
     const facts = this.#facts()
     const ageMs = this.#ageMs()
@@ -181,7 +181,7 @@ export class ConfigClient implements Config {
 
   #facts(): FollowFacts {
     const { says, hold, cursor, refusal, retryAtMs, error } = this.follower
-    const { snapshot } = this.applier
+    const { committed: snapshot } = this.applier
     return {
       link: this.#link(),
       says,
@@ -207,7 +207,7 @@ export class ConfigClient implements Config {
   }
 
   #report(): InstanceReport {
-    const { snapshot } = this.applier
+    const { committed: snapshot } = this.applier
     return {
       ...this.#options.instance,
       applied: snapshot?.release,
@@ -242,7 +242,7 @@ export class ConfigClient implements Config {
       }
     }
     const { refusal } = facts
-    const { snapshot } = this.applier
+    const { committed: snapshot } = this.applier
     if (this.#reported?.snapshot !== snapshot || this.#reported?.refusal !== refusal) {
       this.#reported = { snapshot, refusal }
       this.#reporter?.update()

@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Config, ConfigSnapshot, Participant, Prepared, Refusal, Transaction } from '../index.ts'
+import type { Config, ConfigSnapshot, InstanceReport, Participant, Prepared, Refusal, Transaction } from '../index.ts'
 import { decodeReport } from '../release/codec.ts'
 import { Stage, checkout, places, search } from './stage.fixture.ts'
 
@@ -42,11 +42,15 @@ function noting(
   return config.participate(checkout, participant)
 }
 
-async function reported(): Promise<Refusal | undefined> {
+async function report(): Promise<InstanceReport | undefined> {
   await stage.clock.advance(60)
   const read = await stage.store.backend.records.read({ directory: places.instances, ephemerals: true })
   const record = read.kind === 'present' ? read.ephemerals.get('pod-1') : undefined
-  return record && decodeReport(record.value)?.refusal
+  return record && decodeReport(record.value)
+}
+
+async function reported(): Promise<Refusal | undefined> {
+  return (await report())?.refusal
 }
 
 const fail = (words: string) => () => {
@@ -96,6 +100,19 @@ describe('An apply with participants', () => {
     expect(calls.slice(3)).toEqual(['commit a', 'commit b', 'rollback c', 'rollback b', 'rollback a'])
     expect(heard).toEqual([])
     expect(await reported()).toMatchObject({ stage: 'commit', participant: 'b' })
+  })
+
+  it('is reported as applied only when all have committed (seen: a slow commit that failed was settled before)', async () => {
+    let fails = (): void => {}
+    noting('slow', { commit: () => new Promise((_, reject) => (fails = () => reject(new Error('no')))) })
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await stage.clock.advance(100)
+    expect(config.get(checkout).timeoutMs).toBe(2)
+    expect(config.status()).toMatchObject({ state: 'behind', release: { number: 1 }, target: { number: 2 } })
+    expect((await report())?.applied?.number).toBe(1)
+    fails()
+    await stage.clock.advance(100)
+    expect(await report()).toMatchObject({ applied: { number: 1 }, refusal: { stage: 'commit' } })
   })
 
   it('is turned back when a prepare hangs: its signal aborts, and what it prepares after all is undone', async () => {

@@ -226,7 +226,7 @@ export class Follower {
   }
 
   #isInUse(target: Target): boolean {
-    const { snapshot } = this.#options.applier
+    const { committed: snapshot } = this.#options.applier
     return snapshot?.source === 'store' && isSameRelease(snapshot.release, target.release)
   }
 
