@@ -45,9 +45,22 @@ function pack(name, folder) {
  * @param {readonly string[]} files
  */
 function refuseStrays(name, files) {
-  const strays = files.filter(file => /\.test\.|\.tsbuildinfo$|^package\/src\//.test(file))
+  const strays = files.filter(file => /\.(test|fixture)\.|\.tsbuildinfo$|^package\/src\//.test(file))
   if (strays.length > 0) throw new Failure(`packages/${name} would publish ${strays.join(', ')}.`)
-  for (const wanted of ['package/LICENSE', 'package/README.md', 'package/dist/index.js', 'package/dist/index.d.ts']) {
+  for (const wanted of ['LICENSE', 'README.md', ...entriesOf(name)].map(path => `package/${path}`)) {
     if (!files.includes(wanted)) throw new Failure(`packages/${name} would be published without ${wanted}.`)
   }
+}
+
+/**
+ * What the manifest says that there is to import or to run.
+ * @param {string} name
+ * @returns {string[]}
+ */
+function entriesOf(name) {
+  const { exports, bin = {} } = JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'))
+  const targets = Object.values(exports).flatMap(target =>
+    typeof target === 'string' ? [target] : Object.values(target),
+  )
+  return [...targets, ...Object.values(bin)].map(path => path.replace('./', ''))
 }
