@@ -50,7 +50,7 @@ export interface CheckedAdminOptions {
   readonly signWith: SigningKey | undefined
   readonly secretKeys: SecretKeys
   readonly encryptWith: string | undefined
-  readonly authorize: NonNullable<ConfigAdminOptions['authorize']>
+  readonly authorize: ConfigAdminOptions['authorize']
   readonly historyMax: number
   readonly signal: AbortSignal | undefined
 }
@@ -75,7 +75,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkedAdminOptions(options: ConfigAdminOptions): CheckedAdminOptions {
   checkKeys('openConfigAdmin', options ?? null, KNOWN)
-  const { backend, app, env, secretKeys = {}, encryptWith, authorize = () => true, signal } = options
+  const { backend, app, env, secretKeys = {}, encryptWith, authorize, signal } = options
   if (typeof backend?.records?.commit !== 'function') {
     throw refused('backend', 'a Backend (memoryBackend(), redisBackend(), …)', backend)
   }
@@ -84,7 +84,7 @@ export function checkedAdminOptions(options: ConfigAdminOptions): CheckedAdminOp
   if (encryptWith !== undefined && !Object.hasOwn(secretKeys, encryptWith)) {
     throw refused('encryptWith', 'the id of one of the `secretKeys`', encryptWith)
   }
-  if (typeof authorize !== 'function') throw refused('authorize', 'a function', authorize)
+  if (authorize !== undefined && typeof authorize !== 'function') throw refused('authorize', 'a function', authorize)
   checkSignal(signal)
   const { author = userName(), historyMax = HISTORY_MAX_DEFAULT, signWith } = options
   checkName('author', author)

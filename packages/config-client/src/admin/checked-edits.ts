@@ -3,6 +3,7 @@ import type { Edit } from '../namespace/edit.ts'
 import { checkNamespaceName } from '../namespace/naming.ts'
 import { isPlain, jsonProblemOf } from '../release/json-problem.ts'
 import type { JsonObject } from '../release/json.ts'
+import { copyOfJson } from '../release/json.ts'
 
 const EDITS_MAX = 100
 
@@ -33,7 +34,7 @@ function checkedEdit(edit: unknown): Edit {
   if (problem !== undefined) {
     throw refused(`What was given for \`${[namespace, ...problem.path].join('.')}\` ${problem.message}.`)
   }
-  return { kind, namespace, value: structuredClone(value) as JsonObject }
+  return { kind, namespace, value: copyOfJson(value as JsonObject) as JsonObject }
 }
 
 function refused(message: string): InvalidArgumentError {

@@ -1,6 +1,6 @@
 import type { ConfigIssue } from '../errors.ts'
 import type { Edit } from '../namespace/edit.ts'
-import { contentHash, encodeContent } from '../release/codec.ts'
+import { contentHash, encodeContent, hashOf } from '../release/codec.ts'
 import { applyEdits } from '../release/edits.ts'
 import { encryptSecrets, isEncrypted } from '../release/encryption.ts'
 import type { JsonObject } from '../release/json.ts'
@@ -66,7 +66,7 @@ function judged(
     ({ namespace, path }) => !refused.has(`${namespace}.${path[0]}`),
   )
   const issues = [...found, ...judgedIssues, ...sizeIssues(content, bytes.length)]
-  return { content, hash: contentHash(content), bytes, issues }
+  return { content, hash: hashOf(bytes), bytes, issues }
 }
 
 function encrypted(

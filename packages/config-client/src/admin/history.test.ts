@@ -40,12 +40,18 @@ test('The history keeps as many releases as it was told, with their requests, an
   await expect(admin.release(35)).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
 })
 
-test('A release goes in the commit that publishes a new one, and to look for it costs a read now and then.', async () => {
+test('A release goes in the commit that publishes a new one: who published it knows it, and others read it now and then.', async () => {
   const admin = fleet.admin({ historyMax: 20 })
-  for (let time = 0; time < 21; time += 1) await admin.publish([checkout.patch({ timeoutMs: 100 + time })])
-  spy.reset()
-  for (let time = 0; time < 32; time += 1) await admin.publish([checkout.patch({ timeoutMs: 200 + time })])
-  expect([spy.commits.length, spy.reads.length]).toEqual([32, 1])
+  const publish = async (by: ConfigAdmin, times: number): Promise<readonly number[]> => {
+    spy.reset()
+    for (let time = 0; time < times; time += 1) await by.publish([checkout.patch({ retries: time })])
+    return [spy.commits.length, spy.reads.length]
+  }
+  await publish(admin, 21)
+  expect(await publish(admin, 32)).toEqual([32, 0])
+  // One for the head, and two for those that were published before it came.
+  expect(await publish(fleet.admin({ historyMax: 20 }), 32)).toEqual([32, 3])
+  expect((await idsIn(PLACES.releases)).length).toBe(1 + 2 * 20)
 })
 
 test('Several admins that publish in turn let go of everything that is due.', async () => {

@@ -1,6 +1,6 @@
 import type { RecordChange } from '@holdfast/core'
 import { InvalidArgumentError, show } from '@holdfast/core'
-import type { StoredRelease } from '../release/release.ts'
+import type { Release, StoredRelease } from '../release/release.ts'
 import { releaseId, requestRecordId } from '../release/scope.ts'
 import type { HistoryEntry } from './admin.ts'
 import type { BookPage, ReleaseBook } from './release-book.ts'
@@ -14,7 +14,11 @@ export class History {
   readonly #keptMax: number
   /** The requests of releases that go next, by the number of the release. */
   readonly #goingNext = new Map<number, string>()
+  /** The same of releases that this publisher published, whose turn is not yet. In order. */
+  readonly #ours = new Map<number, string>()
   #readTo = 0
+  /** Up to where it was let go when this publisher last published. */
+  #wentTo: number | undefined
 
   constructor(book: ReleaseBook, keptMax: number) {
     this.#book = book
@@ -25,7 +29,7 @@ export class History {
   async lettingGo(number: number, signal?: AbortSignal): Promise<readonly RecordChange[]> {
     const last = number - this.#keptMax
     if (last < 1) return []
-    if (last > this.#readTo) await this.#readFrom(last, number, signal)
+    if (last > this.#readTo && !this.#takeOurs(last)) await this.#readFrom(last, number, signal)
     // What is so far back went with the publishes of others.
     for (const old of [...this.#goingNext.keys()]) if (old < last - BEHIND) this.#goingNext.delete(old)
     return [...this.#goingNext].flatMap(([old, requestId]) =>
@@ -38,9 +42,15 @@ export class History {
     )
   }
 
-  /** Release `number` was published. */
-  wentOn(number: number): void {
-    for (const old of [...this.#goingNext.keys()]) if (old <= number - this.#keptMax) this.#goingNext.delete(old)
+  /** Release `number` was published, and let go what `lettingGo` said. Its own turn comes by and by. */
+  wentOn({ number, requestId }: Release): void {
+    this.#wentTo = number - this.#keptMax
+    for (const old of [...this.#goingNext.keys()]) if (old <= this.#wentTo) this.#goingNext.delete(old)
+    this.#ours.set(number, requestId)
+    for (const old of this.#ours.keys()) {
+      if (old > this.#wentTo) break
+      this.#ours.delete(old)
+    }
   }
 
   async list(limit: number): Promise<readonly HistoryEntry[]> {
@@ -58,6 +68,17 @@ export class History {
       'number',
       `There is no release ${number} of this scope: it was never published, or the history does not keep it any more.`,
     )
+  }
+
+  // Of a history that is written by one publisher nothing has to be read to let it go.
+  #takeOurs(last: number): boolean {
+    if (this.#wentTo === undefined) return false
+    for (let old = Math.max(1, this.#wentTo + 1); old <= last; old += 1) {
+      const requestId = this.#ours.get(old)
+      if (requestId === undefined) return false
+      this.#goingNext.set(old, requestId)
+    }
+    return true
   }
 
   // Also a few before it, which withdrawn releases have left over: they take a number, and let nothing go.

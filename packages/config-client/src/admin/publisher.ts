@@ -186,7 +186,7 @@ export class Publisher {
     const isInline = draft.bytes.length <= INLINE_BYTES_MAX
     if (!isInline) await contents.save(draft, signal)
     const content = isInline ? draft.content : undefined
-    const bytes = encodeRelease({ release, content })
+    const bytes = encodeRelease({ release, content }, isInline ? draft.bytes : undefined)
     const [firstRule] = steps ?? []
     const candidate: StoredCandidate | undefined = steps &&
       firstRule && { release, rule: firstRule, step: 0, steps, content }
@@ -205,7 +205,7 @@ export class Publisher {
     if (candidate === undefined) {
       const lastNumber = release.number
       const head = { value: { release, content }, version }
-      history.wentOn(lastNumber)
+      history.wentOn(release)
       this.#remembered = { ...page, head, candidate: undefined, lastNumber, requested: undefined, committedAtMs }
     }
     const entry = candidate && { value: candidate, version }

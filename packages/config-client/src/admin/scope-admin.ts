@@ -277,6 +277,7 @@ export class ScopeAdmin implements ConfigAdmin {
     plan: () => AuthorizationRequest['plan'] = () => undefined,
   ): Promise<void> {
     const { scope, authorize } = this.#options
+    if (authorize === undefined) return
     const answer = await authorize({ ...scope, action, author, plan: plan() })
     if (answer === true) return
     const why = typeof answer === 'string' ? `: ${answer}` : ''

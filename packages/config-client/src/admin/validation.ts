@@ -60,12 +60,12 @@ function namespaceIssues(
   const { name, definition } = namespace
   // Who has never published it has not decided on it; who removes it has.
   if (content.namespaces[name] === undefined && before?.namespaces[name] === undefined) return []
-  const isSame =
-    before !== undefined && canonicalJson(ownPart(content, namespace)) === canonicalJson(ownPart(before, namespace))
   // What is not touched need not be decrypted by who cannot.
-  if (isSame && !hasKeys(content.namespaces[name] ?? {}, definition, secretKeys)) return []
+  if (!hasKeys(content.namespaces[name] ?? {}, definition, secretKeys) && !isTouched(namespace, content, before))
+    return []
   const next = resolveNamespace(namespace, { content, scope, secretKeys })
   if (next.kind === 'invalid') return next.issues
+  if (definition.invariants.length === 0) return []
   const previous =
     before === undefined ? undefined : resolveNamespace(namespace, { content: before, scope, secretKeys })
   return invariantIssues(namespace, next.value, previous?.kind === 'resolved' ? previous.value : undefined)
@@ -76,6 +76,11 @@ function hasKeys(raw: JsonObject, { secrets }: NamespaceDefinition, keys: Secret
     const value = raw[field]
     return !isEncrypted(value) || Object.hasOwn(keys, value.$secret.keyId)
   })
+}
+
+function isTouched(namespace: Namespace, content: ReleaseContent, before: ReleaseContent | undefined): boolean {
+  if (before === undefined) return true
+  return canonicalJson(ownPart(content, namespace)) !== canonicalJson(ownPart(before, namespace))
 }
 
 // A namespace, and the options that it chose.

@@ -37,8 +37,12 @@ interface PreparedParticipant {
 }
 
 /** Prepares everybody, swaps, commits everybody; whatever fails takes all of it back in the reverse order. Never rejects. */
-export function runTransaction(plan: TransactionPlan): Promise<TransactionOutcome> {
-  return new RunningTransaction(plan).run()
+export async function runTransaction(plan: TransactionPlan): Promise<TransactionOutcome> {
+  const { enlisted, next, signal, swap } = plan
+  if (enlisted.length > 0) return await new RunningTransaction(plan).run()
+  if (signal.aborted) return { kind: 'interrupted', cause: signal.reason }
+  swap(next)
+  return { kind: 'committed' }
 }
 
 class RunningTransaction {
