@@ -54,8 +54,10 @@ export class Snapshot implements ConfigSnapshot {
   }
 
   get pendingRestart(): readonly PendingRestart[] {
-    return [...this.#parts].flatMap(([namespace, { resolved }]) =>
-      resolved.pendingRestart.map(field => ({ namespace, field })),
-    )
+    const fields: PendingRestart[] = []
+    for (const [namespace, { resolved }] of this.#parts) {
+      for (const field of resolved.pendingRestart) fields.push({ namespace, field })
+    }
+    return fields
   }
 }

@@ -112,7 +112,7 @@ describe('A configuration that follows its store', () => {
     }
     expect(await report()).toMatchObject({ slot: 'a', labels: { zone: 'b' }, source: 'store', applied: { number: 1 } })
     await stage.store.publish({ checkout: { timeoutMs: 2 } })
-    await stage.clock.advance(50)
+    await stage.clock.advance(300)
     expect(await report()).toMatchObject({ applied: { number: 2 } })
     await config.close()
     expect(await report()).toBeUndefined()

@@ -43,7 +43,7 @@ function noting(
 }
 
 async function report(): Promise<InstanceReport | undefined> {
-  await stage.clock.advance(60)
+  await stage.clock.advance(300)
   const read = await stage.store.backend.records.read({ directory: places.instances, ephemerals: true })
   const record = read.kind === 'present' ? read.ephemerals.get('pod-1') : undefined
   return record && decodeReport(record.value)

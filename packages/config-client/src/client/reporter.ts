@@ -14,7 +14,7 @@ export interface ReporterOptions {
   readonly report: () => InstanceReport
 }
 
-const DELAY_MS_MAX = 50
+const DELAY_MS = { min: 100, max: 300 }
 
 /** Says what this instance runs on, as an ephemeral record of its scope. */
 export class Reporter {
@@ -33,14 +33,17 @@ export class Reporter {
     })
   }
 
-  /** Sends it anew, a little later: the reports of a fleet must not stand in the way of its reads. */
+  /** Sends it anew, 100 to 300 ms later: the reports of a fleet must not stand in the way of its reads. */
   update(): void {
     if (this.#timer !== undefined) return
     const { backend, random, report } = this.#options
-    this.#timer = backend.clock.setTimer(() => {
-      this.#timer = undefined
-      this.#announcement.update(encodeReport(report()))
-    }, random.next() * DELAY_MS_MAX)
+    this.#timer = backend.clock.setTimer(
+      () => {
+        this.#timer = undefined
+        this.#announcement.update(encodeReport(report()))
+      },
+      DELAY_MS.min + random.next() * (DELAY_MS.max - DELAY_MS.min),
+    )
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, show } from '@holdfast/core'
 import type { ConfigIssue } from '../errors.ts'
 import type { Json } from '../release/json.ts'
+import { isJsonArray, isJsonObject } from '../release/json.ts'
 import { FORBIDDEN_KEYS } from '../release/json-problem.ts'
 
 const NAMESPACE = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
@@ -37,11 +38,15 @@ function addKeyIssues(
   issues: ConfigIssue[],
   { namespace, value, path }: { readonly namespace: string; readonly value: Json; readonly path: readonly string[] },
 ): void {
-  if (typeof value !== 'object' || value === null) return
-  const isArray = Array.isArray(value)
-  for (const [key, inner] of Object.entries(value as Readonly<Record<string, Json>>)) {
-    const message = isArray ? undefined : keyProblem(key)
-    if (message !== undefined) issues.push({ namespace, path: [...path, key], message })
-    if (typeof inner === 'object') addKeyIssues(issues, { namespace, value: inner, path: [...path, key] })
+  if (isJsonArray(value)) {
+    for (const [index, inner] of value.entries()) {
+      if (typeof inner === 'object') addKeyIssues(issues, { namespace, value: inner, path: [...path, String(index)] })
+    }
+  } else if (isJsonObject(value)) {
+    for (const [key, inner] of Object.entries(value)) {
+      const message = keyProblem(key)
+      if (message !== undefined) issues.push({ namespace, path: [...path, key], message })
+      if (typeof inner === 'object') addKeyIssues(issues, { namespace, value: inner, path: [...path, key] })
+    }
   }
 }

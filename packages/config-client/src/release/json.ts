@@ -5,6 +5,11 @@ export interface JsonObject {
   readonly [key: string]: Json
 }
 
+/** Of a code unit that is printed as an escape. */
+const ESCAPED_BYTES = 6
+/** Of the longest number, and more than any other value has that is neither a text nor in another one. */
+const NUMBER_BYTES = 25
+
 export function isJsonObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -18,4 +23,15 @@ export function copyOfJson(value: Json): Json {
   if (isJsonArray(value)) return value.map(copyOfJson)
   if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyOfJson(inner)]))
+}
+
+/** No fewer bytes than a value has as JSON without blanks, and far more at times. */
+export function jsonBytesAtMost(value: Json): number {
+  if (typeof value === 'string') return value.length * ESCAPED_BYTES + 2
+  let bytes = NUMBER_BYTES
+  if (isJsonArray(value)) for (const inner of value) bytes += jsonBytesAtMost(inner) + 1
+  else if (isJsonObject(value)) {
+    for (const key of Object.keys(value)) bytes += jsonBytesAtMost(key) + jsonBytesAtMost(value[key] as Json) + 2
+  }
+  return bytes
 }

@@ -29,6 +29,8 @@ export interface ResolvedNamespace<Value> {
   readonly pendingRestart: readonly string[]
   /** Where the value at a path comes from; keys from the namespace's root. */
   originOf(path: readonly string[]): Omit<Origin, 'source'>
+  /** What the running value of a field is from: of a static one it can be an older release. */
+  layersOf(field: string): readonly SourceLayer[]
 }
 
 /** A namespace that cannot be applied. */
@@ -64,12 +66,24 @@ export function resolveNamespace<Value>(
     value: next.value,
     raw: wrapped(namespace.definition, next.plain),
     pendingRestart: next.held,
-    originOf: path => {
-      const [field] = path
-      const isHeld = field !== undefined && next.held.includes(field)
-      return isHeld && staticFrom !== undefined ? staticFrom.originOf(path) : originAt(layers, path)
-    },
+    ...originsIn(layers, heldLayers(next.held, staticFrom)),
   }
+}
+
+function heldLayers(
+  held: readonly string[],
+  staticFrom: ResolvedNamespace<unknown> | undefined,
+): ReadonlyMap<string, readonly SourceLayer[]> {
+  return new Map(held.map(field => [field, staticFrom?.layersOf(field) ?? []] as const))
+}
+
+// By itself, for what it gives lives on: could it reach what ran before, every release there ever was would stay in memory.
+function originsIn(
+  layers: readonly SourceLayer[],
+  held: ReadonlyMap<string, readonly SourceLayer[]>,
+): Pick<ResolvedNamespace<unknown>, 'originOf' | 'layersOf'> {
+  const layersOf = (field: string | undefined): readonly SourceLayer[] => held.get(field ?? '') ?? layers
+  return { layersOf, originOf: path => originAt(layersOf(path[0]), path) }
 }
 
 /** Dependencies are looked at as published and as parsed, so that neither a default nor a transformation brings in an address. */

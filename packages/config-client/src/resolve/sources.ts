@@ -7,7 +7,7 @@ import { optionKey } from '../namespace/template.ts'
 import type { SecretKeys } from '../release/encryption.ts'
 import { decryptSecrets } from '../release/encryption.ts'
 import type { Json, JsonObject } from '../release/json.ts'
-import { isJsonObject } from '../release/json.ts'
+import { isJsonObject, jsonBytesAtMost } from '../release/json.ts'
 import { jsonProblemOf } from '../release/json-problem.ts'
 import type { ReleaseContent, ReleaseName } from '../release/release.ts'
 import type { Scope } from '../release/scope.ts'
@@ -73,15 +73,18 @@ function renamedOptions({ definition }: Namespace<unknown, never>, override: Jso
 }
 
 function publishedIssues({ name, definition }: Namespace<unknown, never>, published: JsonObject): ConfigIssue[] {
-  // Canonical JSON has another order, and the same size.
-  const sizeBytes = Buffer.byteLength(JSON.stringify(published))
-  const size = `has ${sizeBytes} bytes of canonical JSON, and its \`maxBytes\` is ${definition.maxBytes}`
   // What is in a secret is nobody's to name in an issue, and encrypted it has keys of its own.
   const named = { ...published, ...Object.fromEntries(definition.secrets.map(field => [field, null])) }
-  return [
-    ...(sizeBytes > definition.maxBytes ? [{ namespace: name, path: [], message: size }] : []),
-    ...keyIssues(name, named),
-  ]
+  return [...sizeIssues(name, published, definition.maxBytes), ...keyIssues(name, named)]
+}
+
+function sizeIssues(namespace: string, published: JsonObject, maxBytes: number): ConfigIssue[] {
+  // What is far from the limit need not be printed to be measured.
+  if (jsonBytesAtMost(published) <= maxBytes) return []
+  // Canonical JSON has another order, and the same size.
+  const sizeBytes = Buffer.byteLength(JSON.stringify(published))
+  const message = `has ${sizeBytes} bytes of canonical JSON, and its \`maxBytes\` is ${maxBytes}`
+  return sizeBytes > maxBytes ? [{ namespace, path: [], message }] : []
 }
 
 function chosenOption(field: string, published: JsonObject | undefined, override: JsonObject): Json | undefined {
