@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineNamespace } from '../namespace/namespace.ts'
@@ -65,6 +67,21 @@ describe('static fields', () => {
     expect(running(3, { port: 82 }, next).originOf(['port']).release?.number).toBe(1)
   })
 
+  it('do not keep every release that there was in memory', async () => {
+    const collect = collector()
+    let now = first
+    const before: WeakRef<object>[] = []
+    for (let number = 2; number < 10; number += 1) {
+      now = running(number, { port: 81, busyMax: (number % 2) + 3 }, now)
+      before.push(new WeakRef(now))
+    }
+    // What a WeakRef was made of, or gave, lives to the end of its job.
+    await new Promise(resolve => setImmediate(resolve))
+    collect()
+    expect(before.slice(0, -1).filter(ref => ref.deref() !== undefined)).toEqual([])
+    expect(now.originOf(['port']).release?.number).toBe(1)
+  })
+
   it('wait no more once they are published as they run', () => {
     const next = running(2, { port: 81 }, first)
     const back = running(
@@ -124,3 +141,8 @@ describe('what has not changed', () => {
     expect(running(2, without, first).value).not.toHaveProperty('apiKey')
   })
 })
+
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
