@@ -49,8 +49,9 @@ export class Call<T> implements OpenCall {
     if (this.isSettled) return
     const code = codeOf(frame)
     if (code === CODE.sessionExpired) return this.fail({ kind: 'session-lost' })
-    if (code !== 0) return this.fail({ kind: 'refused', code })
-    const value = this.operation.decode(frame)
+    const isMissing = code === CODE.noNode && this.operation.isMissingAnswered === true
+    if (code !== 0 && !isMissing) return this.fail({ kind: 'refused', code })
+    const value = isMissing ? (undefined as T) : this.operation.decode(frame)
     this.#settle()
     this.#resolve(value)
   }

@@ -21,14 +21,17 @@ const RECORDS_MAX = 128
 export class KnownDirectories {
   readonly #seen = new Map<string, SeenDirectory>()
 
-  /** Undefined unless enough was seen for these changes. */
+  /** Undefined unless enough was seen for these changes, or can be supposed. */
   get(path: string, changes: readonly RecordChange[]): SeenDirectory | undefined {
     const seen = this.#seen.get(path)
-    const isEnough = changes.every(({ id, expect }) => {
-      const record = seen?.records.get(id)
-      return record !== undefined && (expect === undefined || record !== 'present')
-    })
-    return isEnough ? seen : undefined
+    if (seen === undefined) return undefined
+    const records = new Map(seen.records)
+    for (const change of changes) {
+      const record = records.get(change.id) ?? supposed(change)
+      if (record === undefined || (change.expect !== undefined && record === 'present')) return undefined
+      records.set(change.id, record)
+    }
+    return { ...seen, records }
   }
 
   put(path: string, seen: SeenDirectory): void {
@@ -42,4 +45,13 @@ export class KnownDirectories {
   forget(path: string): void {
     this.#seen.delete(path)
   }
+}
+
+/**
+ * What a record that was not seen must be like for a change to be meant. To make a node that is there, or to delete one that is not,
+ * fails the transaction as a whole.
+ */
+function supposed({ kind, expect }: RecordChange): SeenRecord | undefined {
+  if (kind === 'put' && expect === 'absent') return 'absent'
+  return kind === 'delete' && expect === undefined ? 'present' : undefined
 }

@@ -10,6 +10,8 @@ export interface Operation<T> {
   /** Whether it goes through the quorum: then its answer proves that the session was alive when it was sent. */
   readonly isWrite: boolean
   readonly decode: (frame: Buffer) => T
+  /** That there is no such node is an answer as well: undefined. @default it is an error */
+  readonly isMissingAnswered?: boolean
 }
 
 /** The operation codes that the adapter sends. */

@@ -1,6 +1,5 @@
 import type { DirectoryMeta } from './directory-meta.ts'
 import { decodeMeta, encodeMeta } from './directory-meta.ts'
-import { CODE, isCode } from './errors.ts'
 import type { CreateStep } from './multi.ts'
 import type { NodeData, Operation } from './operations.ts'
 import { NO_DATA, getData } from './operations.ts'
@@ -47,11 +46,7 @@ export function nodeIn(path: string, { data, stat }: NodeData): DirectoryNode {
 }
 
 /** Undefined when there is no such node. */
-export async function present<T>(session: Session, operation: Operation<T>): Promise<T | undefined> {
-  try {
-    return await session.run(operation)
-  } catch (error) {
-    if (isCode(error, CODE.noNode)) return undefined
-    throw error
-  }
+export function present<T>(session: Session, operation: Operation<T>): Promise<T | undefined> {
+  // Most records that are asked for together are not there, and an error would be dear.
+  return session.run<T | undefined>({ ...operation, isMissingAnswered: true })
 }

@@ -90,6 +90,29 @@ describe('A commit', () => {
     })
   })
 
+  it('that supposes of unseen records what is not so looks, and answers as if it had known', async () => {
+    const [other, backend] = [open(), open()]
+    const directory = randomUUID()
+    const made = await commit(other, directory, [put('x', '1')])
+    const see = () => backend.records.read({ directory, ids: ['y'] })
+    await see()
+    expect(await commit(backend, directory, [put('x', '2', 'absent')])).toEqual({
+      kind: 'conflict',
+      conflicts: [
+        { id: 'x', expected: 'absent', actual: { version: made.kind === 'committed' && made.revision.commit } },
+      ],
+    })
+    await see()
+    expect((await commit(backend, directory, [{ kind: 'delete', id: 'z' }, put('w', '1', 'absent')])).kind).toBe(
+      'committed',
+    )
+    await see()
+    expect((await commit(backend, directory, [{ kind: 'delete', id: 'x' }, put('v', '1', 'absent')])).kind).toBe(
+      'committed',
+    )
+    expect(await texts(backend, directory)).toEqual({ w: '1', v: '1' })
+  })
+
   it('of the largest record, and of the most bytes in the most changes, goes through; a byte more is refused', async () => {
     const backend = open()
     const directory = randomUUID()
