@@ -17,6 +17,14 @@ export function place(part: keyof Placement, pid: number | undefined): void {
   taskset('-a', '-p', '-c', placement.cores[part], String(pid))
 }
 
+/** The same for this process while it lasts; afterwards it runs wherever it could before. */
+export function placed(part: keyof Placement, pid: number): Disposable {
+  place(part, pid)
+  const { cores } = placement ?? {}
+  const all = cores && `${cores.server},${cores.contestant}`
+  return { [Symbol.dispose]: () => void (all && taskset('-a', '-p', '-c', all, String(pid))) }
+}
+
 let placement: { readonly cores: Placement | undefined } | undefined
 
 function readPlacement(): Placement | undefined {
