@@ -141,6 +141,32 @@ test('A scope whose head was deleted by hand goes on after its last release.', a
   expect((await published).release).toMatchObject({ number: 3, parent: undefined })
 })
 
+test('A patch is not published on top of nothing where the head was deleted by hand: what it does not name would be lost.', async () => {
+  await admin.publish([checkout.replace({ timeoutMs: 800, retries: 5 })])
+  await admin.publish(timeout(900))
+  const { records } = spy.backend
+  const changes = [{ kind: 'delete', id: 'head' } as const]
+  await records.commit({ directory: 'config:shop:prod', commitId: records.newId(), changes })
+  for (const who of [admin, fleet.admin()]) {
+    await expect(who.publish(timeout(700))).rejects.toMatchObject({
+      code: 'HF_UNTRUSTED',
+      message: expect.stringContaining('rollback({ to: 2 })') as string,
+    })
+  }
+  expect((await admin.rollback({ to: 2 })).release.number).toBe(3)
+  await admin.publish(timeout(700))
+  expect((await admin.release(-1)).content.namespaces['checkout']).toEqual({ timeoutMs: 700, retries: 5 })
+})
+
+test('A scope whose head was deleted does not begin at 1 again where the first releases are not kept any more.', async () => {
+  const brief = fleet.admin({ historyMax: 2 })
+  for (const ms of [500, 600, 700, 800, 900]) await brief.publish(timeout(ms))
+  const { records } = spy.backend
+  const changes = [{ kind: 'delete', id: 'head' } as const]
+  await records.commit({ directory: 'config:shop:prod', commitId: records.newId(), changes })
+  expect((await fleet.admin().publish(timeout(50), { expectedRevision: 0 })).release.number).toBe(6)
+})
+
 test('A namespace that is not known here can be edited by hand, unchecked but for its names.', async () => {
   await admin.publish([{ kind: 'patch', namespace: 'legacy', value: { anything: [1, { goes: true }] } }])
   expect((await admin.release(-1)).content.namespaces).toEqual({ legacy: { anything: [1, { goes: true }] } })

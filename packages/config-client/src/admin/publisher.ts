@@ -1,6 +1,6 @@
 import type { Clock, RecordChange } from '@holdfast/core'
 import { ConflictError, InvalidArgumentError, show, systemRandom } from '@holdfast/core'
-import { InvalidConfigError } from '../errors.ts'
+import { InvalidConfigError, UntrustedReleaseError } from '../errors.ts'
 import { INLINE_BYTES_MAX, encodeCandidate, encodeRelease } from '../release/codec.ts'
 import type { SigningKey } from '../release/signature.ts'
 import { signRelease } from '../release/signature.ts'
@@ -85,14 +85,14 @@ export class Publisher {
   }
 
   async publish(publication: Publication): Promise<Published> {
-    const { book, clock } = this.#parts
+    const { clock } = this.#parts
     const { signal } = publication
     let isThorough = false
     let remembered = this.#remembered
     this.#remembered = undefined
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const isFresh = remembered === undefined
-      const page: BookPage = remembered ?? (await book.read({ ...pageFor(publication), isThorough }))
+      const page: BookPage = remembered ?? (await this.#read(publication, isThorough))
       remembered = undefined
       const decision: Decision | undefined = await this.#decide(publication, page).catch((error: unknown) => {
         if (isFresh) throw error
@@ -113,6 +113,14 @@ export class Publisher {
     })
   }
 
+  async #read(publication: Publication, isThorough: boolean): Promise<BookPage> {
+    const { book } = this.#parts
+    const page = await book.read({ ...pageFor(publication), isThorough })
+    const isWhole = isThorough || page.head !== undefined || page.committedAtMs === 0
+    // There was no head yet, or it is gone: the history tells.
+    return isWhole ? page : book.read({ ...pageFor(publication), isThorough: true })
+  }
+
   async #decide(publication: Publication, page: BookPage): Promise<Decision> {
     const { signal } = publication
     if (page.requested !== undefined) {
@@ -120,6 +128,7 @@ export class Publisher {
     }
     checkExpected(this.#parts.scope, publication.expectedRevision, page)
     checkNoRollout(this.#parts.scope, page)
+    checkNotLost(this.#parts.scope, publication, page)
     const head = page.head?.value
     const before = await this.#contentBefore(publication, page)
     const draft = await publication.draft(before)
@@ -256,6 +265,15 @@ function checkNoRollout(scope: Scope, { candidate }: BookPage): void {
     actual: `at step ${step + 1} of ${steps.length} of release ${release.number}`,
     winner: winnerOf(release),
   })
+}
+
+// On top of nothing a patch would take away all that it does not name.
+function checkNotLost(scope: Scope, { kind, expectedRevision }: Publication, { head, lastKept }: BookPage): void {
+  if (kind === 'rollback' || expectedRevision === 0 || head !== undefined || lastKept === 0) return
+  throw new UntrustedReleaseError(
+    `The head of ${nameOf(scope)} is gone, and its history goes up to release ${lastKept}: \`rollback({ to: ${lastKept} })\` ` +
+      'brings it back, and a publish that expects revision 0 goes on without it.',
+  )
 }
 
 function nameOf({ app, env }: Scope): string {

@@ -22,6 +22,8 @@ export interface BookPage {
   readonly withdrawals: Entry<readonly Withdrawal[]> | undefined
   /** The highest number that is known to be taken; 0 when none is. */
   readonly lastNumber: number
+  /** The highest number of a release that stands in the history and was not withdrawn; 0 where the history was not read. */
+  readonly lastKept: number
   /** The release that the request asked for led to. */
   readonly requested: number | undefined
   /** By the store's clock: when the last commit was made. 0 when there was none. */
@@ -109,14 +111,21 @@ export function pageOf(
   const candidate = entryOf(records.get(CANDIDATE), decodeCandidate)
   const withdrawals = entryOf(records.get(WITHDRAWN), decodeWithdrawals)
   const request = requestId === undefined ? undefined : records.get(requestRecordId(requestId))
-  const numbers = [...records.keys()].map(id => releaseNumberOf(id) ?? 0)
-  for (const { release } of withdrawals?.value ?? []) numbers.push(release.number)
+  const kept = [...records.keys()].map(id => releaseNumberOf(id) ?? 0)
+  const withdrawn = (withdrawals?.value ?? []).map(({ release }) => release.number)
   return {
     head,
     brokenHead: head === undefined ? records.get(HEAD)?.version : undefined,
     candidate,
     withdrawals,
-    lastNumber: Math.max(0, head?.value.release.number ?? 0, candidate?.value.release.number ?? 0, ...numbers),
+    lastNumber: Math.max(
+      0,
+      head?.value.release.number ?? 0,
+      candidate?.value.release.number ?? 0,
+      ...kept,
+      ...withdrawn,
+    ),
+    lastKept: Math.max(0, ...kept.filter(number => !withdrawn.includes(number))),
     requested: request === undefined ? undefined : decodeRequest(request.value),
     committedAtMs,
   }
