@@ -5,11 +5,16 @@ describe('parseCommandLine', () => {
   it('takes everything when nothing is named', () => {
     const request = parseCommandLine([])
     expect(request?.scenarios.length).toBeGreaterThan(10)
-    expect(request).toMatchObject({ backends: ['memory', 'redis', 'zookeeper'], runs: undefined, isJson: false })
+    expect(request).toMatchObject({
+      backends: ['memory', 'redis', 'zookeeper', 'postgres'],
+      runs: undefined,
+      isJson: false,
+    })
   })
 
   it('takes a suite or a scenario by its name', () => {
-    expect(parseCommandLine(['lock'])?.scenarios).toEqual(parseCommandLine([])?.scenarios)
+    const [locks, configs] = [parseCommandLine(['lock']), parseCommandLine(['config'])]
+    expect([...(locks?.scenarios ?? []), ...(configs?.scenarios ?? [])]).toEqual(parseCommandLine([])?.scenarios)
     const request = parseCommandLine(['black-hole', '--backend', 'redis', '--runs', '50', '--json'])
     expect(request).toMatchObject({ backends: ['redis'], runs: 50, isJson: true })
     expect(request?.scenarios.map(({ name }) => name)).toEqual(['black-hole'])
@@ -23,8 +28,8 @@ describe('parseCommandLine', () => {
   })
 
   it.each([
-    [['toString'], /no suite or scenario "toString": there are lock, sigkill-holder, /],
-    [['--backend', 'mysql'], /no backend "mysql": there are memory, redis, zookeeper\./],
+    [['toString'], /no suite or scenario "toString": there are lock, config, sigkill-holder, /],
+    [['--backend', 'mysql'], /no backend "mysql": there are memory, redis, zookeeper, postgres\./],
     [['--runs', '0'], /--runs to be an integer from 1 to 10000, got 0\./],
     [['--runs', 'many'], /got many\./],
     [['lock', 'config'], /one suite or scenario, got lock config\./],
