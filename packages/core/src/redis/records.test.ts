@@ -271,6 +271,7 @@ describe('A server that comes back', () => {
     await expect.poll(() => heard).toEqual(['live'])
     const first = { directory, commitId: other.records.newId(), changes: [put('a', '1')] }
     await other.records.commit(first)
+    await expect.poll(() => heard).toEqual(['live', 'changed'])
     await own.restart({ keepData: false })
     expect(await other.records.read({ directory })).toEqual({ kind: 'missing' })
     await expect.poll(() => heard.slice(2), { timeout: 5_000 }).toEqual(['down', 'live'])
