@@ -131,6 +131,11 @@ describe('holdfast config', { timeout: 60_000 }, () => {
     expect(JSON.parse(printed)).toMatchObject({ db: { password: { $secret: { keyId: 'k1' } } } })
     const again = await own.run(['publish', '-', '--yes', '--namespaces', module, '--json'], { stdin: printed })
     expect(JSON.parse(again.stdout)).toMatchObject({ isNew: false })
+    // Without its definition nobody knows that the field is a secret, but that it is encrypted now.
+    const bare = await own.run(['set', 'db.password=hunter3', '--yes'])
+    expect(bare).toMatchObject({ code: 4, stdout: '' })
+    expect(bare.stderr).toContain('db.password: is encrypted, and would be in plain')
+    expect(await own.run(['set', 'db.password=null', 'db.host=h', '--yes'])).toMatchObject({ code: 0 })
   })
 
   it('signs, and renders only what is signed where that is asked for', async () => {
@@ -175,6 +180,10 @@ describe('holdfast config', { timeout: 60_000 }, () => {
       expect(code).toBe(0)
       expect(stdout).toContain('Exit codes:')
     }
+    expect(await new Holdfast({}).run(['--version'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+/) as string,
+    })
   })
 
   it('shows no colours where there is no terminal', async () => {

@@ -1,7 +1,8 @@
-import type { Deployment, PublishOptions, ReleaseChange, Settlement } from '@holdfast/config-client'
+import type { Deployment, PublishOptions, ReleaseChange, RolloutStep, Settlement } from '@holdfast/config-client'
 import type { Arguments } from './command-line.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
+import { BAKE_DEFAULT } from './option-specs.ts'
 import { countsOf, describeRefusal, releaseLabel } from './output/releases.ts'
 import type { Session } from './session.ts'
 
@@ -14,10 +15,15 @@ export function publishOptionsFrom({ args, signal }: Session): PublishOptions {
       message: args.text('message'),
       author: args.text('author') ?? process.env['HOLDFAST_AUTHOR'],
       requestId: args.text('request-id'),
-      steps: args.text('steps')?.split(','),
+      steps: args.text('steps')?.split(',').map(stepFrom),
       signal,
     }),
   }
+}
+
+function stepFrom(text: string): RolloutStep {
+  const [, label, value] = /^([^=]+)=(.+)$/.exec(text) ?? []
+  return label === undefined || value === undefined ? text : { [label]: value }
 }
 
 /** What `PATIENCE` says. */
@@ -35,15 +41,23 @@ function given<O extends object>(options: O): { [Key in keyof O]?: Exclude<O[Key
 }
 
 /** Whether `PUBLISH_OPTIONS` say to wait. A rollout goes from step to step only while its publisher is there. */
-export function isWaitedFor(args: Arguments): boolean {
-  return args.has('wait') || args.has('steps')
+export function waitingFrom(args: Arguments): Pick<Telling, 'isWaiting' | 'isInSteps'> {
+  const isInSteps = args.has('steps')
+  return { isWaiting: isInSteps || args.has('wait'), isInSteps }
+}
+
+interface Telling {
+  readonly changes?: readonly ReleaseChange[]
+  readonly isWaiting: boolean
+  /** @default false */
+  readonly isInSteps?: boolean
 }
 
 /** Tells of a release that was published, and when it is waited for, of how the instances took it. */
 export async function tellDeployment(
-  { output, signal }: Session,
+  { args, output, signal }: Session,
   deployment: Deployment,
-  { changes, isWaiting }: { readonly changes?: readonly ReleaseChange[]; readonly isWaiting: boolean },
+  { changes, isWaiting, isInSteps = false }: Telling,
 ): Promise<ExitCode> {
   const { release, isNew, committedAtMs } = deployment
   const facts = { release, isNew, committedAtMs, changes }
@@ -52,11 +66,16 @@ export async function tellDeployment(
   }
   if (!isWaiting) {
     output.result(facts, () =>
-      isNew ? `Published ${releaseLabel(release)}.` : `${capital(releaseLabel(release))} it is.`,
+      isNew ? `Published ${releaseLabel(release)}.` : `${capital(releaseLabel(release))} was there already.`,
     )
     return EXIT.done.code
   }
-  const settlement = await settled(deployment, { output, signal })
+  if (isInSteps && (isNew || changes === undefined)) {
+    // Where there is no terminal nothing else is heard of it for as long as the steps take.
+    const bake = args.text('bake') ?? BAKE_DEFAULT
+    output.remark(`Rolls ${releaseLabel(release)} out: each step has to go well for ${bake} before the next.`)
+  }
+  const settlement = await settled(deployment, { output, signal, isInSteps })
   output.result({ ...facts, settlement }, () => describeSettlement(settlement))
   return EXITS[settlement.kind]
 }
@@ -71,7 +90,7 @@ const EXITS: Readonly<Record<Settlement['kind'], ExitCode>> = {
 
 async function settled(
   { progress, release, settled: end }: Deployment,
-  { output, signal }: Pick<Session, 'output' | 'signal'>,
+  { output, signal, isInSteps }: Pick<Session, 'output' | 'signal'> & { readonly isInSteps: boolean },
 ): Promise<Settlement> {
   const subscription = progress.subscribe(
     now => output.progress(`${capital(releaseLabel(release))}: ${countsOf(now)}…`),
@@ -81,10 +100,8 @@ async function settled(
     return await end
   } catch (error) {
     if (!signal.aborted) throw error
-    throw new CommandError(
-      'unconfirmed',
-      `${capital(releaseLabel(release))} is published, and was not waited for any longer. One in steps stays at its step: resume, promote or abort it.`,
-    )
+    const rest = isInSteps ? 'stays at its step: resume, promote or abort it' : 'was not waited for any longer'
+    throw new CommandError('unconfirmed', `${capital(releaseLabel(release))} is published, and ${rest}.`)
   } finally {
     subscription.close()
   }
@@ -94,7 +111,9 @@ function describeSettlement(settlement: Settlement): string {
   const { kind, release, refused, silent, reason } = settlement
   const head = `${capital(releaseLabel(release))}: ${kind}${reason === undefined ? '' : ` (${reason})`}, ${countsOf(settlement)}.`
   const refusals = refused.map(({ instance, refusal }) => `  ${instance} refused at ${describeRefusal(refusal)}`)
-  return [head, ...refusals, ...silent.map(instance => `  ${instance} did not answer`)].join('\n')
+  // What was taken back did not wait for all.
+  const silence = kind === 'aborted' ? 'had not answered by then' : 'did not answer'
+  return [head, ...refusals, ...silent.map(instance => `  ${instance} ${silence}`)].join('\n')
 }
 
 function capital(text: string): string {

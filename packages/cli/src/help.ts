@@ -13,7 +13,7 @@ export function overview(commands: readonly Command[]): string {
 
 ${table(rows)}
 
-  holdfast config COMMAND --help tells its options.
+  holdfast config COMMAND --help tells its options, holdfast --version which one it is.
 
 ${EXIT_CODES}
 `

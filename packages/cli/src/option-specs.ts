@@ -13,7 +13,10 @@ export type OptionSpecs = Readonly<Record<string, OptionSpec>>
 
 /** What every command has. */
 export const COMMON_OPTIONS: OptionSpecs = Object.freeze({
-  backend: { value: 'URL', says: 'where the configuration is; else HOLDFAST_BACKEND' },
+  backend: {
+    value: 'URL',
+    says: 'redis://host:6379, zookeeper://host:2181 or postgres://host/database; else HOLDFAST_BACKEND',
+  },
   app: { value: 'NAME', says: 'whose it is; else HOLDFAST_APP. A layer is @infrastructure or @platform' },
   env: { value: 'NAME', says: 'in which environment; else HOLDFAST_ENV' },
   prefix: { value: 'NAME', says: 'what keys start with, on Redis (default hf)' },
@@ -33,10 +36,12 @@ export const WAIT: OptionSpecs = Object.freeze({
   wait: { says: 'until the instances have answered; the exit code says how' },
 })
 
+export const BAKE_DEFAULT = '60s'
+
 /** How patient a rollout is. */
 export const PATIENCE: OptionSpecs = Object.freeze({
   settle: { value: 'TIME', says: 'how long instances may take to answer (default 30s)' },
-  bake: { value: 'TIME', says: 'how long each step must go well before the next (default 60s)' },
+  bake: { value: 'TIME', says: `how long each step must go well before the next (default ${BAKE_DEFAULT})` },
   'abort-on-silent': { value: 'N', says: 'take steps back when N instances do not answer' },
 })
 
@@ -47,7 +52,7 @@ export const PUBLISH_OPTIONS: OptionSpecs = Object.freeze({
   message: { value: 'TEXT', short: 'm', says: 'why, for the history' },
   author: { value: 'NAME', says: 'who; else HOLDFAST_AUTHOR, else the user that runs it' },
   'request-id': { value: 'ID', says: 'published again with the same one, it is published once' },
-  steps: { value: 'A,B,…', says: 'in steps such as 1,10%,100%; waits, as with --wait' },
+  steps: { value: 'A,B,…', says: 'in steps such as 1,10%,100% or zone=a,100% (a label); waits, as with --wait' },
   ...PATIENCE,
   ...WAIT,
   'sign-with': { value: 'FILE', says: 'sign with this Ed25519 private key (PEM)' },

@@ -1,5 +1,6 @@
 import { appOfLayer, openConfigAdmin } from '@holdfast/config-client'
 import { onAbort, systemClock } from '@holdfast/core'
+import { readFileSync } from 'node:fs'
 import type { Arguments } from './command-line.ts'
 import { parseArguments } from './command-line.ts'
 import { COMMANDS } from './commands/all.ts'
@@ -29,18 +30,14 @@ export async function run(argv: readonly string[], interrupts: Interrupts): Prom
   const output = outputTo(process, argv.includes('--json'))
   try {
     const [group, name, ...rest] = argv
-    if (group === undefined || isHelp(group)) return help(overview(COMMANDS))
-    if (group !== 'config') throw unknown('command', group, ['config'])
-    if (name === undefined || isHelp(name)) return help(overview(COMMANDS))
+    if (group === undefined || isHelp(group)) return print(overview(COMMANDS))
+    if (group === '--version' || name === '--version') return print(`${version()}\n`)
+    if (group !== 'config') throw unknownGroup(group)
+    if (name === undefined || isHelp(name)) return print(overview(COMMANDS))
     const command = COMMANDS.find(known => known.name === name)
-    if (command === undefined)
-      throw unknown(
-        'command',
-        name,
-        COMMANDS.map(known => known.name),
-      )
+    if (command === undefined) throw unknownCommand(name)
     const args = parseArguments(rest, { ...COMMON_OPTIONS, ...command.options })
-    if (args.has('help')) return help(helpOf(command))
+    if (args.has('help')) return print(helpOf(command))
     return await runCommand(command, { args, output, clock: systemClock, ...interrupts })
   } catch (error) {
     const exitCode = exitCodeOf(error)
@@ -53,17 +50,30 @@ function isHelp(text: string): boolean {
   return text === '--help' || text === '-h' || text === 'help'
 }
 
-function help(text: string): ExitCode {
+function print(text: string): ExitCode {
   process.stdout.write(text)
   return EXIT.done.code
 }
 
-function unknown(what: string, seen: string, known: readonly string[]): Error {
-  const near = nearest(seen, known)
-  return usageError(
-    `Unknown ${what} ${seen}: ${near === undefined ? `there are ${known.join(', ')}; see holdfast config --help.` : `did you mean ${near}?`}`,
-  )
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
 }
+
+function unknownGroup(seen: string): Error {
+  const isCommand = COMMANDS.some(({ name }) => name === seen)
+  return usageError(`Unknown command ${seen}: ${isCommand ? `did you mean config ${seen}?` : SEE_HELP}`)
+}
+
+function unknownCommand(seen: string): Error {
+  const near = nearest(
+    seen,
+    COMMANDS.map(({ name }) => name),
+  )
+  return usageError(`Unknown command ${seen}: ${near === undefined ? SEE_HELP : `did you mean ${near}?`}`)
+}
+
+const SEE_HELP = 'holdfast --help lists what there is.'
 
 async function runCommand(
   command: Command,

@@ -100,9 +100,9 @@ describe('watch', { timeout: 60_000 }, () => {
 
   it('takes part in rollouts in steps, which turn back when a script fails', async () => {
     await holdfast.run(['set', 'web.port=1', '--yes'])
-    const watch = holdfast.start('watch', '--exec', '! grep -q 13', '--instance', 'w1')
+    const watch = holdfast.start('watch', '--exec', '! grep -q 13', '--instance', 'w1', '--label', 'zone=a')
     await vi.waitFor(() => expect(watch.stdout).toContain('follows'), UNTIL)
-    const steps = ['--yes', '--steps', '1,100%', '--bake', '0ms']
+    const steps = ['--yes', '--steps', 'zone=a,100%', '--bake', '0ms']
     expect(await holdfast.run(['set', 'web.port=2', ...steps])).toMatchObject({
       code: 0,
       stdout: 'Release 2: settled, 1 applied, 0 refused, 0 silent.\n',
@@ -113,6 +113,7 @@ describe('watch', { timeout: 60_000 }, () => {
     expect(await holdfast.json('history')).toMatchObject({
       releases: [{ standing: 'withdrawn' }, { standing: 'head' }, {}],
     })
+    expect((await holdfast.run(['history'])).stdout).toMatch(/^3 .* withdrawn +\(taken back: w1 refused it/m)
     expect(await holdfast.run(['resume', '--yes'])).toMatchObject({ code: 1 })
   })
 

@@ -1,3 +1,4 @@
+import type { HistoryEntry } from '@holdfast/config-client'
 import { usageError } from '../exit-codes.ts'
 import { printable, timeText } from '../output/releases.ts'
 import { table } from '../output/table.ts'
@@ -21,9 +22,15 @@ export const history: Command = {
         printable(entry.author),
         entry.hash.slice(0, 8),
         entry.standing === 'past' ? '' : entry.standing,
-        printable([entry.kind === 'rollback' ? `(back to ${entry.rolledBackTo})` : '', entry.message].join(' ').trim()),
+        printable(remarksOn(entry)),
       ])
       return table([['release', 'published (UTC)', 'by', 'hash', '', 'message'], ...rows])
     })
   },
+}
+
+function remarksOn({ kind, rolledBackTo, message, reason }: HistoryEntry): string {
+  const back = kind === 'rollback' ? `(back to ${rolledBackTo})` : ''
+  const why = reason === undefined ? '' : `(taken back: ${reason})`
+  return [back, message, why].filter(text => text !== '').join(' ')
 }

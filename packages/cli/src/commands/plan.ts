@@ -7,7 +7,7 @@ import { PUBLISH_OPTIONS } from '../option-specs.ts'
 import { showChanges } from '../output/changes.ts'
 import { nameOf, printable } from '../output/releases.ts'
 import type { Command, Session } from '../session.ts'
-import { checkIssues, planOptions } from './publishing.ts'
+import { checkedPlan } from './publishing.ts'
 
 export const plan: Command = {
   name: 'plan',
@@ -19,9 +19,8 @@ export const plan: Command = {
     replace: { says: 'say the named namespaces anew instead of merging them' },
   },
   run: async session => {
-    const { admin, output } = session
-    const planned = await admin.plan(await editsFor(session), planOptions(publishOptionsFrom(session)))
-    checkIssues(planned)
+    const { output } = session
+    const planned = await checkedPlan(session, await editsFor(session), publishOptionsFrom(session))
     const { head, hash, sizeBytes, changes, affected, doubtful } = planned
     output.result({ head: nameOf(head), hash, sizeBytes, changes, affected, doubtful }, () =>
       [

@@ -1,6 +1,7 @@
-import type { Edit, Plan } from '@holdfast/config-client'
+import type { Edit, Plan, PublishOptions } from '@holdfast/config-client'
 import { InvalidConfigError } from '@holdfast/config-client'
-import { isWaitedFor, publishOptionsFrom, tellDeployment } from '../deployment.ts'
+import { publishOptionsFrom, tellDeployment, waitingFrom } from '../deployment.ts'
+import { bared } from '../edits/bared.ts'
 import type { ExitCode } from '../exit-codes.ts'
 import { showChanges } from '../output/changes.ts'
 import { confirm } from '../output/confirm.ts'
@@ -11,8 +12,7 @@ import type { Session } from '../session.ts'
 export async function publishEdits(session: Session, edits: readonly Edit[]): Promise<ExitCode> {
   const { admin, args, output, signal } = session
   const options = publishOptionsFrom(session)
-  const plan = await admin.plan(edits, planOptions(options))
-  checkIssues(plan)
+  const plan = await checkedPlan(session, edits, options)
   output.remark(showChanges(plan.changes, output.paint))
   const isYes = args.has('yes') || plan.changes.length === 0
   await confirm(questionFor(plan, session), { isYes, isJson: output.isJson, signal })
@@ -21,22 +21,36 @@ export async function publishEdits(session: Session, edits: readonly Edit[]): Pr
     ...options,
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
   })
-  return await tellDeployment(session, deployment, { changes: plan.changes, isWaiting: isWaitedFor(args) })
+  return await tellDeployment(session, deployment, { changes: plan.changes, ...waitingFrom(args) })
 }
 
-/** @throws {InvalidConfigError} `HF_INVALID_CONFIG` */
-export function checkIssues({ issues }: Plan): void {
-  if (issues.length > 0) throw new InvalidConfigError('The values are refused, and nothing was written', issues)
-}
-
-export function planOptions({
-  expectedRevision,
-  steps,
-}: ReturnType<typeof publishOptionsFrom>): Parameters<Session['admin']['plan']>[1] {
-  return {
+/**
+ * What edits would do.
+ *
+ * @throws {InvalidConfigError} `HF_INVALID_CONFIG`
+ */
+export async function checkedPlan(
+  { admin, definitions, output }: Session,
+  edits: readonly Edit[],
+  { expectedRevision, steps }: PublishOptions,
+): Promise<Plan> {
+  const { head, candidate } = await admin.state()
+  if (candidate !== undefined) {
+    output.remark(
+      `Release ${candidate.release.number} is being rolled out in steps: first resume, promote or abort it.`,
+    )
+  }
+  const plan = await admin.plan(edits, {
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
     ...(steps === undefined ? {} : { steps }),
-  }
+  })
+  const known = new Set(definitions.namespaces.map(({ name }) => name))
+  const issues = [
+    ...plan.issues,
+    ...bared(head?.content, plan.content).filter(({ namespace }) => !known.has(namespace)),
+  ]
+  if (issues.length > 0) throw new InvalidConfigError('The values are refused, and nothing was written', issues)
+  return plan
 }
 
 function questionFor({ head, affected }: Plan, { scope }: Session): string {

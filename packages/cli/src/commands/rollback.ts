@@ -1,4 +1,4 @@
-import { isWaitedFor, publishOptionsFrom, tellDeployment } from '../deployment.ts'
+import { waitingFrom, publishOptionsFrom, tellDeployment } from '../deployment.ts'
 import { usageError } from '../exit-codes.ts'
 import { PUBLISH_OPTIONS } from '../option-specs.ts'
 import { showChanges } from '../output/changes.ts'
@@ -26,6 +26,6 @@ export const rollback: Command = {
     })
     // By its number, and on top of the head that was looked at: another publish in between would make -2 another release.
     const options = { expectedRevision: head.number, ...publishOptionsFrom(session), to: target.number }
-    return await tellDeployment(session, await admin.rollback(options), { changes, isWaiting: isWaitedFor(args) })
+    return await tellDeployment(session, await admin.rollback(options), { changes, ...waitingFrom(args) })
   },
 }

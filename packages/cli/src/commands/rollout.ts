@@ -40,7 +40,7 @@ export const resume: Command = {
     await ask(session, 'Go on with the release that is being rolled out?')
     const { admin, args, signal } = session
     const deployment = found(await admin.resume({ ...patienceFrom(args), signal }))
-    return await tellDeployment(session, deployment, { isWaiting: true })
+    return await tellDeployment(session, deployment, { isWaiting: true, isInSteps: true })
   },
 }
 
