@@ -3,7 +3,6 @@ import type { Live } from '@holdfast/core'
 import { memoryBackend } from '@holdfast/core/memory'
 import type { Servers } from '../lock/servers.ts'
 import type { Measured } from '../row.ts'
-import { rounded } from '../row.ts'
 import { median } from '../statistics.ts'
 import type { Measure } from '../suite.ts'
 import type { Payload } from './payload.ts'
@@ -43,18 +42,18 @@ export const readCurrent: Measure<Servers> = {
     }
     await Promise.all(configs.map(config => config.close()))
     await admin.close()
-    return [differenceRow(times)]
+    return rowsOf(times)
   },
 }
 
-function differenceRow(times: { readonly plain: readonly number[]; readonly ours: readonly number[] }): Measured {
+function rowsOf(times: Readonly<Record<'plain' | 'ours', readonly number[]>>): readonly Measured[] {
+  const results = new Map(Object.entries(times))
+  const read = { name: NAME, unit: 'ns', better: 'lower' } as const
   const differences = times.ours.map((ours, round) => ours - (times.plain[round] ?? NaN))
-  const subject = { name: `${NAME}:difference_ns`, unit: 'ns', better: 'lower' } as const
-  const measured = rows.absolute(subject, new Map([['ours', median(differences)]]))
-  return {
-    ...measured,
-    details: { 'ns a read': { ours: rounded(median(times.ours)), plain: rounded(median(times.plain)) } },
-  }
+  return [
+    rows.compared(read, results, { reference: 'plain', figure: ns => ns }),
+    rows.absolute({ ...read, name: `${NAME}:difference_ns` }, new Map([['ours', median(differences)]])),
+  ]
 }
 
 function sumPlain(objects: readonly Payload[], reads: number): number {
