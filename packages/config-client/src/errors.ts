@@ -51,7 +51,11 @@ export function describeIssue({ namespace, path, message }: ConfigIssue): string
   return `${[namespace, ...path].join('.')}: ${message.replace(/\.$/, '')}`
 }
 
-/** The words of whatever was thrown. */
+/** The words of whatever was thrown. Never throws itself, whatever that was. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return 'something that has no words'
+  }
 }

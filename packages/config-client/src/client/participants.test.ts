@@ -67,6 +67,24 @@ describe('An apply with participants', () => {
     expect(calls).toEqual(['prepare a', 'prepare b', 'commit a', 'now 2', 'commit b'])
   })
 
+  it('is undone when somebody throws what cannot be made a text of, at whichever step', async () => {
+    const odd = (): never => {
+      throw Object.create(null)
+    }
+    noting('a')
+    const participant = noting('b', { prepare: odd })
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    expect((await config.refresh()).state).toBe('refused')
+    expect(calls).toEqual(['prepare a', 'prepare b', 'rollback a'])
+    participant.close()
+    noting('c', { commit: odd })
+    calls = []
+    await stage.store.publish({ checkout: { timeoutMs: 3 } })
+    expect((await config.refresh()).state).toBe('refused')
+    expect(calls).toEqual(['prepare a', 'prepare c', 'commit a', 'commit c', 'rollback c', 'rollback a'])
+    expect(config.current).toBe(before)
+  })
+
   it('is turned back when the third prepare rejects: the old snapshot stays, and what was prepared is undone in reverse', async () => {
     noting('a')
     noting('b')

@@ -159,7 +159,9 @@ export class Follower {
       try {
         await this.#step()
       } catch (error) {
+        // Nobody expected it; what it kept from being applied must not stay so until the next publish.
         this.#error = error
+        this.#retrySoon()
       }
       if (!this.#closing.signal.aborted) this.#options.listener.changed()
     }

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { show } from '@holdfast/core'
 import type { ConfigIssue } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { JsonObject } from '../release/json.ts'
 import { copyOfJson } from '../release/json.ts'
@@ -24,20 +25,27 @@ type Outcome =
   | { readonly kind: 'issues'; readonly issues: readonly Omit<ConfigIssue, 'namespace'>[] }
 
 function outcomeOf(schema: StandardSchemaV1, plain: JsonObject): Outcome {
-  let result: ReturnType<StandardSchemaV1['~standard']['validate']>
   try {
     // A copy: a schema may hand out, or even change, what it was given.
-    result = schema['~standard'].validate(copyOfJson(plain))
+    return outcomeIn(schema['~standard'].validate(copyOfJson(plain)))
   } catch (error) {
-    return refused(`its schema threw: ${error instanceof Error ? error.message : show(error)}`)
+    return refused(`its schema threw: ${messageOf(error)}`)
   }
+}
+
+function outcomeIn(result: ReturnType<StandardSchemaV1['~standard']['validate']>): Outcome {
   if (result instanceof Promise) {
     // Nobody waits for it, so its rejection would be an unhandled one.
     result.catch(() => {})
     return refused('its schema is asynchronous, and has to be synchronous')
   }
   if (result.issues !== undefined) {
-    return { kind: 'issues', issues: result.issues.map(({ message, path }) => ({ path: keysOf(path), message })) }
+    // Without a reason it is a no all the same.
+    if (result.issues.length === 0) return refused('its schema refused it, and did not say why')
+    return {
+      kind: 'issues',
+      issues: result.issues.map(({ message, path }) => ({ path: keysOf(path), message: String(message) })),
+    }
   }
   const output: unknown = result.value
   if (typeof output === 'object' && output !== null && !Array.isArray(output)) {
