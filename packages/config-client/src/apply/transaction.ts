@@ -4,6 +4,7 @@ import type { Prepared, Transaction } from '../client/config.ts'
 import type { Refusal } from '../client/report.ts'
 import { messageOf } from '../errors.ts'
 import type { ReleaseName } from '../release/release.ts'
+import { wordsWithoutSecrets } from '../resolve/concealment.ts'
 import type { Enlisted } from './participants.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Ended } from './within-limit.ts'
@@ -120,7 +121,10 @@ class RunningTransaction {
     { namespace, participant }: Enlisted,
     ended: Exclude<Ended<unknown>, { kind: 'done' | 'aborted' }>,
   ): TransactionOutcome {
-    const why = ended.kind === 'hung' ? `did not settle within ${this.#plan.limitMs} ms` : messageOf(ended.error)
+    const { next, previous, limitMs } = this.#plan
+    const given = [next, previous].map(snapshot => snapshot.partOf(namespace)?.resolved.raw)
+    const why =
+      ended.kind === 'hung' ? `did not settle within ${limitMs} ms` : wordsWithoutSecrets(messageOf(ended.error), given)
     const issue = { namespace, path: [], message: `${stage} of "${participant.name}": ${why}` }
     return { kind: 'refused', refusal: { stage, participant: participant.name, issues: [issue] } }
   }

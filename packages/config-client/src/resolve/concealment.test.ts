@@ -5,7 +5,9 @@ import { z } from 'zod'
 import type { ObjectSchema } from '../namespace/namespace.ts'
 import { defineNamespace } from '../namespace/namespace.ts'
 import type { JsonObject } from '../release/json.ts'
-import { concealSecrets } from './concealment.ts'
+import { Secret } from '../namespace/secret.ts'
+import { concealSecrets, wordsWithoutSecrets } from './concealment.ts'
+import { invariantIssues } from './invariants.ts'
 import { parseValues } from './parse.ts'
 
 const SECRET = 'hunter2-"quoted"-and-long-enough-to-be-cut-short-by-whoever-prints-values'
@@ -114,5 +116,28 @@ describe('concealSecrets', () => {
     expect(
       JSON.stringify(concealSecrets(issue('bad', ['other', 'hunter2']), ['key'], { key: 'hunter2' })),
     ).not.toContain('hunter')
+  })
+})
+
+describe('wordsWithoutSecrets', () => {
+  it('leaves out what a driver says that quotes its own password', () => {
+    const given = { url: new Secret('redis://app:hunter2@cache:6379'), poolMax: 5 }
+    expect(wordsWithoutSecrets('cannot reach redis://app:hunter2@cache:6379', [given])).not.toContain('hunter2')
+    expect(wordsWithoutSecrets('5 are too many', [given, undefined])).toBe('5 are too many')
+  })
+
+  it('looks into secrets that are objects, also into those that lead back to themselves', () => {
+    const inner: Record<string, unknown> = { password: 'hunter2' }
+    inner['self'] = inner
+    expect(wordsWithoutSecrets('no hunter2', [{ login: new Secret(inner) }])).not.toContain('hunter2')
+  })
+
+  it('is asked about what invariants say', () => {
+    const namespace = defineNamespace('n', {
+      schema: z.object({ key: z.string() }),
+      secrets: ['key'],
+      invariants: [next => `not ${next.key.reveal()}`],
+    })
+    expect(JSON.stringify(invariantIssues(namespace, { key: new Secret('hunter2') }, undefined))).not.toContain('hunt')
   })
 })

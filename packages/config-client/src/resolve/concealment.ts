@@ -1,11 +1,15 @@
 import type { ConfigIssue } from '../errors.ts'
-import type { Json, JsonObject } from '../release/json.ts'
+import { Secret } from '../namespace/secret.ts'
+import type { JsonObject } from '../release/json.ts'
 
 const NEUTRAL = 'is not what the schema allows; the message is left out, for it could show the secret'
 
 /** So many characters of a secret give it away. Shorter secrets are looked for as a whole, and those under three not at all. */
 const TELLING_LENGTH = 5
 const TELLING_LENGTH_MIN = 3
+const WORDS_LENGTH_MAX = 2_000
+/** What was published is nested so deep at most. */
+const DEPTH_MAX = 32
 
 /**
  * The issues without what they could say of secrets: schema libraries quote the values that they refuse. An issue of a secret field loses
@@ -16,7 +20,7 @@ export function concealSecrets(
   secrets: readonly string[],
   plain: JsonObject,
 ): readonly ConfigIssue[] {
-  const parts = secrets.flatMap(field => (Object.hasOwn(plain, field) ? textsIn(plain[field] as Json) : []))
+  const parts = secrets.flatMap(field => (Object.hasOwn(plain, field) ? textsIn(plain[field]) : []))
   return issues.map(issue => {
     const [field] = issue.path
     if (field !== undefined && secrets.includes(field)) return { ...issue, path: [field], message: NEUTRAL }
@@ -25,6 +29,14 @@ export function concealSecrets(
       ? { ...issue, path: issue.path.slice(0, 1), message: NEUTRAL }
       : issue
   })
+}
+
+/** What a user's code said that was given these values; where a part of a secret stands in it, that it is left out. */
+export function wordsWithoutSecrets(said: string, given: readonly unknown[]): string {
+  const words = said.slice(0, WORDS_LENGTH_MAX)
+  const secrets = given.flatMap(values => Object.values<unknown>(values ?? {})).filter(value => value instanceof Secret)
+  const parts = secrets.flatMap(secret => textsIn(secret.reveal()))
+  return parts.some(part => givesAway(words, part)) ? 'what it said is left out, for it could show a secret' : words
 }
 
 /** Whether a part of a secret stands in a message: messages cut long values short, and escape characters. */
@@ -37,10 +49,10 @@ function givesAway(message: string, secret: string): boolean {
   return false
 }
 
-function textsIn(value: Json): string[] {
+// What a schema made of a secret can be anything, also something that leads back to itself.
+function textsIn(value: unknown, depthLeft: number = DEPTH_MAX): string[] {
   if (typeof value === 'string') return [value]
   if (typeof value === 'number') return [String(value)]
-  if (typeof value !== 'object' || value === null) return []
-  const inner = Object.values(value as Readonly<Record<string, Json>>)
-  return inner.flatMap(textsIn)
+  if (typeof value !== 'object' || value === null || depthLeft === 0) return []
+  return Object.values(value).flatMap(inner => textsIn(inner, depthLeft - 1))
 }

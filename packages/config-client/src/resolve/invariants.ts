@@ -1,6 +1,8 @@
 import { show } from '@holdfast/core'
 import type { ConfigIssue } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Namespace } from '../namespace/namespace.ts'
+import { wordsWithoutSecrets } from './concealment.ts'
 
 /** An issue for each invariant of a namespace that does not hold between two of its values, or that threw. */
 export function invariantIssues<Value>(
@@ -10,7 +12,8 @@ export function invariantIssues<Value>(
 ): readonly ConfigIssue[] {
   return definition.invariants.flatMap((holds, index) => {
     const message = problemOf(`invariant ${index + 1}`, () => holds(next, previous))
-    return message === undefined ? [] : [{ namespace: name, path: [], message }]
+    if (message === undefined) return []
+    return [{ namespace: name, path: [], message: wordsWithoutSecrets(message, [next, previous]) }]
   })
 }
 
@@ -23,6 +26,6 @@ function problemOf(which: string, holds: () => unknown): string | undefined {
       ? `${which} does not hold`
       : `${which} gave ${show(verdict)}, neither a boolean nor a reason`
   } catch (error) {
-    return `${which} threw: ${error instanceof Error ? error.message : show(error)}`
+    return `${which} threw: ${messageOf(error)}`
   }
 }
