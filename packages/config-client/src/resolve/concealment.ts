@@ -34,7 +34,9 @@ export function concealSecrets(
 /** What a user's code said that was given these values; where a part of a secret stands in it, that it is left out. */
 export function wordsWithoutSecrets(said: string, given: readonly unknown[]): string {
   const words = said.slice(0, WORDS_LENGTH_MAX)
-  const secrets = given.flatMap(values => Object.values<unknown>(values ?? {})).filter(value => value instanceof Secret)
+  const secrets = given
+    .flatMap(values => Object.values(values ?? {}) as unknown[])
+    .filter(value => value instanceof Secret)
   const parts = secrets.flatMap(secret => textsIn(secret.reveal()))
   return parts.some(part => givesAway(words, part)) ? 'what it said is left out, for it could show a secret' : words
 }
