@@ -89,13 +89,14 @@ if size + #puts / 2 - 1 > ${RECORD_LIMITS.directoryRecordsMax} then
   if size > ${RECORD_LIMITS.directoryRecordsMax} then return { 'full', format('%.0f', size) } end
 end
 
-local may = redis.acl_check_cmd
-local refused = not may('HSET', records, 'm', '') and 'HSET'
-  or not may('HDEL', records, 'm') and 'HDEL'
-  or not may('DEL', commits) and 'DEL'
-  or not may('ZADD', commits, us, id) and 'ZADD'
-  or not may('ZREMRANGEBYRANK', commits, '0', '0') and 'ZREMRANGEBYRANK'
+-- HSET comes first, and is refused by itself. What is needed now and then is asked about with the first commit as well: who lacks it
+-- is told then.
+local may, isTrimming = redis.acl_check_cmd, number % ${COMMITS_AT_ONCE} == 0
+local refused = not may('ZADD', commits, us, id) and 'ZADD'
   or not may('PUBLISH', channel, id) and 'PUBLISH'
+  or (not meta or #deletes > 0) and not may('HDEL', records, 'm') and 'HDEL'
+  or (not meta or isTrimming) and not may('ZREMRANGEBYRANK', commits, '0', '0') and 'ZREMRANGEBYRANK'
+  or not meta and not may('DEL', commits) and 'DEL'
 if refused then
   return redis.error_reply('NOPERM this user has no permissions to run ' .. refused .. ' for commits')
 end
@@ -104,7 +105,7 @@ if #deletes > 0 then call('HDEL', records, unpack(deletes)) end
 -- What was remembered of a directory that is gone would be taken for commits of this one.
 if not meta then call('DEL', commits) end
 call('ZADD', commits, us, id)
-if number % ${COMMITS_AT_ONCE} == 0 then call('ZREMRANGEBYRANK', commits, 0, -${COMMITS_KNOWN + 1}) end
+if isTrimming then call('ZREMRANGEBYRANK', commits, 0, -${COMMITS_KNOWN + 1}) end
 call('PUBLISH', channel, id)
 return { 'committed', history, number, us }
 `)
