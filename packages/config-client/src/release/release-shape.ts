@@ -15,15 +15,16 @@ const HASH = { pattern: /^[0-9a-f]{64}$/, expected: 'a SHA-256 in hexadecimal di
 /** A release as it is stored and signed: what is undefined is left out. */
 export function releaseJson(release: Release): JsonObject {
   const { number, hash, parent, kind, rolledBackTo, author, message, requestId, publishedAtMs, signature } = release
+  // In the order of canonical JSON, so that it need not be put in order.
   return {
-    number,
+    author,
     hash,
     kind,
-    author,
     message,
-    requestId,
+    number,
+    ...(parent !== undefined && { parent: { hash: parent.hash, number: parent.number } }),
     publishedAtMs,
-    ...(parent !== undefined && { parent: { number: parent.number, hash: parent.hash } }),
+    requestId,
     ...(rolledBackTo !== undefined && { rolledBackTo }),
     ...(signature !== undefined && { signature: { keyId: signature.keyId, value: signature.value } }),
   }
