@@ -95,6 +95,23 @@ describe('holdfast config', { timeout: 60_000 }, () => {
     ])
   })
 
+  it('says when nobody was there to apply a release', async () => {
+    const { code, stdout, stderr } = await holdfast.run([
+      'set',
+      'web.port=1',
+      '--yes',
+      '--steps',
+      'zone=a,100%',
+      '--bake',
+      '0ms',
+    ])
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: 'Release 1: settled, and no instance was alive to apply it.\n',
+    })
+    expect(stderr).toContain('The first step reaches no instance.')
+  })
+
   it('plans without writing', async () => {
     expect(await holdfast.json('plan', 'web.port=1')).toMatchObject({ changes: [{ kind: 'added' }], affected: [] })
     expect(await holdfast.run(['get'])).toMatchObject({ code: 1 })

@@ -108,7 +108,10 @@ async function settled(
 }
 
 function describeSettlement(settlement: Settlement): string {
-  const { kind, release, refused, silent, reason } = settlement
+  const { kind, release, applied, refused, silent, reason } = settlement
+  if (kind === 'settled' && applied.length === 0) {
+    return `${capital(releaseLabel(release))}: settled, and no instance was alive to apply it.`
+  }
   const head = `${capital(releaseLabel(release))}: ${kind}${reason === undefined ? '' : ` (${reason})`}, ${countsOf(settlement)}.`
   const refusals = refused.map(({ instance, refusal }) => `  ${instance} refused at ${describeRefusal(refusal)}`)
   // What was taken back did not wait for all.

@@ -14,6 +14,8 @@ export async function publishEdits(session: Session, edits: readonly Edit[]): Pr
   const options = publishOptionsFrom(session)
   const plan = await checkedPlan(session, edits, options)
   output.remark(showChanges(plan.changes, output.paint))
+  // A label that nobody has would be a step that goes well.
+  if (options.steps !== undefined && plan.affected.length === 0) output.remark('The first step reaches no instance.')
   const isYes = args.has('yes') || plan.changes.length === 0
   await confirm(questionFor(plan, session), { isYes, isJson: output.isJson, signal })
   const expectedRevision = options.expectedRevision ?? (isYes ? undefined : (plan.head?.number ?? 0))
