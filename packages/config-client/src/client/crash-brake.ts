@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import type { Clock, Timer } from '@holdfast/core'
 import { randomId, systemRandom } from '@holdfast/core'
 import type { ReleaseName } from '../release/release.ts'
@@ -20,13 +21,18 @@ export interface CrashBrakeOptions extends CrashLoopLimits {
 
 interface Start {
   readonly id: string
+  readonly host: string
   readonly pid: number
+  /** When the process began, by the wall clock: in a container every start has the same process id. */
+  readonly processAtMs: number
   readonly release: ReleaseName
   /** By the wall clock. */
   readonly atMs: number
 }
 
 const STARTS_MAX = 100
+/** By how much the beginning of one process may seem to differ: the wall clock is set now and then. */
+const SAME_PROCESS_MS = 1_000
 
 /**
  * Counts starts that die young. Each start notes the release that it runs on before it does; who lives for `withinMs`, or is closed
@@ -55,7 +61,9 @@ export class CrashBrake {
 
   /** Whether so many starts died on the release that it must not be tried. */
   isOn(release: ReleaseName): boolean {
-    const deaths = this.#recent(this.#found).filter(start => isSameRelease(start.release, release) && isDead(start))
+    const deaths = this.#recent(this.#found).filter(
+      start => isSameRelease(start.release, release) && this.#isDead(start),
+    )
     return deaths.length >= this.#options.starts
   }
 
@@ -64,7 +72,8 @@ export class CrashBrake {
     if (isSameRelease(this.#release, release)) return this.#writing ?? Promise.resolve()
     const { clock, withinMs } = this.#options
     this.#release = release
-    this.#own = { id: this.#id, pid: process.pid, release, atMs: clock.wallMs() }
+    const processAtMs = this.#processAtMs()
+    this.#own = { id: this.#id, host: hostname(), pid: process.pid, processAtMs, release, atMs: clock.wallMs() }
     this.#timer?.cancel()
     this.#timer = clock.setTimer(() => void this.#strikeOut(), withinMs)
     return this.#write()
@@ -112,6 +121,18 @@ export class CrashBrake {
     return starts.filter(({ atMs }) => Math.abs(clock.wallMs() - atMs) <= withinMs)
   }
 
+  #processAtMs(): number {
+    return Math.round(this.#options.clock.wallMs() - process.uptime() * 1_000)
+  }
+
+  // Of another machine or container that keeps its starts here nobody can tell: it is taken to live.
+  #isDead({ host, pid, processAtMs }: Start): boolean {
+    if (host !== hostname()) return false
+    if (pid !== process.pid) return !isAlive(pid)
+    // Threads of this process live as long as it does.
+    return Math.abs(processAtMs - this.#processAtMs()) > SAME_PROCESS_MS
+  }
+
   // A file that cannot be read says nothing: counting begins anew.
   async #read(): Promise<readonly Start[]> {
     try {
@@ -124,17 +145,14 @@ export class CrashBrake {
 }
 
 function isStart(value: unknown): value is Start {
-  const { id, pid, release, atMs } = (value ?? {}) as Partial<Start>
+  const { id, host, pid, processAtMs, release, atMs } = (value ?? {}) as Partial<Start>
   return (
     typeof id === 'string' &&
+    typeof host === 'string' &&
     typeof pid === 'number' &&
+    typeof processAtMs === 'number' &&
     typeof atMs === 'number' &&
     typeof release?.number === 'number' &&
     typeof release.hash === 'string'
   )
-}
-
-// In a container every start has the same process id: one that is ours, and is not this start, is dead.
-function isDead({ pid }: Start): boolean {
-  return pid === process.pid || !isAlive(pid)
 }

@@ -212,13 +212,39 @@ describe('The last-known-good file', () => {
 })
 
 describe('The crash-loop brake', () => {
+  /** Above what a system gives. */
+  const NO_PID = 1_073_741_824
+
+  /** As if those that were started so far had been of another process. */
+  async function areDead(process: Readonly<Record<string, unknown>> = { pid: NO_PID }): Promise<void> {
+    const path = join(snapshotDir, 'shop.test.starts.json')
+    const starts = JSON.parse(await readFile(path, 'utf8')) as readonly object[]
+    await writeFile(path, JSON.stringify(starts.map(start => ({ ...start, ...process }))))
+  }
+
   /** Starts that die: nobody closes them. */
-  async function die(times: number): Promise<void> {
+  async function die(times: number, process?: Readonly<Record<string, unknown>>): Promise<void> {
     for (let time = 0; time < times; time += 1) {
       await stage.open({ snapshotDir })
       await stage.clock.advance(100)
+      await areDead(process)
     }
   }
+
+  it('does not count starts that live: threads of one process, and other machines that share the folder', async () => {
+    await ranOn(1)
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    for (let time = 0; time < 5; time += 1) await stage.open({ snapshotDir })
+    await die(5, { host: 'another' })
+    expect((await stage.open({ snapshotDir })).get(checkout).timeoutMs).toBe(2)
+  })
+
+  it('counts those that had the same process id before, as in a container', async () => {
+    await ranOn(1)
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await die(3, { processAtMs: 0 })
+    expect((await stage.open({ snapshotDir })).get(checkout).timeoutMs).toBe(1)
+  })
 
   it('boots on the release before, after three starts that died on one', async () => {
     await ranOn(1)
@@ -226,6 +252,7 @@ describe('The crash-loop brake', () => {
     await die(2)
     const third = await stage.open({ snapshotDir })
     expect(third.get(checkout).timeoutMs).toBe(2)
+    await areDead()
     const config = await stage.open({ snapshotDir })
     expect(config.status()).toMatchObject({
       state: 'refused',
