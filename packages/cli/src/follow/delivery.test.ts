@@ -15,6 +15,11 @@ describe('what is delivered', () => {
     )
   })
 
+  it('hides what is encrypted and nobody has named a secret', () => {
+    const content = { db: { password: { $secret: { keyId: 'k1', iv: 'a', data: 'b', tag: 'c' } } } }
+    expect(contentJson(content, { isRevealing: true })).toBe('{"db":{"password":"[secret]"}}')
+  })
+
   it('tells which release it is, and which one was before', () => {
     const [release, previous] = [
       { number: 42, hash: 'abc' },

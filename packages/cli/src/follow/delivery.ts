@@ -29,12 +29,16 @@ export function environmentOf({ release, previous }: Delivered, { app, env }: Sc
   }
 }
 
-/** The content as JSON; a secret is `[secret]` unless it is to be revealed. */
+/** The content as JSON; a secret is `[secret]` unless it is to be revealed, and always where nobody said that the field is one. */
 export function contentJson(content: Delivered['content'], { isRevealing }: { readonly isRevealing: boolean }): string {
-  if (!isRevealing) return JSON.stringify(content)
   // A secret hides itself before a replacer sees it, so the replacer asks its holder.
   return JSON.stringify(content, function (this: unknown, key: string, value: unknown) {
     const held = (this as Readonly<Record<string, unknown>>)[key]
-    return held instanceof Secret ? (held as Secret<unknown>).reveal() : value
+    if (isEncrypted(held)) return '[secret]'
+    return isRevealing && held instanceof Secret ? (held as Secret<unknown>).reveal() : value
   })
+}
+
+function isEncrypted(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, '$secret')
 }

@@ -151,6 +151,13 @@ describe('the issues of a namespace', () => {
     ])
   })
 
+  it('are none where a definition does not know that a field is encrypted (seen: no template could be rendered beside a secret)', () => {
+    const { namespaces } = contentOf(checkout, { apiKey: 'k', timeoutMs: 7 })
+    const unaware = defineNamespace('checkout', { schema: z.object({ timeoutMs: z.number() }) })
+    const result = resolveNamespace(unaware, { content: { namespaces, options: {} }, release, scope })
+    expect(result).toMatchObject({ kind: 'resolved', value: { timeoutMs: 7 } })
+  })
+
   it('tell that it is too large', () => {
     const small = defineNamespace('n', { schema: z.looseObject({}), maxBytes: 20 })
     expect(issuesOf(small, { a: 'x'.repeat(12) })).toEqual([])

@@ -1,10 +1,10 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { ConfigIssue } from '../errors.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { Secret } from '../namespace/secret.ts'
 import { deepFreeze } from '../release/deep-freeze.ts'
 import type { Json, JsonObject } from '../release/json.ts'
 import { parseValues } from './parse.ts'
+import { isSameValue } from './same-value.ts'
 
 /** The values of a namespace as they went into its schema, secrets wrapped. */
 export type RawValues = Readonly<Record<string, Json | Secret<Json>>>
@@ -43,7 +43,7 @@ export function continueRunning<Value>(
   running: Running<Value> | undefined,
 ): Continued<Value> {
   const before = (running?.value ?? {}) as Readonly<Record<string, unknown>>
-  const isHeld = (field: string): boolean => !isDeepStrictEqual(next.output[field], bare(before[field]))
+  const isHeld = (field: string): boolean => !isSameValue(next.output[field], bare(before[field]))
   const held = running === undefined ? [] : namespace.definition.static.filter(isHeld)
   if (running === undefined || held.length === 0) {
     return { kind: 'continued', value: valueOf<Value>(namespace, next.output, before), plain: next.plain, held }
@@ -83,7 +83,7 @@ function valueOf<Value>(
   before: Readonly<Record<string, unknown>>,
 ): Value {
   const fields = Object.entries(output).map(([field, plain]) => {
-    const isUnchanged = Object.hasOwn(before, field) && isDeepStrictEqual(plain, bare(before[field]))
+    const isUnchanged = Object.hasOwn(before, field) && isSameValue(plain, bare(before[field]))
     if (isUnchanged) return [field, before[field]] as const
     const isSecret = definition.secrets.includes(field) && plain !== undefined
     return [field, isSecret ? new Secret(plain) : plain] as const

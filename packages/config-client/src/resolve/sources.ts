@@ -5,7 +5,7 @@ import { keyIssues } from '../namespace/naming.ts'
 import type { Template } from '../namespace/template.ts'
 import { optionKey } from '../namespace/template.ts'
 import type { SecretKeys } from '../release/encryption.ts'
-import { decryptSecrets } from '../release/encryption.ts'
+import { decryptSecrets, isEncrypted } from '../release/encryption.ts'
 import type { Json, JsonObject } from '../release/json.ts'
 import { isJsonObject, jsonBytesAtMost } from '../release/json.ts'
 import { jsonProblemOf } from '../release/json-problem.ts'
@@ -73,8 +73,14 @@ function renamedOptions({ definition }: Namespace<unknown, never>, override: Jso
 }
 
 function publishedIssues({ name, definition }: Namespace<unknown, never>, published: JsonObject): ConfigIssue[] {
-  // What is in a secret is nobody's to name in an issue, and encrypted it has keys of its own.
-  const named = { ...published, ...Object.fromEntries(definition.secrets.map(field => [field, null])) }
+  // What is in a secret is nobody's to name in an issue, and encrypted it has keys of its own; also where this definition does not
+  // know (yet) that the field is one.
+  const named = Object.fromEntries(
+    Object.entries(published).map(([field, value]) => [
+      field,
+      definition.secrets.includes(field) || isEncrypted(value) ? null : value,
+    ]),
+  )
   return [...sizeIssues(name, published, definition.maxBytes), ...keyIssues(name, named)]
 }
 
