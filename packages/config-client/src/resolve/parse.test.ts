@@ -34,6 +34,6 @@ describe('A schema that does not follow the standard', () => {
   ])('refuses what it is asked about when it %s', (_, validate) => {
     const namespace = defineNamespace('odd', { schema: answering(validate) })
     const parsed = parseValues(namespace, { a: 1 })
-    expect(parsed).toMatchObject({ kind: 'invalid', issues: [{ namespace: 'odd', message: expect.any(String) }] })
+    expect(parsed).toMatchObject({ kind: 'invalid', issues: [{ namespace: 'odd' }] })
   })
 })
