@@ -17,7 +17,7 @@ import type {
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import type { Succession } from './revision.ts'
-import { isSameRevision, successionOf } from './revision.ts'
+import { successionOf } from './revision.ts'
 
 /** What to watch, and how often to make sure. */
 export interface WatchOptions {
@@ -27,7 +27,8 @@ export interface WatchOptions {
   readonly ephemerals?: boolean
   /**
    * With every notice lost a change is seen within so long, in milliseconds, 50 to 3,600,000: the store is asked for its revision
-   * that often. Jitter makes it up to a fifth sooner, never later.
+   * that often, and where `ids` are given for the records themselves, so that what was changed by hand is seen too. Jitter makes it
+   * up to a fifth sooner, never later.
    *
    * @default 30000
    */
@@ -47,8 +48,11 @@ export type DirectoryView =
   | {
       readonly kind: 'present'
       readonly revision: Revision
-      /** How it follows `previous`. Within one history a view never goes back but as `regressed`. */
-      readonly succession: Succession
+      /**
+       * How it follows `previous`. Within one history a view never goes back but as `regressed`. `altered` is the same revision with
+       * other records: somebody has changed them by hand, past every commit.
+       */
+      readonly succession: Succession | 'altered'
       readonly previous: Revision | undefined
       /** By the store's clock, in milliseconds since 1970. */
       readonly committedAtMs: number
@@ -132,6 +136,8 @@ class Watcher implements DirectoryWatch {
   #failures = 0
   #isReading = false
   #isDirty = false
+  /** Whether the next read looks at the records themselves, whatever the stamp says. */
+  #isChecking = false
   #isClosed = false
 
   constructor(backend: Backend, directory: string, options: WatchOptions) {
@@ -175,7 +181,7 @@ class Watcher implements DirectoryWatch {
   refresh(signal?: AbortSignal): Promise<DirectoryView> {
     if (this.#isClosed) return Promise.reject(new ClosedError('watch'))
     const answered = new Promise<DirectoryView>((answer, fail) => this.#askers.push({ answer, fail }))
-    this.#look()
+    this.#check()
     return orAborted(answered, signal)
   }
 
@@ -207,6 +213,11 @@ class Watcher implements DirectoryWatch {
     if (push === 'live') this.#look()
   }
 
+  #check(): void {
+    this.#isChecking = this.#request.ids !== undefined
+    this.#look()
+  }
+
   #look(): void {
     if (this.#isClosed) return
     this.#isDirty = true
@@ -221,17 +232,17 @@ class Watcher implements DirectoryWatch {
       await this.#readOnce()
     }
     this.#isReading = false
-    if (!this.#isClosed) this.#timer = this.#clock.setTimer(() => this.#look(), this.#pauseMs())
+    if (!this.#isClosed) this.#timer = this.#clock.setTimer(() => this.#check(), this.#pauseMs())
   }
 
   async #readOnce(): Promise<void> {
     const askers = this.#askers
     this.#askers = []
     const sentMs = this.#clock.monotonicMs()
+    const unless = this.#isChecking ? undefined : this.#stamp
+    this.#isChecking = false
     try {
-      const answer = await this.#store.read(
-        this.#stamp === undefined ? this.#request : { ...this.#request, unless: this.#stamp },
-      )
+      const answer = await this.#store.read(unless === undefined ? this.#request : { ...this.#request, unless })
       if (this.#isClosed) throw new ClosedError('watch')
       this.#failures = 0
       this.#readError = undefined
@@ -256,13 +267,13 @@ class Watcher implements DirectoryWatch {
         if (this.#view.current.kind !== 'missing') this.#view.set({ kind: 'missing', last: this.#last })
         return
       case 'present': {
-        if (answer.stamp === this.#stamp) return
+        const { revision, committedAtMs, records, ephemerals, stamp } = answer
+        const isAltered = stamp === this.#stamp && !isSameRecords(this.#view.current, records)
+        if (stamp === this.#stamp && !isAltered) return
         const previous = this.#last
-        const isSame = previous !== undefined && isSameRevision(previous, answer.revision)
-        this.#stamp = answer.stamp
-        this.#last = answer.revision
-        const { revision, committedAtMs, records, ephemerals } = answer
-        const succession = isSame ? 'forward' : successionOf(previous, revision)
+        this.#stamp = stamp
+        this.#last = revision
+        const succession = isAltered ? 'altered' : successionOf(previous, revision)
         this.#view.set({ kind: 'present', revision, succession, previous, committedAtMs, records, ephemerals })
       }
     }
@@ -274,6 +285,21 @@ class Watcher implements DirectoryWatch {
     if (this.#failures === 0) return this.#reconcileMs * jitter
     return Math.min(this.#reconcileMs, RETRY_MS * 2 ** Math.min(this.#failures, 10)) * jitter
   }
+}
+
+function isSameRecords(view: DirectoryView, records: ReadonlyMap<string, StoredRecord>): boolean {
+  if (view.kind !== 'present' || view.records.size !== records.size) return false
+  for (const { id, version, value } of records.values()) {
+    const known = view.records.get(id)
+    if (known?.version !== version || !isSameBytes(known.value, value)) return false
+  }
+  return true
+}
+
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false
+  return true
 }
 
 function checkOptions(options: WatchOptions): void {
