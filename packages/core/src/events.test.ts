@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Emitter } from './events.ts'
 
 interface Events {
@@ -47,6 +47,21 @@ describe('Emitter', () => {
     emitter.emit('granted', { resource: 'r' })
     unsubscribe('holdfast:listener.error', hear)
     expect([reported, calls]).toEqual([[{ source: 'lease', error }], 1])
+  })
+
+  it('reports a listener that is async and rejects, which would end the process', async () => {
+    const emitter = new Emitter<Events>('config')
+    const reported: unknown[] = []
+    const hear = (message: unknown): void => void reported.push(message)
+    subscribe('holdfast:listener.error', hear)
+    const error = new Error('a promise failed')
+    emitter.on('granted', async () => {
+      throw error
+    })
+    emitter.emit('granted', { resource: 'r' })
+    await vi.waitFor(() => expect(reported.length).toBe(1))
+    unsubscribe('holdfast:listener.error', hear)
+    expect(reported).toEqual([{ source: 'config', error }])
   })
 
   it('does nothing when nobody listens', () => {

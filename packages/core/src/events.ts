@@ -1,13 +1,13 @@
 import { EventEmitter } from 'eventemitter3'
 import type { Subscription } from './live.ts'
-import { reportListenerError } from './telemetry.ts'
+import { reportListenerError, reportListenerRejection } from './telemetry.ts'
 
 /** What can be listened to: event names, and what each one carries. */
 export interface EventSource<Events extends object> {
   on<Name extends keyof Events & string>(name: Name, listener: (event: Events[Name]) => void): Subscription
 }
 
-/** Typed events. A listener that throws is reported (channel `holdfast:listener.error`) and keeps nobody else from hearing. */
+/** Typed events. A listener that throws or rejects is reported (channel `holdfast:listener.error`) and keeps nobody from hearing. */
 export class Emitter<Events extends object> implements EventSource<Events> {
   readonly #source: string
   readonly #emitter = new EventEmitter<string>()
@@ -19,7 +19,7 @@ export class Emitter<Events extends object> implements EventSource<Events> {
   on<Name extends keyof Events & string>(name: Name, listener: (event: Events[Name]) => void): Subscription {
     const safely = (event: Events[Name]): void => {
       try {
-        listener(event)
+        reportListenerRejection(this.#source, listener(event))
       } catch (error) {
         reportListenerError(this.#source, error)
       }

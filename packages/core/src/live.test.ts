@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { LiveValue, mapLive } from './live.ts'
 
 /** Notes every call as `previous>next`. */
@@ -17,6 +17,20 @@ function reportedBy(work: () => void): unknown[] {
   subscribe('holdfast:listener.error', hear)
   try {
     work()
+  } finally {
+    unsubscribe('holdfast:listener.error', hear)
+  }
+  return errors
+}
+
+/** The same of what rejects: waits until there are so many. */
+async function reportedWithin(work: () => void, count: number): Promise<unknown[]> {
+  const errors: unknown[] = []
+  const hear = (message: unknown): void => void errors.push((message as { error: unknown }).error)
+  subscribe('holdfast:listener.error', hear)
+  try {
+    work()
+    await vi.waitFor(() => expect(errors.length).toBe(count))
   } finally {
     unsubscribe('holdfast:listener.error', hear)
   }
@@ -92,6 +106,22 @@ describe('LiveValue', () => {
     expect(reportedBy(() => live.set(1))).toEqual([error])
     live.set(2)
     expect(seen).toEqual(['0>1', '1>2'])
+  })
+
+  it('reports listeners that are async and reject, which would end the process', async () => {
+    const live = new LiveValue(0)
+    const reject = async (next: number): Promise<never> => {
+      throw new Error(`failed at ${next}`)
+    }
+    live.subscribe(reject, { initial: true })
+    mapLive(live, value => value * 10).subscribe(reject, { initial: true })
+    const errors = await reportedWithin(() => live.set(1), 4)
+    expect(errors.map(String).sort()).toEqual([
+      'Error: failed at 0',
+      'Error: failed at 0',
+      'Error: failed at 1',
+      'Error: failed at 10',
+    ])
   })
 
   it('stops telling a listener that was closed, also in the middle of a delivery', () => {

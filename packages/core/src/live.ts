@@ -1,5 +1,5 @@
 import { onAbort } from './abort.ts'
-import { reportListenerError } from './telemetry.ts'
+import { reportListenerError, reportListenerRejection } from './telemetry.ts'
 
 /** Something that listens until it is closed, once or many times. */
 export interface Subscription extends Disposable {
@@ -22,7 +22,7 @@ export type LiveListener<T> = (next: T, previous: T) => void
  *
  * Delivery is synchronous, in subscription order, after `current` has changed, and never nested: a change made during
  * delivery waits until all have heard the one before. A value that is the same by `Object.is` is not delivered. A listener
- * that throws is reported (channel `holdfast:listener.error`) and skipped.
+ * that throws or rejects is reported (channel `holdfast:listener.error`) and skipped.
  */
 export interface Live<T> {
   readonly current: T
@@ -57,7 +57,7 @@ class Subscriber<T> implements Subscription {
 
   tell(next: T, previous: T): void {
     try {
-      this.listener(next, previous)
+      reportListenerRejection('live', this.listener(next, previous))
     } catch (error) {
       reportListenerError('live', error)
     }
@@ -165,7 +165,8 @@ export function mapLive<T, U>(
         if (Object.is(next, seen)) return
         const previous = seen
         seen = next
-        listener(next, previous)
+        // To the source, which reports a listener that rejects.
+        return listener(next, previous)
       }
       const subscription = live.subscribe(onSource, options.signal === undefined ? {} : { signal: options.signal })
       if (wantsInitial(options)) tellSafely(listener, seen)
@@ -180,7 +181,7 @@ function wantsInitial({ initial, signal }: SubscribeOptions): boolean {
 
 function tellSafely<U>(listener: LiveListener<U>, value: U): void {
   try {
-    listener(value, value)
+    reportListenerRejection('live', listener(value, value))
   } catch (error) {
     reportListenerError('live', error)
   }

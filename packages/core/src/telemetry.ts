@@ -103,3 +103,10 @@ const listenerError: EventPoint<ListenerError> = eventPoint('listener.error')
 export function reportListenerError(source: string, error: unknown): void {
   listenerError.publish({ source, error })
 }
+
+/** The same of what a user's listener returned: one that is async rejects where another throws, which ends the process otherwise. */
+export function reportListenerRejection(source: string, returned: unknown): void {
+  if (typeof returned !== 'object' || returned === null) return
+  // What `then` itself throws rejects as well.
+  Promise.resolve(returned).catch((error: unknown) => reportListenerError(source, error))
+}

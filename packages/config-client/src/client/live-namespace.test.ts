@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { LiveNamespace } from './live-namespace.ts'
 
 describe('A live namespace', () => {
@@ -58,6 +58,23 @@ describe('A live namespace', () => {
     live.tell()
     expect([heard, errors]).toEqual([[2], [{ source: 'config', error }]])
     channel('holdfast:listener.error').unsubscribe(hear)
+  })
+
+  it('reports a listener that is async and rejects, which would end the process', async () => {
+    const errors: unknown[] = []
+    const hear = (message: unknown): void => void errors.push(message)
+    channel('holdfast:listener.error').subscribe(hear)
+    const live = new LiveNamespace(1)
+    const error = new Error('a promise failed')
+    live.subscribe(() => Promise.reject(error), { initial: true })
+    live.current = 2
+    live.tell()
+    await vi.waitFor(() => expect(errors.length).toBe(2))
+    channel('holdfast:listener.error').unsubscribe(hear)
+    expect(errors).toEqual([
+      { source: 'config', error },
+      { source: 'config', error },
+    ])
   })
 
   it('tells nobody after it was closed, and keeps its value', () => {

@@ -1,5 +1,5 @@
 import type { Live, LiveListener, SubscribeOptions, Subscription } from '@holdfast/core'
-import { onAbort, reportListenerError } from '@holdfast/core'
+import { onAbort, reportListenerError, reportListenerRejection } from '@holdfast/core'
 
 class Listening<T> implements Subscription {
   readonly #listener: LiveListener<T>
@@ -27,7 +27,7 @@ class Listening<T> implements Subscription {
 
   tell(next: T, previous: T): void {
     try {
-      this.#listener(next, previous)
+      reportListenerRejection('config', this.#listener(next, previous))
     } catch (error) {
       reportListenerError('config', error)
     }
