@@ -142,11 +142,17 @@ export class Committing {
     const recordCount = this.#countAfter(seen)
     this.#undertaking.checkWanted()
     known.forget(this.#path)
+    const sentBefore = sent.of(commitId)
     sent.note(commitId, before.revision)
     this.#undertaking.isSent = true
     const outcome = await session.run(transaction)
     this.#undertaking.isSent = false
-    if (outcome.kind === 'failed') return this.#retry(session, outcome, round)
+    if (outcome.kind === 'failed') {
+      // This time it did not happen, however many others do before the next.
+      if (sentBefore === undefined) sent.forget(commitId)
+      else sent.note(commitId, sentBefore)
+      return this.#retry(session, outcome, round)
+    }
     // The first node that is written, not made, is the directory's.
     const written = outcome.results.find(result => result.kind === 'set')
     if (written === undefined) throw new InvariantError('A commit did not write to its directory.')

@@ -308,3 +308,14 @@ describe('A listener', () => {
     expect(internalsOf(backend).sessions.current.watches.size).toBe(0)
   })
 })
+
+it('A commit that others overtake 60 times happens after all (seen: of a burst one was told that too many had followed)', async () => {
+  const backend = open({ operationTimeoutMs: 20_000 })
+  const directory = randomUUID()
+  await commit(backend, directory, [put('a', '0')])
+  const outcomes = await Promise.all(
+    Array.from({ length: 60 }, (_, index) => commit(backend, directory, [put(`r${index}`, 'x')])),
+  )
+  expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['committed']))
+  expect(presentIn(await backend.records.read({ directory })).revision.number).toBe(61)
+})

@@ -14,6 +14,11 @@ export class SentCommits {
     if (this.#sent.size > SENT_MAX && oldest !== undefined) this.#sent.delete(oldest)
   }
 
+  /** What was noted of it; undefined when nothing is open. */
+  of(commitId: string): Revision | undefined {
+    return this.#sent.get(commitId)
+  }
+
   /** It did not happen. */
   forget(commitId: string): void {
     this.#sent.delete(commitId)
