@@ -15,6 +15,10 @@ export class FakeServer implements AsyncDisposable {
   readonly #shakesHands: boolean
   /** When connections came, by the monotonic clock. */
   readonly connectedMs: number[] = []
+  /** What transaction each handshake said it had seen. */
+  readonly seen: bigint[] = []
+  /** Whether it closes connections on their handshake, as a server does that has seen less than its client. */
+  isRefusing = false
 
   constructor(answer: (opcode: number, xid: number) => FakeAnswer, { shakesHands = true } = {}) {
     this.#answer = answer
@@ -56,9 +60,11 @@ export class FakeServer implements AsyncDisposable {
     let isOpen = false
     socket.on('data', chunk => {
       frames.push(chunk, frame => {
-        if (isOpen) this.#reply(socket, frame)
-        else socket.write(handshake(frame))
+        if (isOpen) return this.#reply(socket, frame)
         isOpen = true
+        this.seen.push(frame.readBigInt64BE(8))
+        if (this.isRefusing) socket.end()
+        else socket.write(handshake(frame))
       })
     })
   }

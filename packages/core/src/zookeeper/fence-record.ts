@@ -31,6 +31,7 @@ export class FenceRecords {
   readonly #layout: Layout
   readonly #server: string
   readonly #known = new Map<string, Seen>()
+  #session: Session | undefined
 
   /** `server` is for messages. */
   constructor(layout: Layout, server: string) {
@@ -46,6 +47,9 @@ export class FenceRecords {
    */
   async apply(session: Session, { resource, token }: Fenced, steps: readonly Step[]): Promise<FencedOutcome> {
     const path = fencePath(this.#layout, resource)
+    // The store may have lost its data with the session: then fences and tokens begin anew.
+    if (session !== this.#session) this.#known.clear()
+    this.#session = session
     for (let round = 1; round <= ROUNDS_MAX; round++) {
       const seen = this.#known.get(resource) ?? (await this.#read(session, path, round))
       if (seen.kind === 'seen' && seen.token > token.value) {

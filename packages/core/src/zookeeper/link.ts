@@ -9,6 +9,7 @@ import { FrameReader } from './frames.ts'
 import { codeOf } from './calls.ts'
 import { ReplyReader } from './jute.ts'
 import { REPLY_PAYLOAD_OFFSET } from './operations.ts'
+import { Refusals } from './refusals.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** Hears what happens to a link. None of these may throw. */
@@ -17,7 +18,7 @@ export interface LinkListener {
   connected(sent: Moment): void
   /** There is no connection any more, or an attempt failed; another will be made. */
   disconnected(cause: unknown): void
-  /** The server has ended the session. The link is of no use any more. */
+  /** The session is over: a server said so, or none will ever take it up again. The link is of no use any more. */
   expired(): void
   /** The server does not take our credentials. The link is of no use any more. */
   unauthenticated(): void
@@ -61,14 +62,19 @@ export class Link {
   readonly #dialDriver: () => void
   readonly #handDriver: (chunk: Buffer) => void
   readonly #watchdog: Watchdog
+  readonly #refusals: Refusals
   #frames = new FrameReader()
   #dialed: Moment
   #timer: Timer | undefined
   #nextServer: number
+  #server: ServerAddress | undefined
   #failures = 0
   #cause: unknown
   #isOver = false
   #isCorked = false
+  // Our handshake is with the server, and it is not us who end this connection.
+  #isAsking = false
+  #hasBegun = false
   #onSocketGone: (() => void) | undefined
 
   constructor(options: LinkOptions) {
@@ -78,6 +84,7 @@ export class Link {
     this.#watchdog = new Watchdog(clock, silentMs =>
       this.cut(new Error(`Nothing was heard for ${Math.round(silentMs)} ms.`)),
     )
+    this.#refusals = new Refusals(clock, servers)
     // Not all clients begin with the same server.
     this.#nextServer = Math.floor(random.next() * servers.length)
     const manager = driver.createManager(sessionTimeoutMs)
@@ -96,10 +103,13 @@ export class Link {
       failDriver(error)
     }
     manager.onSocketClosed = hasError => {
+      this.#noteEnd()
       this.#leave()
       closeDriver(hasError)
       this.#onSocketGone?.()
-      if (!this.#isOver) options.listener.disconnected(this.#cause)
+      if (this.#isOver) return
+      if (this.#isRefusedForGood) this.#giveUp()
+      else options.listener.disconnected(this.#cause)
     }
     manager.on('state', state => this.#onState(state))
     if (lastZxid !== undefined) manager.zxid = Buffer.from(lastZxid)
@@ -123,7 +133,7 @@ export class Link {
     return this.#manager.sessionId.readBigInt64BE(0)
   }
 
-  /** The last transaction that a server told us of. */
+  /** The last transaction that a server told us of; 0 once all servers have lost it. */
   get lastZxid(): Buffer {
     return this.#manager.zxid
   }
@@ -138,6 +148,7 @@ export class Link {
   /** Ends the connection, not the session: another connection is made. */
   cut(cause: unknown): void {
     this.#cause = cause
+    this.#isAsking = false
     this.#manager.socket?.destroy()
   }
 
@@ -171,11 +182,14 @@ export class Link {
     const { clock, servers } = this.#options
     this.#frames = new FrameReader()
     this.#isCorked = false
+    this.#isAsking = false
     this.#dialed = momentOf(clock)
     this.#dialDriver()
     this.#clearDriverTimer()
     // Who waits for an answer holds the process; the connection does not.
     this.#manager.socket?.unref()
+    // The driver listens as well, and has sent the handshake by then.
+    this.#manager.socket?.once('connect', () => (this.#isAsking = true))
     const handshakeMs = Math.max(HANDSHAKE_MS_MIN, this.sessionTimeoutMs / 3 / servers.length)
     this.#timer = clock.setTimer(
       () => this.cut(new Error(`No handshake within ${Math.round(handshakeMs)} ms.`)),
@@ -198,7 +212,8 @@ export class Link {
     const index = this.#nextServer % servers.length
     this.#nextServer = index + 1
     // The list is never empty: the connect string is checked.
-    return servers[index] as ServerAddress
+    this.#server = servers[index] as ServerAddress
+    return this.#server
   }
 
   // It would destroy whatever socket there is when it fires: the next one, if the one it was set for is gone by then.
@@ -208,6 +223,7 @@ export class Link {
   }
 
   #onState(state: number): void {
+    if (state !== STATE.connecting) this.#isAsking = false
     if (state === STATE.connected) {
       const { auth } = this.#options
       if (auth === undefined) this.#begin()
@@ -220,6 +236,7 @@ export class Link {
 
   #begin(): void {
     this.#timer?.cancel()
+    this.#hasBegun = true
     this.#failures = 0
     this.#cause = undefined
     this.#watchdog.start(this.sessionTimeoutMs)
@@ -231,6 +248,28 @@ export class Link {
     if (code === 0) return this.#begin()
     this.abandon()
     this.#options.listener.unauthenticated()
+  }
+
+  #noteEnd(): void {
+    if (this.#hasBegun) {
+      this.#hasBegun = false
+      this.#refusals.disconnected()
+    } else if (this.#server !== undefined) {
+      this.#refusals.failed(this.#server, this.#isAsking ? 'refused' : 'unreachable')
+      if (this.#isAsking) this.#cause = new Error('The server closed the connection during the handshake.')
+    }
+  }
+
+  // Who has seen nothing was not refused for what he has seen.
+  get #isRefusedForGood(): boolean {
+    return this.lastZxid.some(byte => byte !== 0) && this.#refusals.areFinal(this.sessionTimeoutMs)
+  }
+
+  /** The store has lost what we saw: who follows us must not ask for it. */
+  #giveUp(): void {
+    this.#manager.zxid = Buffer.alloc(8)
+    this.abandon()
+    this.#options.listener.expired()
   }
 
   /** The connection is gone: nothing of it may reach into the next. */

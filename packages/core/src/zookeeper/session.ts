@@ -15,8 +15,8 @@ import { Watches } from './watches.ts'
  * - `connecting`: the server has not made the session yet.
  * - `connected`.
  * - `suspended`: the connection is lost; the session may outlive that.
- * - `over`: the server ended it (`session-lost`), or we did (`closed`), or does not take our credentials
- *   (`unauthenticated`). Its ephemeral nodes are gone.
+ * - `over`: the server ended it or no server will take it up again (`session-lost`), or we ended it (`closed`), or the server does
+ *   not take our credentials (`unauthenticated`). Its ephemeral nodes are gone, or will be soon.
  */
 export type SessionState =
   | { readonly kind: 'connecting' }
