@@ -24,7 +24,7 @@ export async function promoteCandidate(
         {
           kind: 'put',
           id: HEAD,
-          value: encodeRelease({ release, content }),
+          value: encodeRelease(book.scope, { release, content }),
           expect: head === undefined ? 'absent' : { version: head.version },
         },
         { kind: 'delete', id: CANDIDATE, expect: { version: candidate.version } },
@@ -75,7 +75,10 @@ export async function moveCandidate(
 ): Promise<CandidateOutcome> {
   const moved = { ...value, step, rule: value.steps[step] ?? value.rule }
   return written(
-    await book.commit([{ kind: 'put', id: CANDIDATE, value: encodeCandidate(moved), expect: { version } }], CANDIDATE),
+    await book.commit(
+      [{ kind: 'put', id: CANDIDATE, value: encodeCandidate(book.scope, moved), expect: { version } }],
+      CANDIDATE,
+    ),
   )
 }
 

@@ -1,7 +1,7 @@
 import type { Backend, Clock, Live, Timer } from '@holdfast/core'
 import { ClosedError, LiveValue, onAbort } from '@holdfast/core'
 import type { Release } from '../release/release.ts'
-import type { ScopePlaces } from '../release/scope.ts'
+import type { Scope } from '../release/scope.ts'
 import type { Deployment, Settlement } from './admin.ts'
 import type { FleetView } from './fleet.ts'
 import { Fleet } from './fleet.ts'
@@ -12,7 +12,7 @@ import type { Waiting } from './waiting.ts'
 /** What it takes to see how a fleet takes a release. */
 export interface SettlingParts {
   readonly backend: Backend
-  readonly places: ScopePlaces
+  readonly scope: Scope
   readonly release: Release
   readonly settleMs: number
   readonly signal: AbortSignal | undefined
@@ -72,7 +72,7 @@ export class Settling {
   #isOver = false
 
   constructor(parts: SettlingParts, writtenMs: number) {
-    const { backend, places, release, settleMs, signal, waiting } = parts
+    const { backend, scope, release, settleMs, signal, waiting } = parts
     this.#parts = parts
     this.#clock = backend.clock
     this.progress = new LiveValue(settlementOf(release, { applied: [], refused: [], silent: [] }))
@@ -84,7 +84,7 @@ export class Settling {
     this.settled.catch(() => {})
     const leftMs = Math.max(0, writtenMs + settleMs - this.#clock.monotonicMs())
     this.#timer = this.#clock.setTimer(() => void this.#endOfTime(), leftMs, { background: false })
-    this.#fleet = new Fleet(backend, places, { changed: () => this.#look(), closed: () => this.close() })
+    this.#fleet = new Fleet(backend, scope, { changed: () => this.#look(), closed: () => this.close() })
     this.#stopListening = onAbort(signal, reason => this.#fail(reason))
     if (this.#isOver) this.#stopListening()
     else waiting.add(this)

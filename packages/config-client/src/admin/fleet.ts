@@ -2,10 +2,10 @@ import type { Backend, DirectoryRead, DirectoryView, DirectoryWatch, Subscriptio
 import { watchDirectory } from '@holdfast/core'
 import type { InstanceReport } from '../client/report.ts'
 import { decodeReport } from '../release/codec.ts'
-import type { ScopePlaces } from '../release/scope.ts'
-import { CANDIDATE, HEAD } from '../release/scope.ts'
+import type { Scope } from '../release/scope.ts'
+import { CANDIDATE, HEAD, placesOf } from '../release/scope.ts'
 import type { BookPage } from './release-book.ts'
-import { pageOf } from './release-book.ts'
+import { NO_RECORDS, pageOf } from './release-book.ts'
 import { WITHDRAWN } from './withdrawals.ts'
 
 /** What is seen of a scope by who watches it. */
@@ -24,12 +24,15 @@ export interface FleetListener {
 
 /** Watches the releases of a scope and the reports of its instances. */
 export class Fleet {
+  readonly #scope: Scope
   readonly #releases: DirectoryWatch
   readonly #instances: DirectoryWatch
   readonly #health: Subscription
   #decoded: { readonly from: DirectoryView; readonly page: BookPage } | undefined
 
-  constructor(backend: Backend, places: ScopePlaces, { changed, closed }: FleetListener) {
+  constructor(backend: Backend, scope: Scope, { changed, closed }: FleetListener) {
+    const places = placesOf(scope)
+    this.#scope = scope
     this.#releases = watchDirectory(backend, places.releases, { ids: [HEAD, CANDIDATE, WITHDRAWN] })
     this.#instances = watchDirectory(backend, places.instances, { ephemerals: true })
     this.#releases.view.subscribe(changed)
@@ -59,7 +62,7 @@ export class Fleet {
 
   #pageOf(view: DirectoryView): BookPage {
     if (this.#decoded?.from === view) return this.#decoded.page
-    const page = view.kind === 'present' ? pageOf(view.records, view.committedAtMs) : pageOf(new Map(), 0)
+    const page = pageOf(this.#scope, view.kind === 'present' ? view : NO_RECORDS)
     this.#decoded = { from: view, page }
     return page
   }

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ConfigAdmin, Deployment, Settlement } from './admin.ts'
 import { FleetFixture, SCOPE, checkout } from './fleet.fixture.ts'
 import type { ReportedInstance } from './fleet.fixture.ts'
-import { placesOf } from '../release/scope.ts'
 import { moveCandidate } from './candidate-book.ts'
 import { ReleaseBook } from './release-book.ts'
 import { StoreSpy } from './store-spy.fixture.ts'
@@ -213,7 +212,7 @@ test('A driver whose step was written by another in the same moment does not tak
   await applySelected(deployment)
   spy.onCommit = async (_, next) => {
     spy.onCommit = undefined
-    const book = new ReleaseBook(fleet.backend.records, placesOf(SCOPE).releases)
+    const book = new ReleaseBook(fleet.backend.records, SCOPE)
     const { candidate } = await book.read()
     if (candidate !== undefined) await moveCandidate(book, candidate, 1)
     return next()

@@ -77,7 +77,7 @@ export class Rollout implements Deployment {
   #wake: () => void = () => {}
 
   constructor(parts: RolloutParts) {
-    const { backend, places, candidate, signal, waiting } = parts
+    const { backend, scope, candidate, signal, waiting } = parts
     const { release } = candidate.value
     this.#parts = parts
     this.#clock = backend.clock
@@ -87,7 +87,7 @@ export class Rollout implements Deployment {
     this.#candidate = candidate
     this.#isDriving = parts.isDriving
     this.#progress = new LiveValue(settlementOf(release, { applied: [], refused: [], silent: [] }))
-    this.#fleet = new Fleet(backend, places, { changed: () => this.#wake(), closed: () => this.close() })
+    this.#fleet = new Fleet(backend, scope, { changed: () => this.#wake(), closed: () => this.close() })
     this.#stopListening = onAbort(signal, reason => this.#ending.abort(reason))
     this.settled = this.#run()
     // Who does not wait for it does not hear of it.

@@ -189,6 +189,23 @@ test('An aborted signal ends a publish before anything is written.', async () =>
   expect(spy.commits).toEqual([])
 })
 
+test('A head that was copied from another environment is not published upon, and a rollback repairs it.', async () => {
+  await admin.publish(timeout(800))
+  await fleet.admin({ env: 'test' }).publish(timeout(5_000))
+  const { records } = spy.backend
+  const read = await records.read({ directory: 'config:shop:test', ids: ['head'] })
+  const value = (read.kind === 'present' && read.records.get('head')?.value) || new Uint8Array()
+  const changes = [{ kind: 'put', id: 'head', value } as const]
+  await records.commit({ directory: 'config:shop:prod', commitId: records.newId(), changes })
+  const other = fleet.admin()
+  await expect(other.publish(timeout(700))).rejects.toMatchObject({
+    code: 'HF_UNTRUSTED',
+    message: 'The release belongs to shop/test, and this is shop/prod.',
+  })
+  await other.rollback({ to: 1 })
+  expect((await other.release(-1)).content.namespaces).toEqual({ checkout: { timeoutMs: 800 } })
+})
+
 test('A head that was spoilt by hand keeps publishes away, and a rollback repairs it.', async () => {
   await admin.publish(timeout(800))
   await admin.publish(timeout(900))

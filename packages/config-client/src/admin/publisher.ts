@@ -190,17 +190,17 @@ export class Publisher {
   }
 
   async #write(publication: Publication, page: BookPage, { release, draft, steps }: Ready): Promise<Attempt> {
-    const { book, contents, history } = this.#parts
+    const { scope, book, contents, history } = this.#parts
     const { signal } = publication
     const isInline = draft.bytes.length <= INLINE_BYTES_MAX
     if (!isInline) await contents.save(draft, signal)
     const content = isInline ? draft.content : undefined
-    const bytes = encodeRelease({ release, content }, isInline ? draft.bytes : undefined)
+    const bytes = encodeRelease(scope, { release, content }, isInline ? draft.bytes : undefined)
     const [firstRule] = steps ?? []
     const candidate: StoredCandidate | undefined = steps &&
       firstRule && { release, rule: firstRule, step: 0, steps, content }
     const changes: readonly RecordChange[] = [
-      ...headChanges(page, bytes, candidate),
+      ...headChanges(page, bytes, candidate && encodeCandidate(scope, candidate)),
       { kind: 'put', id: releaseId(release.number), value: bytes, expect: 'absent' },
       { kind: 'put', id: requestRecordId(release.requestId), value: encodeRequest(release.number), expect: 'absent' },
       // A rollout in steps lets nothing go: it may itself be taken back.
@@ -230,7 +230,7 @@ function pageFor({ isRepeatable, requestId, kind, signal }: Publication): PageRe
 function headChanges(
   { head, brokenHead }: BookPage,
   bytes: Uint8Array,
-  candidate: StoredCandidate | undefined,
+  candidate: Uint8Array | undefined,
 ): readonly RecordChange[] {
   const version = head?.version ?? brokenHead
   const expect = version === undefined ? 'absent' : { version }
@@ -242,7 +242,7 @@ function headChanges(
   }
   return [
     { kind: 'check', id: HEAD, expect },
-    { kind: 'put', id: CANDIDATE, value: encodeCandidate(candidate), expect: 'absent' },
+    { kind: 'put', id: CANDIDATE, value: candidate, expect: 'absent' },
   ]
 }
 

@@ -3,7 +3,8 @@ import { InvariantError, UnknownOutcomeError } from '@holdfast/core'
 import { UntrustedReleaseError } from '../errors.ts'
 import { decodeCandidate, decodeRelease } from '../release/codec.ts'
 import type { StoredCandidate, StoredRelease } from '../release/release.ts'
-import { CANDIDATE, HEAD, releaseId, releaseNumberOf, requestRecordId } from '../release/scope.ts'
+import type { Scope } from '../release/scope.ts'
+import { CANDIDATE, HEAD, placesOf, releaseId, releaseNumberOf, requestRecordId } from '../release/scope.ts'
 import type { Withdrawal } from './withdrawals.ts'
 import { WITHDRAWN, decodeWithdrawals } from './withdrawals.ts'
 
@@ -40,17 +41,28 @@ export interface PageRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The records of a releases directory, as far as they were read. */
+export interface BookRecords {
+  readonly records: ReadonlyMap<string, StoredRecord>
+  readonly committedAtMs: number
+}
+
+/** What there is of a scope that the store has nothing of. */
+export const NO_RECORDS: BookRecords = Object.freeze({ records: new Map<string, never>(), committedAtMs: 0 })
+
 const SENT_MAX = 3
 const decoder = new TextDecoder()
 
 /** The releases directory of a scope, as publishers read and write it. */
 export class ReleaseBook {
+  readonly scope: Scope
   readonly #store: RecordStore
   readonly #directory: string
 
-  constructor(store: RecordStore, directory: string) {
+  constructor(store: RecordStore, scope: Scope) {
+    this.scope = scope
     this.#store = store
-    this.#directory = directory
+    this.#directory = placesOf(scope).releases
   }
 
   async read(page: PageRequest = {}): Promise<BookPage> {
@@ -59,20 +71,20 @@ export class ReleaseBook {
     const request = isThorough ? { directory: this.#directory } : { directory: this.#directory, ids }
     const read = await this.#store.read(request, signal)
     if (read.kind === 'unchanged') throw new InvariantError('A read without a stamp was answered "unchanged".')
-    return read.kind === 'missing' ? pageOf(new Map(), 0) : pageOf(read.records, read.committedAtMs, page)
+    return pageOf(this.scope, read.kind === 'missing' ? NO_RECORDS : read, page)
   }
 
   /** The releases of these numbers, as far as they are kept. */
   async releases(numbers: readonly number[], signal?: AbortSignal): Promise<ReadonlyMap<number, StoredRelease>> {
     if (numbers.length === 0) return new Map()
     const read = await this.#store.read({ directory: this.#directory, ids: numbers.map(releaseId) }, signal)
-    return read.kind === 'present' ? releasesOf(read.records) : new Map()
+    return read.kind === 'present' ? releasesOf(this.scope, read.records) : new Map()
   }
 
   /** All that are kept. */
   async allReleases(signal?: AbortSignal): Promise<ReadonlyMap<number, StoredRelease>> {
     const read = await this.#store.read({ directory: this.#directory }, signal)
-    return read.kind === 'present' ? releasesOf(read.records) : new Map()
+    return read.kind === 'present' ? releasesOf(this.scope, read.records) : new Map()
   }
 
   /**
@@ -103,12 +115,13 @@ export class ReleaseBook {
 
 /** What the records of a releases directory say. */
 export function pageOf(
-  records: ReadonlyMap<string, StoredRecord>,
-  committedAtMs: number,
+  scope: Scope,
+  { records, committedAtMs }: BookRecords,
   { requestId, isForgiving = false }: PageRequest = {},
 ): BookPage {
-  const head = isForgiving ? readableHead(records.get(HEAD)) : entryOf(records.get(HEAD), decodeRelease)
-  const candidate = entryOf(records.get(CANDIDATE), decodeCandidate)
+  const readHead = (): BookPage['head'] => entryOf(records.get(HEAD), bytes => decodeRelease(scope, bytes))
+  const head = isForgiving ? ifReadable(readHead) : readHead()
+  const candidate = entryOf(records.get(CANDIDATE), bytes => decodeCandidate(scope, bytes))
   const withdrawals = entryOf(records.get(WITHDRAWN), decodeWithdrawals)
   const request = requestId === undefined ? undefined : records.get(requestRecordId(requestId))
   const kept = [...records.keys()].map(id => releaseNumberOf(id) ?? 0)
@@ -146,20 +159,20 @@ function entryOf<T>(record: StoredRecord | undefined, decode: (bytes: Uint8Array
   return record === undefined ? undefined : { value: decode(record.value), version: record.version }
 }
 
-function readableHead(record: StoredRecord | undefined): Entry<StoredRelease> | undefined {
+function ifReadable<T>(read: () => T): T | undefined {
   try {
-    return entryOf(record, decodeRelease)
+    return read()
   } catch (error) {
     if (error instanceof UntrustedReleaseError) return undefined
     throw error
   }
 }
 
-function releasesOf(records: ReadonlyMap<string, StoredRecord>): ReadonlyMap<number, StoredRelease> {
+function releasesOf(scope: Scope, records: BookRecords['records']): ReadonlyMap<number, StoredRelease> {
   const releases = new Map<number, StoredRelease>()
   for (const [id, record] of records) {
     const number = releaseNumberOf(id)
-    if (number !== undefined) releases.set(number, decodeRelease(record.value))
+    if (number !== undefined) releases.set(number, decodeRelease(scope, record.value))
   }
   return releases
 }

@@ -69,7 +69,7 @@ export class ScopeAdmin implements ConfigAdmin {
     const { backend, scope, signWith, historyMax, signal } = options
     this.#options = options
     this.#places = placesOf(scope)
-    this.#book = new ReleaseBook(backend.records, this.#places.releases)
+    this.#book = new ReleaseBook(backend.records, scope)
     this.#contents = new Contents(backend.records, backend.clock, this.#places.contents)
     this.#history = new History(this.#book, historyMax)
     this.#drafting = { ...options, readLayer: layer => this.#readHead(appOfLayer(layer)) }
@@ -247,9 +247,9 @@ export class ScopeAdmin implements ConfigAdmin {
   ): Deployment {
     const { backend, scope, author } = this.#options
     const { candidate, ...written } = published
-    const parts = { ...written, ...rollout, backend, places: this.#places, waiting: this.#waiting }
+    const parts = { ...written, ...rollout, backend, scope, waiting: this.#waiting }
     if (candidate === undefined) return new HeadDeployment(parts)
-    return new Rollout({ ...parts, scope, author, book: this.#book, candidate, isDriving })
+    return new Rollout({ ...parts, author, book: this.#book, candidate, isDriving })
   }
 
   #publication(kind: ReleaseKind, checked: CheckedPublish): Omit<Publication, 'rolledBackTo' | 'draft' | 'matches'> {
@@ -301,11 +301,11 @@ export class ScopeAdmin implements ConfigAdmin {
 
   async #readHead(app: string): Promise<ReleaseWithContent | undefined> {
     const { backend, scope } = this.#options
-    const places = placesOf({ app, env: scope.env })
-    const { head } = await new ReleaseBook(backend.records, places.releases).read()
+    const layer = { app, env: scope.env }
+    const { head } = await new ReleaseBook(backend.records, layer).read()
     if (head === undefined) return undefined
     const { release, content } = head.value
-    const contents = new Contents(backend.records, backend.clock, places.contents)
+    const contents = new Contents(backend.records, backend.clock, placesOf(layer).contents)
     return { release, content: content ?? (await contents.load(release.hash)) }
   }
 

@@ -23,7 +23,7 @@ function fleetOf(size: number): readonly InstanceReport[] {
   }))
 }
 
-function candidateOf(rules: readonly RolloutRule[]): Parameters<typeof encodeCandidate>[0] {
+function candidateOf(rules: readonly RolloutRule[]): Parameters<typeof encodeCandidate>[1] {
   const release: Release = {
     ...RELEASE,
     parent: undefined,
@@ -84,9 +84,9 @@ test('Rules stand in a record as they are, and one that is any of others is not 
   const steps = checkedSteps([{ zone: 'a' }, '2', '10%', '100%'])
   const rules = rulesOf(steps, { scope: SCOPE, release: RELEASE, reports: fleetOf(5) })
   expect(rules.map(({ kind }) => kind)).toEqual(['labels', 'any', 'any', 'percent'])
-  expect(decodeCandidate(encodeCandidate(candidateOf(rules))).steps).toEqual(rules)
+  expect(decodeCandidate(SCOPE, encodeCandidate(SCOPE, candidateOf(rules))).steps).toEqual(rules)
   const nested: RolloutRule = { kind: 'any', of: [{ kind: 'any', of: [] }] }
-  expect(() => decodeCandidate(encodeCandidate(candidateOf([nested])))).toThrow(
+  expect(() => decodeCandidate(SCOPE, encodeCandidate(SCOPE, candidateOf([nested])))).toThrow(
     expect.objectContaining({ code: 'HF_UNTRUSTED' }),
   )
 })

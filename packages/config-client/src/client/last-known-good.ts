@@ -150,7 +150,7 @@ function encodeFile(scope: Scope, { release, content, revision, headNumber }: Kn
   const decoder = new TextDecoder()
   const body: FileBody = {
     scope: { app: scope.app, env: scope.env },
-    release: decoder.decode(encodeRelease({ release, content: undefined })),
+    release: decoder.decode(encodeRelease(scope, { release, content: undefined })),
     content: decoder.decode(encodeContent(content)),
     revision,
     headNumber,
@@ -176,7 +176,7 @@ function bodyOf(scope: Scope, file: string): FileBody {
 }
 
 function releaseIn(body: FileBody): Release {
-  return decodeRelease(new TextEncoder().encode(body.release)).release
+  return decodeRelease(body.scope, new TextEncoder().encode(body.release)).release
 }
 
 /** The first line of a file whose second is this. */

@@ -23,7 +23,7 @@ export class ScopeFixture {
   async publish(namespaces: Readonly<Record<string, JsonObject>>, number: number = this.#number + 1): Promise<Release> {
     const { release, content, inline } = this.release(namespaces, number)
     await this.#putContent(content, inline)
-    const value = encodeRelease({ release, content: inline })
+    const value = encodeRelease(this.scope, { release, content: inline })
     await this.commit([
       { kind: 'put', id: HEAD, value },
       { kind: 'put', id: releaseId(release.number), value },
@@ -35,7 +35,7 @@ export class ScopeFixture {
   async offer(namespaces: Readonly<Record<string, JsonObject>>, rule: RolloutRule): Promise<Release> {
     const { release, content, inline } = this.release(namespaces, this.#number + 1)
     await this.#putContent(content, inline)
-    const value = encodeCandidate({ release, content: inline, rule, step: 0, steps: [rule] })
+    const value = encodeCandidate(this.scope, { release, content: inline, rule, step: 0, steps: [rule] })
     await this.commit([{ kind: 'put', id: CANDIDATE, value }])
     return release
   }

@@ -3,7 +3,7 @@ import { memoryBackend } from '@holdfast/core/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Config, ConfigSnapshot } from '../index.ts'
 import { encodeCandidate } from '../release/codec.ts'
-import { CANDIDATE, HEAD } from '../release/scope.ts'
+import { CANDIDATE, HEAD, placesOf } from '../release/scope.ts'
 import { ScopeFixture } from './scope.fixture.ts'
 import { Stage, checkout, places, scope } from './stage.fixture.ts'
 
@@ -93,6 +93,25 @@ describe('A service keeps its last snapshot, and status says what happened,', ()
     expect(await config.refresh()).toMatchObject({ state: 'current', refusal: undefined, release: { number: 3 } })
   })
 
+  it("when another application's release was copied here: neither it nor a start follows it, however long it stays", async () => {
+    await opened()
+    const other = new ScopeFixture(memoryBackend({ world: stage.world }), { app: 'pay', env: 'prod' })
+    await other.publish({ checkout: { timeoutMs: 9 } }, 7)
+    await other.offer({ checkout: { timeoutMs: 10 } }, { kind: 'percent', percent: 100 })
+    const request = { directory: placesOf(other.scope).releases, ids: [HEAD, CANDIDATE] }
+    const read = await other.backend.records.read(request)
+    const copied = read.kind === 'present' ? [...read.records] : []
+    await stage.store.commit(copied.map(([id, { value }]) => ({ kind: 'put' as const, id, value })))
+    await config.refresh()
+    await stage.clock.advance(86_400_000)
+    expect([config.status().state, config.current]).toEqual(['refused', before])
+    expect(config.status().detail).toBe(
+      'The head in the store cannot be read: The release belongs to pay/prod, and this is shop/test.',
+    )
+    expect(config.status().refusal).toMatchObject({ stage: 'verify', release: { number: 7 } })
+    await expect(stage.openIn(60_000)).rejects.toMatchObject({ code: 'HF_NO_CONFIG' })
+  })
+
   it('when a candidate cannot be read: the head is followed, and it is told', async () => {
     await opened()
     await stage.store.commit([{ kind: 'put', id: CANDIDATE, value: new Uint8Array([1, 2]) }])
@@ -106,7 +125,7 @@ describe('A service keeps its last snapshot, and status says what happened,', ()
     await opened()
     const old = stage.store.release({ checkout: { timeoutMs: 9 } }, 2)
     const rule = { kind: 'percent' as const, percent: 100 }
-    const value = encodeCandidate({ release: old.release, content: old.content, rule, step: 0, steps: [rule] })
+    const value = encodeCandidate(scope, { release: old.release, content: old.content, rule, step: 0, steps: [rule] })
     await stage.store.commit([{ kind: 'put', id: CANDIDATE, value }])
     expect(await config.refresh()).toMatchObject({ state: 'current', release: before.release })
   })

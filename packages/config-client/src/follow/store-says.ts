@@ -57,8 +57,8 @@ type Read<T> =
 export function storeSays(view: DirectoryView, reader: Reader): StoreSays {
   if (view.kind === 'unread') return { kind: 'unread' }
   if (view.kind === 'missing') return { kind: 'no-directory' }
-  const head = readRecord(view, HEAD, decodeRelease)
-  const candidate = readRecord(view, CANDIDATE, decodeCandidate)
+  const head = readRecord(view, HEAD, bytes => decodeRelease(reader.scope, bytes))
+  const candidate = readRecord(view, CANDIDATE, bytes => decodeCandidate(reader.scope, bytes))
   const headNumber = head.kind === 'read' ? head.value.release.number : 0
   const target = (
     of: { readonly release: Release; readonly content: ReleaseContent | undefined },

@@ -12,7 +12,9 @@ import {
 } from './codec.ts'
 import type { Json } from './json.ts'
 import type { Release, ReleaseContent, StoredCandidate } from './release.ts'
+import type { Scope } from './scope.ts'
 
+const scope: Scope = { app: 'shop', env: 'prod' }
 const content: ReleaseContent = {
   namespaces: { checkout: { timeoutMs: 500, db: 'large', names: ['é', '🔒'], none: null } },
   options: { 'platform/postgres#large': { release: { number: 3, hash: 'cd'.repeat(32) }, value: { poolMax: 5 } } },
@@ -63,7 +65,7 @@ const jsonOf = (bytes: Uint8Array): Record<string, Json> =>
 
 /** The record of the first release, changed. */
 function altered(change: { readonly record?: object; readonly release?: object }): Uint8Array {
-  const json = jsonOf(encodeRelease({ release: first, content: undefined }))
+  const json = jsonOf(encodeRelease(scope, { release: first, content: undefined }))
   return bytesOf({ ...json, ...change.record, release: { ...(json['release'] as object), ...change.release } })
 }
 
@@ -84,11 +86,11 @@ describe('the record of a release', () => {
     ['first without its content', { release: first, content: undefined }],
     ['one with all there is', { release: full, content }],
   ])('is read as it was written: the %s', (_, stored) => {
-    expect(decodeRelease(encodeRelease(stored))).toEqual(stored)
+    expect(decodeRelease(scope, encodeRelease(scope, stored))).toEqual(stored)
   })
 
   it('is frozen all the way down once it is read', () => {
-    const read = decodeRelease(encodeRelease({ release: full, content }))
+    const read = decodeRelease(scope, encodeRelease(scope, { release: full, content }))
     for (const part of [
       read,
       read.release.parent,
@@ -103,7 +105,7 @@ describe('the record of a release', () => {
     ['is empty', new Uint8Array(), 'A release record is empty.'],
     [
       'is cut off',
-      encodeRelease({ release: first, content }).subarray(0, 100),
+      encodeRelease(scope, { release: first, content }).subarray(0, 100),
       'A release record is not JSON, or only a part of it: 100 bytes that begin with "{\\"format\\":1,\\"release".',
     ],
     [
@@ -123,11 +125,31 @@ describe('the record of a release', () => {
     [
       'has a field more',
       altered({ record: { more: 1 } }),
-      'a release record to be nothing but format, release, got "more".',
+      'a release record to be nothing but format, release, scope, got "more".',
+    ],
+    [
+      'has no scope',
+      altered({ record: { scope: undefined } }),
+      'Expected `scope` of a release record to be an object, got undefined.',
+    ],
+    [
+      'has a scope of no name',
+      altered({ record: { scope: { app: 'shop' } } }),
+      'Expected `env` of the scope of a record',
+    ],
+    [
+      'is of another application',
+      altered({ record: { scope: { app: 'pay', env: 'prod' } } }),
+      'The release belongs to pay/prod, and this is shop/prod.',
+    ],
+    [
+      'is of another environment',
+      altered({ record: { scope: { app: 'shop', env: 'te\nst' } } }),
+      'The release belongs to shop/te\\nst, and this is shop/prod.',
     ],
     [
       'has no release',
-      bytesOf({ format: 1 }),
+      bytesOf({ format: 1, scope }),
       'Expected `release` of a release record to be an object, got undefined.',
     ],
     [
@@ -161,31 +183,31 @@ describe('the record of a release', () => {
     ['has a time that is none', altered({ release: { publishedAtMs: 'now' } }), 'Expected `publishedAtMs`'],
     ['has a field more in its release', altered({ release: { more: 1 } }), 'Expected a release to be nothing but'],
   ])('is refused when it %s', (_, bytes, message) => {
-    expect(messageOf(() => decodeRelease(bytes))).toContain(message)
+    expect(messageOf(() => decodeRelease(scope, bytes))).toContain(message)
   })
 
   it('has its content on a second line, as it is hashed', () => {
-    const [line = '', text = '', ...more] = Buffer.from(encodeRelease({ release: first, content }))
+    const [line = '', text = '', ...more] = Buffer.from(encodeRelease(scope, { release: first, content }))
       .toString()
       .split('\n')
-    expect(JSON.parse(line)).toEqual(jsonOf(encodeRelease({ release: first, content: undefined })))
+    expect(JSON.parse(line)).toEqual(jsonOf(encodeRelease(scope, { release: first, content: undefined })))
     expect(createHash('sha256').update(text).digest('hex')).toBe(hash)
     expect(more).toEqual([])
   })
 
   it('is refused when its content is cut off', () => {
-    const bytes = encodeRelease({ release: first, content })
-    expect(messageOf(() => decodeRelease(bytes.subarray(0, -1)))).toContain(
+    const bytes = encodeRelease(scope, { release: first, content })
+    expect(messageOf(() => decodeRelease(scope, bytes.subarray(0, -1)))).toContain(
       'A content is not JSON, or only a part of it',
     )
     const end = bytes.indexOf(10)
-    expect(messageOf(() => decodeRelease(bytes.subarray(0, end + 1)))).toBe('A content is empty.')
+    expect(messageOf(() => decodeRelease(scope, bytes.subarray(0, end + 1)))).toBe('A content is empty.')
   })
 
   it('is refused when its content was altered', () => {
     const other = { ...content, namespaces: { checkout: { timeoutMs: 501 } } }
-    const bytes = encodeRelease({ release: first, content }, encodeContent(other))
-    expect(messageOf(() => decodeRelease(bytes))).toBe(
+    const bytes = encodeRelease(scope, { release: first, content }, encodeContent(other))
+    expect(messageOf(() => decodeRelease(scope, bytes))).toBe(
       `The content of a release has the hash ${contentHash(other)}, and should have ${hash}: it was altered.`,
     )
   })
@@ -193,9 +215,9 @@ describe('the record of a release', () => {
 
 describe('the record of a candidate', () => {
   it('is read as it was written', () => {
-    expect(decodeCandidate(encodeCandidate(candidate))).toEqual(candidate)
+    expect(decodeCandidate(scope, encodeCandidate(scope, candidate))).toEqual(candidate)
     const withContent: StoredCandidate = { ...candidate, rule: { kind: 'percent', percent: 10 }, content }
-    expect(decodeCandidate(encodeCandidate(withContent))).toEqual(withContent)
+    expect(decodeCandidate(scope, encodeCandidate(scope, withContent))).toEqual(withContent)
   })
 
   it.each([
@@ -219,16 +241,22 @@ describe('the record of a candidate', () => {
     ],
     ['has labels that are no texts', { rule: { kind: 'labels', labels: { zone: 1 } } }, 'by texts, got 1.'],
     ['has instances that are no texts', { rule: { kind: 'instances', ids: [1] } }, 'by texts, got 1.'],
+    ['is of another scope', { scope: { app: 'shop', env: 'test' } }, 'belongs to shop/test, and this is shop/prod.'],
     ['is a release', { rule: undefined }, 'Expected `rule` of a candidate record to be an object, got undefined.'],
   ])('is refused when it %s', (_, change, message) => {
-    const bytes = bytesOf({ ...jsonOf(encodeCandidate(candidate)), ...change })
-    expect(messageOf(() => decodeCandidate(bytes))).toContain(message)
+    const bytes = bytesOf({ ...jsonOf(encodeCandidate(scope, candidate)), ...change })
+    expect(messageOf(() => decodeCandidate(scope, bytes))).toContain(message)
   })
 
   it('is no record of a release, nor the other way round', () => {
-    const [asCandidate, asRelease] = [encodeCandidate(candidate), encodeRelease({ release: first, content })]
-    expect(messageOf(() => decodeRelease(asCandidate))).toContain('nothing but format, release, got "rule"')
-    expect(messageOf(() => decodeCandidate(asRelease))).toContain('Expected `steps` of a candidate record')
+    const [asCandidate, asRelease] = [
+      encodeCandidate(scope, candidate),
+      encodeRelease(scope, { release: first, content }),
+    ]
+    expect(messageOf(() => decodeRelease(scope, asCandidate))).toContain(
+      'nothing but format, release, scope, got "rule"',
+    )
+    expect(messageOf(() => decodeCandidate(scope, asRelease))).toContain('Expected `steps` of a candidate record')
   })
 })
 

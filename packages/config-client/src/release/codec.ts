@@ -8,6 +8,7 @@ import type { Json, JsonObject } from './json.ts'
 import { isJsonObject } from './json.ts'
 import { contentFrom, releaseFrom, releaseJson, ruleFrom } from './release-shape.ts'
 import type { ReleaseContent, RolloutRule, StoredCandidate, StoredRelease } from './release.ts'
+import type { Scope } from './scope.ts'
 
 /** A content whose canonical JSON has at most so many bytes stands beside its release, a larger one in a record of its own. */
 export const INLINE_BYTES_MAX = 32_768
@@ -49,26 +50,34 @@ export function decodeContent(bytes: Uint8Array, hash: string): ReleaseContent {
 }
 
 /** @param contentBytes what `encodeContent` made of the content, if that was done already */
-export function encodeRelease({ release, content }: StoredRelease, contentBytes?: Uint8Array): Uint8Array {
-  return encodeRecord({ format: FORMAT, release: releaseJson(release) }, contentBytes ?? inline(content))
+export function encodeRelease(
+  scope: Scope,
+  { release, content }: StoredRelease,
+  contentBytes?: Uint8Array,
+): Uint8Array {
+  const line = { format: FORMAT, release: releaseJson(release), scope: scopeJson(scope) }
+  return encodeRecord(line, contentBytes ?? inline(content))
 }
 
 /**
- * The record `head` or `release-…`, frozen. A content in it has the hash that its release names.
+ * The record `head` or `release-…` of this scope, frozen. A content in it has the hash that its release names.
  *
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
-export function decodeRelease(bytes: Uint8Array): StoredRelease {
+export function decodeRelease(scope: Scope, bytes: Uint8Array): StoredRelease {
   const { json, contentBytes } = decodeRecord('A release record', bytes)
-  const fields = new Fields('a release record', json, ['format', 'release'])
+  const fields = new Fields('a release record', json, ['format', 'release', 'scope'])
+  checkBelongs(fields, scope)
   return Object.freeze(releaseAndContent(fields, contentBytes))
 }
 
-export function encodeCandidate({ release, rule, step, steps, content }: StoredCandidate): Uint8Array {
+export function encodeCandidate(scope: Scope, candidate: StoredCandidate): Uint8Array {
+  const { release, rule, step, steps, content } = candidate
   const line = {
     format: FORMAT,
     release: releaseJson(release),
     rule: ruleJson(rule),
+    scope: scopeJson(scope),
     step,
     steps: steps.map(ruleJson),
   }
@@ -76,13 +85,14 @@ export function encodeCandidate({ release, rule, step, steps, content }: StoredC
 }
 
 /**
- * The record `candidate`, frozen. A content in it has the hash that its release names.
+ * The record `candidate` of this scope, frozen. A content in it has the hash that its release names.
  *
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
-export function decodeCandidate(bytes: Uint8Array): StoredCandidate {
+export function decodeCandidate(scope: Scope, bytes: Uint8Array): StoredCandidate {
   const { json, contentBytes } = decodeRecord('A candidate record', bytes)
-  const fields = new Fields('a candidate record', json, ['format', 'release', 'rule', 'step', 'steps'])
+  const fields = new Fields('a candidate record', json, ['format', 'release', 'rule', 'scope', 'step', 'steps'])
+  checkBelongs(fields, scope)
   const steps = fields.list('steps').map(ruleFrom)
   if (steps.length === 0 || steps.length > STEPS_MAX) {
     throw new UntrustedReleaseError(`Expected a candidate record to have 1 to ${STEPS_MAX} steps, got ${steps.length}.`)
@@ -93,6 +103,21 @@ export function decodeCandidate(bytes: Uint8Array): StoredCandidate {
     step: fields.number('step', { min: 0, max: steps.length - 1, integer: true }),
     steps,
   })
+}
+
+// A record that was copied from another key, by hand or by a backup that was restored to the wrong place.
+function checkBelongs(fields: Fields, { app, env }: Scope): void {
+  const scope = new Fields('the scope of a record', fields.object('scope'), ['app', 'env'])
+  const [itsApp, itsEnv] = [scope.text('app'), scope.text('env')]
+  if (itsApp === app && itsEnv === env) return
+  throw new UntrustedReleaseError(
+    `The release belongs to ${shown(itsApp)}/${shown(itsEnv)}, and this is ${app}/${env}.`,
+  )
+}
+
+/** As `show`, without its quotes. */
+function shown(name: string): string {
+  return show(name).slice(1, -1)
 }
 
 function releaseAndContent(fields: Fields, contentBytes: Uint8Array | undefined): StoredRelease {
@@ -152,6 +177,10 @@ function contentJson({ namespaces, options }: ReleaseContent): JsonObject {
     return [name, { release: { number: release.number, hash: release.hash }, value }] as const
   })
   return { namespaces, options: Object.fromEntries(pinned) }
+}
+
+function scopeJson({ app, env }: Scope): JsonObject {
+  return { app, env }
 }
 
 function ruleJson(rule: RolloutRule): JsonObject {
