@@ -147,6 +147,7 @@ describe('A link', () => {
   it('takes a fresh client of the driver when the session has expired (5)', async () => {
     const proxy = await faultProxy()
     const { sessions, session, managers } = await connected(proxy.connectString, { sessionTimeoutMs: 600 })
+    await session.run(getData(root))
     proxy.refuse()
     proxy.dropConnections()
     await sleep(1_800)
@@ -157,6 +158,7 @@ describe('A link', () => {
     expect(managers).toHaveLength(2)
     expect(sessions.current.id).not.toBe(session.id)
     // Not older than what was seen: the new one tells the server the last transaction that the old one saw.
+    expect(session.lastZxid.readBigInt64BE(0)).toBeGreaterThan(0n)
     expect(sessions.current.lastZxid.compare(session.lastZxid)).toBeGreaterThanOrEqual(0)
     await sessions.current.run(getData(root))
     await expect(session.run(getData(root))).rejects.toMatchObject({ failure: { kind: 'session-lost' } })

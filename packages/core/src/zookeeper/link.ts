@@ -103,7 +103,7 @@ export class Link {
       failDriver(error)
     }
     manager.onSocketClosed = hasError => {
-      this.#noteEnd()
+      this.#noteEnd(hasError)
       this.#leave()
       closeDriver(hasError)
       this.#onSocketGone?.()
@@ -250,14 +250,13 @@ export class Link {
     this.#options.listener.unauthenticated()
   }
 
-  #noteEnd(): void {
-    if (this.#hasBegun) {
-      this.#hasBegun = false
-      this.#refusals.disconnected()
-    } else if (this.#server !== undefined) {
-      this.#refusals.failed(this.#server, this.#isAsking ? 'refused' : 'unreachable')
-      if (this.#isAsking) this.#cause = new Error('The server closed the connection during the handshake.')
-    }
+  #noteEnd(hasError: boolean): void {
+    // A server has read the handshake before it closes, so what resets the connection is something else: a proxy, a killed process.
+    const isRefused = this.#isAsking && !hasError
+    if (isRefused) this.#cause = new Error('The server closed the connection during the handshake.')
+    if (this.#hasBegun) this.#refusals.disconnected()
+    else if (this.#server !== undefined) this.#refusals.failed(this.#server, isRefused ? 'refused' : 'unreachable')
+    this.#hasBegun = false
   }
 
   // Who has seen nothing was not refused for what he has seen.
