@@ -18,7 +18,7 @@ export async function promoteCandidate(
   candidate: Entry<StoredCandidate>,
 ): Promise<CandidateOutcome> {
   const { release, content } = candidate.value
-  return written(
+  const outcome = written(
     await book.commit(
       [
         {
@@ -32,6 +32,8 @@ export async function promoteCandidate(
       HEAD,
     ),
   )
+  if (outcome.kind === 'written') book.sawHead(release.number)
+  return outcome
 }
 
 /** Takes a candidate back, and remembers why. */

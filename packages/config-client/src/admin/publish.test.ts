@@ -1,5 +1,5 @@
 import { UnknownOutcomeError } from '@holdfast/core'
-import { memoryBackend } from '@holdfast/core/memory'
+import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { beforeEach, expect, test } from 'vitest'
 import type { ConfigAdmin } from './admin.ts'
@@ -156,6 +156,43 @@ test('A patch is not published on top of nothing where the head was deleted by h
   expect((await admin.rollback({ to: 2 })).release.number).toBe(3)
   await admin.publish(timeout(700))
   expect((await admin.release(-1)).content.namespaces['checkout']).toEqual({ timeoutMs: 700, retries: 5 })
+})
+
+test('A patch is not published on top of nothing where the store was wiped, by an admin that knew what was there.', async () => {
+  const world = new MemoryWorld(new SimulatedClock())
+  const [first, second] = [1, 2].map(() => new FleetFixture(memoryBackend({ world })).admin())
+  const wipe = (): void => world.directories.lose('config:shop:prod')
+  await first?.publish([checkout.replace({ timeoutMs: 800, retries: 5 })])
+  await second?.state()
+  wipe()
+  for (const who of [first, second]) {
+    await expect(who?.publish(timeout(700))).rejects.toMatchObject({
+      code: 'HF_CONFLICT',
+      expected: 'release 1',
+      message: expect.stringContaining('gone: the store lost it') as string,
+    })
+  }
+  expect((await second?.state())?.kind).toBe('missing')
+  // These do not build on what was there, or know that nothing is.
+  await expect(first?.publish(timeout(700), { expectedRevision: 0 })).resolves.toMatchObject({ isNew: true })
+  wipe()
+  await expect(second?.publish([checkout.replace({ timeoutMs: 600 })])).resolves.toMatchObject({ isNew: true })
+  wipe()
+  // Who never saw a release cannot tell it from a first one.
+  const third = new FleetFixture(memoryBackend({ world })).admin()
+  await expect(third.publish(timeout(700))).resolves.toMatchObject({ isNew: true, release: { number: 1 } })
+})
+
+test('A patch that stands as a candidate counts as known once it is promoted, and not when it was taken back.', async () => {
+  const world = new MemoryWorld(new SimulatedClock())
+  const ours = new FleetFixture(memoryBackend({ world })).admin()
+  await ours.publish(timeout(800), { steps: ['1', '100%'] })
+  await ours.abort('not yet')
+  await ours.publish(timeout(900), { steps: ['1', '100%'] })
+  await ours.promote()
+  world.directories.lose('config:shop:prod')
+  await expect(ours.publish(timeout(700))).rejects.toMatchObject({ code: 'HF_CONFLICT', expected: 'release 2' })
+  await ours.close()
 })
 
 test('A scope whose head was deleted does not begin at 1 again where the first releases are not kept any more.', async () => {

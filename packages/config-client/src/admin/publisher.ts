@@ -25,6 +25,8 @@ export interface Publication {
   readonly isRepeatable: boolean
   readonly expectedRevision: number | undefined
   readonly signal: AbortSignal | undefined
+  /** Whether it changes a part of what there is, and leaves the rest as it is. */
+  readonly isPartial: boolean
   /** The content that it makes of the head's. */
   draft(before: ReleaseContent | undefined): Promise<Draft>
   /** Whether a release under the same request id is this publication. */
@@ -129,6 +131,7 @@ export class Publisher {
     checkExpected(this.#parts.scope, publication.expectedRevision, page)
     checkNoRollout(this.#parts.scope, page)
     checkNotLost(this.#parts.scope, publication, page)
+    checkNotWiped(this.#parts.book, publication, page)
     const head = page.head?.value
     const before = await this.#contentBefore(publication, page)
     const draft = await publication.draft(before)
@@ -215,6 +218,7 @@ export class Publisher {
       const lastNumber = release.number
       const head = { value: { release, content }, version }
       history.wentOn(release)
+      book.sawHead(release.number)
       this.#remembered = { ...page, head, candidate: undefined, lastNumber, requested: undefined, committedAtMs }
     }
     const entry = candidate && { value: candidate, version }
@@ -274,6 +278,20 @@ function checkNotLost(scope: Scope, { kind, expectedRevision }: Publication, { h
     `The head of ${nameOf(scope)} is gone, and its history goes up to release ${lastKept}: \`rollback({ to: ${lastKept} })\` ` +
       'brings it back, and a publish that expects revision 0 goes on without it.',
   )
+}
+
+// The same, of a store that has nothing left to tell that there was something: who saw it knows.
+function checkNotWiped(
+  { scope, seenHead }: ReleaseBook,
+  { isPartial, expectedRevision }: Publication,
+  { head }: BookPage,
+): void {
+  if (!isPartial || expectedRevision === 0 || head !== undefined || seenHead === 0) return
+  throw new ConflictError(`the head of ${nameOf(scope)}`, {
+    expected: revisionName(seenHead),
+    actual:
+      'gone: the store lost it, and on top of nothing a patch would be all there is (`expectedRevision: 0` begins anew)',
+  })
 }
 
 function nameOf({ app, env }: Scope): string {

@@ -58,11 +58,22 @@ export class ReleaseBook {
   readonly scope: Scope
   readonly #store: RecordStore
   readonly #directory: string
+  #seenHead = 0
 
   constructor(store: RecordStore, scope: Scope) {
     this.scope = scope
     this.#store = store
     this.#directory = placesOf(scope).releases
+  }
+
+  /** The number of the head when there was last seen one; 0 when none was. A store that has no head any more has lost it. */
+  get seenHead(): number {
+    return this.#seenHead
+  }
+
+  /** It was made the head by a commit of ours. */
+  sawHead(number: number): void {
+    this.#seenHead = number
   }
 
   async read(page: PageRequest = {}): Promise<BookPage> {
@@ -71,7 +82,9 @@ export class ReleaseBook {
     const request = isThorough ? { directory: this.#directory } : { directory: this.#directory, ids }
     const read = await this.#store.read(request, signal)
     if (read.kind === 'unchanged') throw new InvariantError('A read without a stamp was answered "unchanged".')
-    return pageOf(this.scope, read.kind === 'missing' ? NO_RECORDS : read, page)
+    const seen = pageOf(this.scope, read.kind === 'missing' ? NO_RECORDS : read, page)
+    if (seen.head !== undefined) this.#seenHead = seen.head.value.release.number
+    return seen
   }
 
   /** The releases of these numbers, as far as they are kept. */

@@ -92,6 +92,7 @@ export class ScopeAdmin implements ConfigAdmin {
     return this.#deploy(checked, {
       ...this.#publication('publish', checked),
       rolledBackTo: undefined,
+      isPartial: copied.some(({ kind }) => kind === 'patch'),
       draft: before => draftOf(this.#drafting, copied, before),
       matches: async ({ kind }, content) => kind === 'publish' && isSaidBy(content, copied, this.#drafting),
     })
@@ -106,6 +107,7 @@ export class ScopeAdmin implements ConfigAdmin {
     return this.#deploy(checked, {
       ...this.#publication('rollback', checked),
       rolledBackTo: to,
+      isPartial: false,
       draft: async before => redraft(this.#drafting, target.content, before),
       matches: async ({ rolledBackTo }) => rolledBackTo === to,
     })
@@ -252,7 +254,10 @@ export class ScopeAdmin implements ConfigAdmin {
     return new Rollout({ ...parts, author, book: this.#book, candidate, isDriving })
   }
 
-  #publication(kind: ReleaseKind, checked: CheckedPublish): Omit<Publication, 'rolledBackTo' | 'draft' | 'matches'> {
+  #publication(
+    kind: ReleaseKind,
+    checked: CheckedPublish,
+  ): Omit<Publication, 'rolledBackTo' | 'isPartial' | 'draft' | 'matches'> {
     const { expectedRevision, message, signal, requestId } = checked
     const author = checked.author ?? this.#options.author
     return {
