@@ -13,8 +13,9 @@ import { internalsOf } from './backend.ts'
 import { CODE, isCode } from './errors.ts'
 import { zookeeperBackend } from './index.ts'
 import { Muffler } from './muffler.fixture.ts'
+import { multi } from './multi.ts'
 import type { Operation } from './operations.ts'
-import { MODE, create, getChildren, getData, remove } from './operations.ts'
+import { getChildren, getData, remove } from './operations.ts'
 import { ephemeralsPath, recordDirectory } from './paths.ts'
 
 const SESSION_MS = 2_000
@@ -99,7 +100,13 @@ async function backUp(directory: string): Promise<() => Promise<void>> {
   )
   return async () => {
     await removeTree(path)
-    for (const [name, bytes] of copies) await run(create(path + name, bytes, MODE.persistent, OPEN_ACL))
+    // At once, as a restored server has it: the directory's node without its records would be another state of the same revision.
+    await run(
+      multi(
+        copies.map(([name, data]) => ({ kind: 'create', path: path + name, data })),
+        OPEN_ACL,
+      ),
+    )
   }
 }
 
