@@ -63,6 +63,12 @@ describe('a script', () => {
     await expect(run('echo first; echo "port is taken" >&2; exit 3')).rejects.toThrow(/ended with 3: port is taken$/)
   })
 
+  it('is named by its first 60 characters when it is a long one', async () => {
+    const command = `${'true\n'.repeat(100)}echo "port is taken"; exit 3`
+    const message = `${'true '.repeat(12).slice(0, 59)}… ended with 3: port is taken`
+    await expect(run(command)).rejects.toMatchObject({ message })
+  })
+
   it('fails when it cannot be found', async () => {
     await expect(run('/no/such/script.sh')).rejects.toThrow(/ended with 127: .*not found/)
   })

@@ -23,6 +23,8 @@ const GRACE_MS = 1_000
 /** How long output is waited for once the script is gone: whatever it left running may hold the pipe for ever. */
 const OUTPUT_MS = 200
 const TAIL_LENGTH = 2_000
+/** Of a script in a message: one that is given inline may have pages. */
+const NAME_LENGTH_MAX = 60
 
 /**
  * Runs a script by `sh -c` as a process group of its own. What it prints goes to our standard error. When it takes too long, fails or
@@ -32,7 +34,7 @@ const TAIL_LENGTH = 2_000
  */
 export async function runScript(run: ScriptRun): Promise<void> {
   if (run.signal?.aborted === true)
-    throw new CommandError('refused', `${run.command} was not started: it was cancelled.`)
+    throw new CommandError('refused', `${nameOf(run)} was not started: it was cancelled.`)
   const child = spawn('sh', ['-c', run.command], { detached: true, env: environment(run.env), stdio: 'pipe' })
   const output = tailOf(child)
   // A script that does not read its input is none the worse for it.
@@ -44,7 +46,12 @@ export async function runScript(run: ScriptRun): Promise<void> {
   await endGroup(child, ended, run.clock)
   await atMost(run.clock, OUTPUT_MS, closeOf(child))
   const said = output().trim().split('\n').at(-1) ?? ''
-  throw new CommandError('refused', `${run.command} ${failure}${said === '' ? '' : `: ${said}`}`)
+  throw new CommandError('refused', `${nameOf(run)} ${failure}${said === '' ? '' : `: ${said}`}`)
+}
+
+function nameOf({ command }: ScriptRun): string {
+  const line = command.trim().replace(/\s+/g, ' ')
+  return line.length > NAME_LENGTH_MAX ? `${line.slice(0, NAME_LENGTH_MAX - 1)}…` : line
 }
 
 function environment(added: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
