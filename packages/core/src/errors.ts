@@ -36,8 +36,8 @@ export class InvalidArgumentError extends HoldfastError {
   /** The argument or option that was refused. */
   readonly argument: string
 
-  constructor(argument: string, message: string) {
-    super('HF_INVALID_ARGUMENT', message)
+  constructor(argument: string, message: string, options?: ErrorOptions) {
+    super('HF_INVALID_ARGUMENT', message, options)
     this.argument = argument
   }
 }

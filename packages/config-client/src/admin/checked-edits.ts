@@ -1,4 +1,5 @@
-import { InvalidArgumentError, show } from '@holdfast/core'
+import { HoldfastError, InvalidArgumentError, show } from '@holdfast/core'
+import { messageOf } from '../errors.ts'
 import type { Edit } from '../namespace/edit.ts'
 import { checkNamespaceName } from '../namespace/naming.ts'
 import { isPlain, jsonProblemOf } from '../release/json-problem.ts'
@@ -13,6 +14,17 @@ const EDITS_MAX = 100
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function checkedEdits(edits: unknown): readonly Edit[] {
+  try {
+    return copiesOf(edits)
+  } catch (error) {
+    if (error instanceof HoldfastError) throw error
+    // A getter or a proxy of somebody's.
+    const message = `The edits cannot be read: ${messageOf(error).replace(/\.$/, '')}.`
+    throw new InvalidArgumentError('edits', message, { cause: error })
+  }
+}
+
+function copiesOf(edits: unknown): readonly Edit[] {
   if (!Array.isArray(edits) || edits.length > EDITS_MAX) {
     const got = Array.isArray(edits) ? String(edits.length) : show(edits)
     throw refused(`Expected \`edits\` to be a list of at most ${EDITS_MAX} edits, got ${got}.`)

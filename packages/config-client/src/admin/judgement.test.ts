@@ -97,6 +97,23 @@ test('An edit that has itself in it is refused in a sentence.', async () => {
   await expect(fleet.admin().publish([checkout.patch(cycle as never)])).rejects.toThrow('is nested more than 32 deep')
 })
 
+test('Edits that throw when they are read are refused in a sentence.', async () => {
+  const throwing = { ownKeys: (): never => expect.fail('no keys for you') }
+  const revoked = Proxy.revocable<object>({}, {})
+  revoked.revoke()
+  const admin = fleet.admin()
+  for (const value of [new Proxy({}, throwing), { timeoutMs: new Proxy({}, throwing) }, revoked.proxy]) {
+    for (const kind of ['patch', 'replace'] as const) {
+      await expect(admin.publish([{ kind, namespace: 'checkout', value: value as never }])).rejects.toMatchObject({
+        code: 'HF_INVALID_ARGUMENT',
+        message: expect.stringMatching(/^The edits cannot be read: .*[^.]\.$/) as string,
+        cause: expect.any(Error) as Error,
+      })
+    }
+  }
+  expect(spy.commits).toEqual([])
+})
+
 for (const [edits, message] of [
   ['all of it', 'Expected `edits` to be a list of at most 100 edits, got "all of it".'],
   [[null], "Expected an edit to be a 'patch', a 'replace' or a 'remove', got null."],
