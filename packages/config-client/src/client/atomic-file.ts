@@ -1,7 +1,8 @@
-import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock } from '@holdfast/core'
 import { randomId, systemRandom } from '@holdfast/core'
+import { UntrustedReleaseError } from '../errors.ts'
 
 const TEMPORARY = /\.(\d+)\.[\w-]{22}\.tmp$/
 const TIDY_AGE_MS = 60_000
@@ -29,6 +30,18 @@ export async function replaceFile(path: string, text: string, { keepAs }: Replac
     throw error
   }
   await syncFolder(folder)
+}
+
+/** The text of a file; undefined where there is none. What is no regular file is refused: reading a pipe would wait for ever. */
+export async function readRegularFile(path: string): Promise<string | undefined> {
+  try {
+    const found = await stat(path)
+    if (found.isFile()) return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  throw new UntrustedReleaseError('it is not a regular file.')
 }
 
 /** Removes temporary files that processes which are gone have left beside `path`. */

@@ -203,7 +203,7 @@ export class ConfigClient implements Config {
 
   #ageMs(): number | undefined {
     const { readAtMs } = this.follower.watch.status
-    return readAtMs === undefined ? undefined : this.#options.backend.clock.monotonicMs() - readAtMs
+    return readAtMs === undefined ? undefined : Math.round(this.#options.backend.clock.monotonicMs() - readAtMs)
   }
 
   #report(): InstanceReport {

@@ -47,7 +47,7 @@ export interface ConfigStatus {
   readonly release: ReleaseName | undefined
   /** What the store says is meant for this instance; undefined while that is not known. */
   readonly target: ReleaseName | undefined
-  /** How long ago the store last confirmed what it says, in milliseconds; undefined when it never did. */
+  /** How long ago the store last confirmed what it says, in whole milliseconds; undefined when it never did. */
   readonly ageMs: number | undefined
   /** Whether the age is above `staleAfterMs`. */
   readonly isStale: boolean

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import type { Clock, Timer } from '@holdfast/core'
 import { randomId, systemRandom } from '@holdfast/core'
 import type { ReleaseName } from '../release/release.ts'
 import { isSameRelease } from '../release/same-release.ts'
-import { isAlive, replaceFile } from './atomic-file.ts'
+import { isAlive, readRegularFile, replaceFile } from './atomic-file.ts'
 
 /** How many starts may die on a release, in which time. */
 export interface CrashLoopLimits {
@@ -12,11 +11,12 @@ export interface CrashLoopLimits {
   readonly withinMs: number
 }
 
-/** Where starts are kept, and who hears of trouble. */
+/** Where starts are kept, and who hears of trouble with the file, and of writes without. */
 export interface CrashBrakeOptions extends CrashLoopLimits {
   readonly path: string
   readonly clock: Clock
   readonly failed: (error: unknown) => void
+  readonly written: () => void
 }
 
 interface Start {
@@ -108,6 +108,7 @@ export class CrashBrake {
       const others = starts.filter(({ id, release }) => id !== this.#id && !(proven && isSameRelease(release, proven)))
       try {
         await replaceFile(this.#options.path, JSON.stringify([...others, ...(own ? [own] : [])].slice(-STARTS_MAX)))
+        this.#options.written()
       } catch (error) {
         this.#options.failed(error)
       }
@@ -136,7 +137,7 @@ export class CrashBrake {
   // A file that cannot be read says nothing: counting begins anew.
   async #read(): Promise<readonly Start[]> {
     try {
-      const read: unknown = JSON.parse(await readFile(this.#options.path, 'utf8'))
+      const read: unknown = JSON.parse((await readRegularFile(this.#options.path)) ?? '[]')
       return Array.isArray(read) ? read.filter(isStart) : []
     } catch {
       return []

@@ -16,17 +16,18 @@ export class Files {
   #found: readonly KnownGood[] = []
   #isBrakeOff = false
   #hasBraked = false
-  #lastError: unknown
+  /** By file, until it is written. */
+  readonly #errors: { lastKnownGood?: unknown; starts?: unknown } = {}
 
   constructor(options: CheckedOptions) {
     this.#options = options
     const { snapshotDir: folder, scope, crashLoop, backend } = options
     if (folder === undefined) return
     const { clock } = backend
-    const failed = (error: unknown): void => this.#failed(error)
-    this.#lastKnownGood = new LastKnownGood({ folder, scope, clock, failed })
+    this.#lastKnownGood = new LastKnownGood({ folder, scope, clock, ...this.#listeningTo('lastKnownGood') })
     if (crashLoop === undefined) return
-    this.#brake = new CrashBrake({ ...crashLoop, path: `${pathOfScope(folder, scope)}.starts.json`, clock, failed })
+    const path = `${pathOfScope(folder, scope)}.starts.json`
+    this.#brake = new CrashBrake({ ...crashLoop, path, clock, ...this.#listeningTo('starts') })
   }
 
   /** For people: what could not be used, and why something else is. */
@@ -35,7 +36,7 @@ export class Files {
   }
 
   get lastError(): unknown {
-    return this.#lastError
+    return this.#errors.lastKnownGood ?? this.#errors.starts
   }
 
   /** The releases that were applied last, the newest first. */
@@ -85,8 +86,15 @@ export class Files {
     await Promise.all([this.#lastKnownGood?.settled(), this.#brake?.close()])
   }
 
-  #failed(error: unknown): void {
-    this.#lastError = error
-    configEvent.publish({ ...this.#options.scope, event: 'fileFailed', error })
+  #listeningTo(file: 'lastKnownGood' | 'starts'): { failed: (error: unknown) => void; written: () => void } {
+    return {
+      failed: error => {
+        this.#errors[file] = error
+        configEvent.publish({ ...this.#options.scope, event: 'fileFailed', error })
+      },
+      written: () => {
+        this.#errors[file] = undefined
+      },
+    }
   }
 }

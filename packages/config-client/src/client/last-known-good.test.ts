@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '@holdfast/core'
@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const inAnHour: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + 3_600_000 }
 const keptIn = (place: string, clock: Clock = systemClock): LastKnownGood =>
-  new LastKnownGood({ folder: place, scope, clock, failed: error => problems.push(error) })
+  new LastKnownGood({ folder: place, scope, clock, failed: error => problems.push(error), written: () => {} })
 
 function good(number: number, text: string = ''): KnownGood {
   const content = { namespaces: { checkout: { number, text } }, options: {} }
@@ -50,7 +50,7 @@ const WRITER = `
   const template = JSON.parse(process.argv[3])
   const { contentHash } = await import(process.argv[2])
   const failed = error => { console.error(error); process.exit(1) }
-  const file = new LastKnownGood({ folder: process.argv[4], scope: ${JSON.stringify(scope)}, clock: systemClock, failed })
+  const file = new LastKnownGood({ folder: process.argv[4], scope: ${JSON.stringify(scope)}, clock: systemClock, failed, written: () => {} })
   for (let number = Number(process.argv[5]); ; number += 1) {
     const content = { namespaces: { checkout: { number, text: 'x'.repeat(20_000) } }, options: {} }
     const release = { ...template.release, number, hash: contentHash(content) }
@@ -124,6 +124,21 @@ it('A release that starts died on does not take the place of the one before', as
   expect((await file.load()).found.map(({ release }) => release.number)).toEqual([3, 1])
 })
 
+it('A pipe in the place of a file is told as unusable, and not waited on for ever', async () => {
+  execFileSync('mkfifo', [join(folder, 'shop.test.json')])
+  await mkdir(join(folder, 'shop.test.json.previous'))
+  const { found, problems: told } = await keptIn(folder).load()
+  expect(found).toEqual([])
+  expect(told).toEqual([
+    `The file ${join(folder, 'shop.test.json')} is not used: it is not a regular file.`,
+    `The file ${join(folder, 'shop.test.json.previous')} is not used: it is not a regular file.`,
+  ])
+  const file = keptIn(folder)
+  file.save(good(1))
+  await file.settled()
+  expect((await file.load()).found.map(({ release }) => release.number)).toEqual([1])
+})
+
 it('Two scopes never share a file, whatever their names are', async () => {
   const ofNames = async (app: string, env: string): Promise<void> => {
     const file = new LastKnownGood({
@@ -131,6 +146,7 @@ it('Two scopes never share a file, whatever their names are', async () => {
       scope: { app, env },
       clock: systemClock,
       failed: error => problems.push(error),
+      written: () => {},
     })
     file.save(good(1))
     await file.settled()

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock, Revision } from '@holdfast/core'
 import { InvalidArgumentError, percentEncode } from '@holdfast/core'
@@ -8,7 +7,7 @@ import { decodeContent, decodeRelease, encodeContent, encodeRelease } from '../r
 import type { Release, ReleaseContent, ReleaseName } from '../release/release.ts'
 import { isSameRelease } from '../release/same-release.ts'
 import type { Scope } from '../release/scope.ts'
-import { replaceFile, tidyTemporaryFiles } from './atomic-file.ts'
+import { readRegularFile, replaceFile, tidyTemporaryFiles } from './atomic-file.ts'
 
 /** A release that was applied, and which state of the store it was from. Encrypted values in it are still encrypted. */
 export interface KnownGood {
@@ -27,12 +26,13 @@ export interface LoadedFiles {
   readonly problems: readonly string[]
 }
 
-/** Where the files are, and who hears of trouble with them. */
+/** Where the files are, and who hears of trouble with them, and of writes without. */
 export interface LastKnownGoodOptions {
   readonly folder: string
   readonly scope: Scope
   readonly clock: Clock
   readonly failed: (error: unknown) => void
+  readonly written: () => void
 }
 
 interface FileBody {
@@ -106,6 +106,7 @@ export class LastKnownGood {
       this.#next = undefined
       try {
         await this.#write(good)
+        this.#options.written()
       } catch (error) {
         this.#options.failed(error)
       }
@@ -122,7 +123,7 @@ export class LastKnownGood {
   // A file that is broken, or of the same release (other processes write it too), must not take the place of the one before.
   async #isWorthKeeping(next: KnownGood): Promise<boolean> {
     try {
-      const text = await textOf(this.#path)
+      const text = await readRegularFile(this.#path)
       const current = text && releaseIn(bodyOf(this.#options.scope, text))
       if (!current || isSameRelease(current, next.release)) return false
       return this.#unfit === undefined || !isSameRelease(this.#unfit, current)
@@ -132,17 +133,8 @@ export class LastKnownGood {
   }
 
   async #read(path: string): Promise<KnownGood | undefined> {
-    const text = await textOf(path)
+    const text = await readRegularFile(path)
     return text === undefined ? undefined : decodeFile(this.#options.scope, text)
-  }
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }
 

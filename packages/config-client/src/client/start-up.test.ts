@@ -1,4 +1,5 @@
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -208,6 +209,23 @@ describe('The last-known-good file', () => {
     }
     const { state, lastError } = config.status()
     expect([state, String(lastError)]).toEqual(['current', expect.stringMatching(/ENOTDIR|EEXIST/)])
+  })
+
+  it('that could not be written is no trouble any more once a later release was', async () => {
+    await writeFile(join(snapshotDir, 'blocked'), '')
+    await stage.store.publish({ checkout: { timeoutMs: 1 } })
+    const config = await stage.open({ snapshotDir: join(snapshotDir, 'blocked') })
+    await expect.poll(() => config.status().lastError).toBeDefined()
+    await rm(join(snapshotDir, 'blocked'))
+    await stage.store.publish({ checkout: { timeoutMs: 2 } })
+    await config.refresh()
+    await expect.poll(() => config.status().lastError).toBeUndefined()
+  })
+
+  it('of starts that is a pipe does not keep a start waiting', async () => {
+    execFileSync('mkfifo', [join(snapshotDir, 'shop.test.starts.json')])
+    await stage.store.publish({ checkout: { timeoutMs: 1 } })
+    expect((await stage.open({ snapshotDir })).get(checkout).timeoutMs).toBe(1)
   })
 })
 
