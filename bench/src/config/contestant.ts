@@ -1,5 +1,7 @@
-/** Somebody who publishes a value and waits until it is in use. */
-export interface Contestant extends AsyncDisposable {
-  /** Publishes the number; resolves when a reader has it. */
+/** Who publishes a value, in the process of the benchmark. */
+export interface Publisher extends AsyncDisposable {
   publish(value: number): Promise<void>
 }
+
+/** Who follows it, in a process of its own as in life; `applied` is called when a value is in use. */
+export type StartReader = (address: string, applied: (value: number) => void) => Promise<void>

@@ -4,7 +4,7 @@ import { openConfig } from '@holdfast/config-client'
 import { redisBackend } from '@holdfast/core/redis'
 import { Redis } from 'ioredis'
 import type { FanOutAnswer, FanOutSettings } from './fan-out.ts'
-import { nowMs } from './fan-out.ts'
+import { nowMs } from './shared-clock.ts'
 import type { Payload } from './payload.ts'
 import { payload } from './payload.ts'
 

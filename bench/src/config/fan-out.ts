@@ -11,6 +11,7 @@ import { quantile } from '../statistics.ts'
 import type { Measure } from '../suite.ts'
 import { payload, payloadOf } from './payload.ts'
 import { rows } from './rows.ts'
+import { nowMs } from './shared-clock.ts'
 
 const NAME = 'redis/publish-applied-500'
 const PROCESSES = 4
@@ -124,9 +125,4 @@ class Crowd implements AsyncDisposable {
 async function publishRaw(client: Redis, value: number): Promise<void> {
   const text = JSON.stringify(payloadOf(value, SIZE_BYTES))
   await client.pipeline().set('raw-fan-out', text).publish('raw-fan-out', String(value)).exec()
-}
-
-/** Milliseconds of the clock that all processes of a machine share. */
-export function nowMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6
 }

@@ -1,31 +1,37 @@
 import { openConfig, openConfigAdmin } from '@holdfast/config-client'
 import type { Backend } from '@holdfast/core'
-import type { Contestant } from './contestant.ts'
+import { redisBackend } from '@holdfast/core/redis'
+import { zookeeperBackend } from '@holdfast/core/zookeeper'
+import type { Publisher, StartReader } from './contestant.ts'
 import { payload, payloadOf } from './payload.ts'
 
-/** A publisher and a reader, each with a backend of its own. */
-export async function ours(open: () => Backend, sizeBytes: number): Promise<Contestant> {
-  const backends = [open(), open()] as const
-  const admin = openConfigAdmin({ backend: backends[0], app: 'bench', env: 'bench', namespaces: [payload] })
-  await admin.publish([payload.replace(payloadOf(0, sizeBytes))])
-  const config = await openConfig({ backend: backends[1], app: 'bench', env: 'bench', namespaces: [payload] })
-  const live = config.live(payload)
+export type Store = 'redis' | 'zookeeper'
+
+const SCOPE = { app: 'bench', env: 'bench', namespaces: [payload] }
+
+export async function ourPublisher(store: Store, address: string, sizeBytes: number): Promise<Publisher> {
+  const backend = backendAt(store, address)
+  const admin = openConfigAdmin({ backend, ...SCOPE })
+  const publish = async (value: number): Promise<void> => {
+    await admin.publish([payload.replace(payloadOf(value, sizeBytes))])
+  }
+  await publish(0)
   return {
-    async publish(value) {
-      const applied = new Promise<void>(resolve => {
-        const subscription = live.subscribe(next => {
-          if (next.timeoutMs !== value) return
-          subscription.close()
-          resolve()
-        })
-      })
-      await admin.publish([payload.replace(payloadOf(value, sizeBytes))])
-      await applied
-    },
+    publish,
     async [Symbol.asyncDispose]() {
-      await config.close()
       await admin.close()
-      await Promise.all(backends.map(backend => backend.close()))
+      await backend.close()
     },
   }
+}
+
+export function ourReader(store: Store): StartReader {
+  return async (address, applied) => {
+    const config = await openConfig({ backend: backendAt(store, address), ...SCOPE })
+    config.live(payload).subscribe(({ timeoutMs }) => applied(timeoutMs))
+  }
+}
+
+function backendAt(store: Store, address: string): Backend {
+  return store === 'redis' ? redisBackend({ url: address }) : zookeeperBackend({ connect: address })
 }
