@@ -60,6 +60,15 @@ test('Several admins that publish in turn let go of everything that is due.', as
   expect((await idsIn(PLACES.releases)).length).toBe(1 + 2 * 5)
 })
 
+test('An admin that others have overtaken by far lets go of no more than a commit takes (seen: a publish of 134 changes was refused).', async () => {
+  const [one, other] = [fleet.admin({ historyMax: 100 }), fleet.admin({ historyMax: 100 })]
+  await publishTimes(one, 110)
+  await publishTimes(other, 150)
+  await publishTimes(one, 1)
+  expect((await one.history({ limit: 1 }))[0]?.number).toBe(261)
+  expect(spy.commits.every(({ changes }) => changes.length <= 64)).toBe(true)
+})
+
 test('Releases that were taken back go with the others, and the head is never among them.', async () => {
   const admin = fleet.admin({ historyMax: 3 })
   await publishTimes(admin, 2)
