@@ -2,7 +2,9 @@ import type { Clock } from './clock.ts'
 import { ClosedError } from './errors.ts'
 import type { Live } from './live.ts'
 import { LiveValue } from './live.ts'
+import type { IdempotencyStore } from './ports/idempotency.ts'
 import type { LeaseStore } from './ports/leases.ts'
+import type { RateStore } from './ports/rates.ts'
 import type { RecordStore } from './ports/records.ts'
 
 /**
@@ -33,6 +35,8 @@ export interface Backend extends AsyncDisposable {
   readonly clock: Clock
   readonly leases: LeaseStore
   readonly records: RecordStore
+  readonly rates: RateStore
+  readonly idempotency: IdempotencyStore
   readonly health: Live<BackendHealth>
   /**
    * Resolves once the backend answers. Never needed: the first request waits as well.

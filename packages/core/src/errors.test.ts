@@ -28,6 +28,10 @@ const ELSEWHERE = {
   HF_NO_CONFIG: '@holdfast/config-client',
   HF_UNTRUSTED: '@holdfast/config-client',
   HF_FORBIDDEN: '@holdfast/config-client',
+  HF_REJECTED: '@holdfast/resilience',
+  HF_TIMEOUT: '@holdfast/resilience',
+  HF_IN_FLIGHT: '@holdfast/resilience',
+  HF_KEY_REUSED: '@holdfast/resilience',
 } as const satisfies Partial<Record<HoldfastErrorCode, string>>
 
 // As records, so that the compiler misses the code or the reason that is added and not listed here.

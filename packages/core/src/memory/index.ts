@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { checkKeys } from '../options.ts'
+import { unsupportedIdempotency, unsupportedRates } from '../ports/unsupported.ts'
 import { MemoryLeaseStore } from './leases.ts'
 import { MemoryRecordStore } from './records.ts'
 import { MemoryWorld } from './world.ts'
@@ -50,6 +51,8 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
     clock: world.clock,
     leases,
     records,
+    rates: unsupportedRates('memory'),
+    idempotency: unsupportedIdempotency('memory'),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

@@ -1,5 +1,7 @@
 import { UnsupportedError } from '../errors.ts'
+import type { IdempotencyStore } from './idempotency.ts'
 import type { LeaseStore } from './leases.ts'
+import type { RateStore } from './rates.ts'
 import type { RecordStore } from './records.ts'
 
 /** What a backend without leases has in their place: every use is refused (`HF_UNSUPPORTED`). */
@@ -30,6 +32,24 @@ export function unsupportedRecords(kind: string): RecordStore {
     beat: async () => refuse(),
     leave: async () => refuse(),
     listen: refuse,
+  }
+}
+
+/** What a backend without rates has in their place: every use is refused (`HF_UNSUPPORTED`). */
+export function unsupportedRates(kind: string): RateStore {
+  const refuse = refusalOf(kind, 'rates')
+  return { take: async () => refuse(), takeAll: async () => refuse(), giveBack: async () => refuse() }
+}
+
+/** What a backend without idempotency has in its place: every use is refused (`HF_UNSUPPORTED`). */
+export function unsupportedIdempotency(kind: string): IdempotencyStore {
+  const refuse = refusalOf(kind, 'idempotency')
+  return {
+    newOwner: refuse,
+    begin: async () => refuse(),
+    renew: async () => refuse(),
+    complete: async () => refuse(),
+    release: async () => refuse(),
   }
 }
 

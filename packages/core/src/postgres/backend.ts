@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
-import { unsupportedLeases } from '../ports/unsupported.ts'
+import { unsupportedIdempotency, unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { PostgresConnection } from './connection.ts'
@@ -105,6 +105,8 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
     clock,
     leases: unsupportedLeases('postgres'),
     records,
+    rates: unsupportedRates('postgres'),
+    idempotency: unsupportedIdempotency('postgres'),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
       untilAnswered(

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
 import type { LeaseStore } from '../ports/leases.ts'
-import { unsupportedLeases } from '../ports/unsupported.ts'
+import { unsupportedIdempotency, unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
@@ -117,6 +117,8 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     clock,
     leases,
     records,
+    rates: unsupportedRates('redis'),
+    idempotency: unsupportedIdempotency('redis'),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
       untilAnswered(

@@ -15,7 +15,7 @@ import type {
   TryGrantOutcome,
 } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
-import { unsupportedRecords } from '../ports/unsupported.ts'
+import { unsupportedIdempotency, unsupportedRates, unsupportedRecords } from '../ports/unsupported.ts'
 
 /** What a scripted store says. Every answer has a default: yes. */
 export interface LeaseAnswers {
@@ -112,6 +112,8 @@ export function scriptedBackend(store: ScriptedLeaseStore): Backend {
     clock: store.clock,
     leases: store,
     records: unsupportedRecords('scripted'),
+    rates: unsupportedRates('scripted'),
+    idempotency: unsupportedIdempotency('scripted'),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

@@ -9,6 +9,7 @@ import { ZooKeeperLeaseStore } from './leases.ts'
 import type { ZooKeeperBackendOptions } from './options.ts'
 import { checkOptions } from './options.ts'
 import type { Layout } from './paths.ts'
+import { unsupportedIdempotency, unsupportedRates } from '../ports/unsupported.ts'
 import { ZooKeeperRecordStore } from './records.ts'
 import { Sessions } from './sessions.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -74,6 +75,8 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     clock,
     leases,
     records,
+    rates: unsupportedRates('zookeeper'),
+    idempotency: unsupportedIdempotency('zookeeper'),
     health: lifecycle.health,
     async ready(readyOptions: ReadyOptions = {}) {
       checkKeys('ready', readyOptions, READY_OPTIONS)

@@ -1,0 +1,70 @@
+/** What to begin. */
+export interface BeginRequest {
+  /** A name, 1 to 200 bytes: a tenant, an operation and the caller's key. */
+  readonly key: string
+  /** What the key stands for, 1 to 200 bytes: the hash of the request. */
+  readonly fingerprint: string
+  /** From `newOwner`: makes the step repeatable. Who begins again with the same one is answered the same. */
+  readonly owner: string
+  /** How long the run counts as alive without `renew`, in milliseconds, 100 to 86,400,000. */
+  readonly leaseMs: number
+  /** What to do with a run whose lease has passed: run again with a higher fence, or never again. */
+  readonly onLost: 'rerun' | 'fail'
+  /** How long a run that was lost under `fail`, and the fence of one that was released, are remembered, in milliseconds. */
+  readonly keepMs: number
+}
+
+/** What a key is. */
+export type BeginOutcome =
+  /** It is the caller's to do. `fence` grows with each run of the key. */
+  | { readonly kind: 'run'; readonly fence: bigint }
+  /** Somebody is at it: his lease lasts for so long at most. */
+  | { readonly kind: 'in-flight'; readonly leaseLeftMs: number }
+  /** It was done. `failed` is as `complete` was told. */
+  | { readonly kind: 'done'; readonly result: Uint8Array; readonly failed: boolean; readonly completedAtMs: number }
+  /** It stands for another request. */
+  | { readonly kind: 'conflict' }
+  /** Whoever was at it is gone, and `onLost` is `fail`: nobody knows whether it was done. */
+  | { readonly kind: 'lost' }
+
+/** A run, by who began it. */
+export interface RunRef {
+  readonly key: string
+  readonly owner: string
+  readonly fence: bigint
+}
+
+/** What a run ended with. */
+export interface Completion {
+  /** At most `RESULT_BYTES_MAX`. */
+  readonly result: Uint8Array
+  readonly failed: boolean
+  /** How long the result is kept, in milliseconds, 1,000 to 31,536,000,000 (a year). */
+  readonly keepMs: number
+}
+
+/** The largest result that is kept, in bytes. */
+export const RESULT_BYTES_MAX: number = 256 * 1024
+
+/**
+ * Runs of keys, each at most once at a time, and what they ended with. Promises:
+ *
+ * - I1 Of many that begin one key at once, one is told `run`. Others are told `in-flight` until it ends.
+ * - I2 Only the run that holds the key completes, renews or releases it: one whose lease passed, and was begun again by another, is told `stale`,
+ *   and changes nothing. One whose lease passed and that nobody has followed may still complete.
+ * - I3 Fences of a key strictly increase, also when the store lost its data (as tokens of leases do).
+ * - I4 Leases and keeping go by the store's clock.
+ * - I5 Every step may be sent again with the same words and has the same answer.
+ * - I6 What is over leaves nothing in the store after its time.
+ */
+export interface IdempotencyStore {
+  newOwner(): string
+  /** @throws {UnavailableError} `HF_UNAVAILABLE`; whatever was begun ends by its lease. */
+  begin(request: BeginRequest): Promise<BeginOutcome>
+  /** Moves the lease to `leaseMs` from now. */
+  renew(run: RunRef, leaseMs: number): Promise<'kept' | 'stale'>
+  /** Ends the run with a result. @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME` when it was sent and not answered. */
+  complete(run: RunRef, completion: Completion): Promise<'kept' | 'stale'>
+  /** Gives the key back as if it had not run: the next one runs it, with a higher fence. */
+  release(run: RunRef): Promise<'released' | 'stale'>
+}

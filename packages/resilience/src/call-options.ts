@@ -1,0 +1,63 @@
+import type { Clock } from '@holdfast/core'
+import { checkKeys, checkName, checkSignal, InvalidArgumentError, show } from '@holdfast/core'
+import type { CallContext, CallOptions, Priority } from './call.ts'
+import { Call, callOf, PRIORITIES } from './call.ts'
+import { checkInteger, checkMs } from './checks.ts'
+
+const KNOWN: ReadonlySet<string> = new Set([
+  'signal',
+  'timeoutMs',
+  'priority',
+  'key',
+  'cost',
+  'idempotent',
+  'idempotencyKey',
+  'fingerprint',
+])
+
+/**
+ * The call that a caller asks for. A signal of another call of ours makes it a part of that call.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function callFrom(
+  work: (context: CallContext) => unknown,
+  clock: Clock,
+  options: AbortSignal | CallOptions,
+): Call {
+  if (options instanceof AbortSignal) return callWithin(work, clock, options)
+  checkKeys('execute', options, KNOWN)
+  checkSignal(options.signal)
+  const call = callWithin(work, clock, options.signal)
+  const { timeoutMs, priority, key, cost, idempotent, idempotencyKey, fingerprint } = options
+  if (timeoutMs !== undefined) {
+    checkMs('timeoutMs', timeoutMs, 1)
+    call.deadlineMs = Math.min(call.deadlineMs, clock.monotonicMs() + timeoutMs)
+  }
+  if (priority !== undefined) call.priority = checkedPriority(priority)
+  if (key !== undefined) {
+    checkName('key', key)
+    call.key = key
+  }
+  if (cost !== undefined) {
+    checkInteger('cost', cost, { min: 0, max: 1_000_000 })
+    call.cost = cost
+  }
+  if (idempotent !== undefined) call.idempotent = idempotent
+  if (idempotencyKey !== undefined) call.idempotencyKey = idempotencyKey
+  if (fingerprint !== undefined) call.fingerprint = fingerprint
+  return call
+}
+
+function callWithin(work: (context: CallContext) => unknown, clock: Clock, signal: AbortSignal | undefined): Call {
+  const parent = callOf(signal)
+  // Deadlines count by one clock: a call of another's only passes on that it ended.
+  if (parent === undefined || parent.clock !== clock) return new Call(work, { clock, outer: signal })
+  return new Call(work, { clock, parent })
+}
+
+function checkedPriority(priority: unknown): Priority {
+  if (PRIORITIES.includes(priority as Priority)) return priority as Priority
+  const names = PRIORITIES.map(name => `'${name}'`).join(', ')
+  throw new InvalidArgumentError('priority', `Expected \`priority\` to be one of ${names}, got ${show(priority)}.`)
+}

@@ -1,0 +1,119 @@
+import { reportListenerError } from '@holdfast/core'
+import type { Call } from './call.ts'
+import { codeOf } from './errors.ts'
+import type { RejectedError } from './errors.ts'
+import type { Probe } from './policy.ts'
+import { endedOf } from './policy.ts'
+import type { Ended, Gate, Next } from './stage.ts'
+
+// A gate that is off, or would have refused: it has no permit to give back.
+const NO_TICKET = -1
+
+/**
+ * Gates that stand side by side, as one function: all admit, in order and without an await where none has to wait, or those that did
+ * are undone; then the work; then all are told how it ended, in reverse.
+ */
+export class GateRun {
+  readonly #probes: readonly Probe[]
+  readonly #gates: readonly Gate[]
+  readonly #next: Next
+
+  constructor(probes: readonly Probe[], next: Next) {
+    this.#probes = probes
+    this.#gates = probes.map(({ stage }) => stage as Gate)
+    this.#next = next
+  }
+
+  async run(call: Call): Promise<unknown> {
+    const tickets: number[] = []
+    call.nowMs = call.clock.monotonicMs()
+    const waiting = this.#enter(call, tickets)
+    if (waiting !== undefined) await this.#enterRest(call, tickets, waiting)
+    const startedAtMs = call.nowMs
+    let outcome: unknown
+    try {
+      outcome = await this.#next(call)
+    } catch (error) {
+      this.#leave(call, tickets, endedOf(call, true, error, startedAtMs))
+      throw error
+    }
+    this.#leave(call, tickets, endedOf(call, false, outcome, startedAtMs))
+    return outcome
+  }
+
+  /** Asks gates from where `tickets` ends, until all have admitted, one refuses (throws), or one has to wait (its promise). */
+  #enter(call: Call, tickets: number[]): Promise<number> | undefined {
+    try {
+      if (call.isCancelled) throw call.reason
+      for (let index = tickets.length; index < this.#gates.length; index++) {
+        const gate = this.#gates[index] as Gate
+        const probe = this.#probes[index] as Probe
+        if (probe.mode === 'off') {
+          tickets.push(NO_TICKET)
+          continue
+        }
+        const answer = gate.enter(call)
+        if (typeof answer === 'number') {
+          probe.admitted += 1
+          tickets.push(answer)
+        } else if (isPromise(answer)) return answer
+        else this.#refused(probe, answer, tickets)
+      }
+      return undefined
+    } catch (error) {
+      this.#undo(call, tickets)
+      throw error
+    }
+  }
+
+  async #enterRest(call: Call, tickets: number[], first: Promise<number>): Promise<void> {
+    for (let waiting: Promise<number> | undefined = first; waiting !== undefined;) {
+      const probe = this.#probes[tickets.length] as Probe
+      try {
+        tickets.push(await waiting)
+        probe.admitted += 1
+      } catch (error) {
+        try {
+          if (codeOf(error) !== 'HF_REJECTED') throw error
+          this.#refused(probe, error as RejectedError, tickets)
+        } catch (stands) {
+          this.#undo(call, tickets)
+          throw stands
+        }
+      }
+      call.nowMs = call.clock.monotonicMs()
+      waiting = this.#enter(call, tickets)
+    }
+  }
+
+  #refused(probe: Probe, error: RejectedError, tickets: number[]): void {
+    if (probe.refuses(error)) throw error
+    tickets.push(NO_TICKET)
+  }
+
+  #undo(call: Call, tickets: readonly number[]): void {
+    for (let index = tickets.length - 1; index >= 0; index--) {
+      const ticket = tickets[index] as number
+      if (ticket !== NO_TICKET) this.#gates[index]?.undo(call, ticket)
+    }
+  }
+
+  #leave(call: Call, tickets: readonly number[], ended: Ended): void {
+    for (let index = tickets.length - 1; index >= 0; index--) {
+      const ticket = tickets[index] as number
+      const probe = this.#probes[index] as Probe
+      if (probe.isHeard) probe.tellEnd(ended)
+      if (ticket === NO_TICKET) continue
+      try {
+        this.#gates[index]?.leave(call, ticket, ended)
+      } catch (error) {
+        // A gate that fails must not keep the others from giving back what they hold.
+        reportListenerError('resilience', error)
+      }
+    }
+  }
+}
+
+function isPromise(answer: Promise<number> | RejectedError): answer is Promise<number> {
+  return typeof (answer as { readonly then?: unknown }).then === 'function'
+}
