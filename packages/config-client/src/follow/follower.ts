@@ -170,7 +170,7 @@ export class Follower {
 
   async #step(): Promise<void> {
     this.#retryTimer?.cancel()
-    const says = storeSays(this.#watch.view.current, this.#options.reader)
+    const says = this.#read()
     if (!isSameRelease(releaseIn(this.#says), releaseIn(says))) this.#error = undefined
     this.#says = says
     switch (says.kind) {
@@ -184,6 +184,10 @@ export class Follower {
         this.#error = undefined
         this.#quarantine.clear()
     }
+  }
+
+  #read(): StoreSays {
+    return storeSays(this.#watch.view.current, this.#options.reader, this.#content?.content)
   }
 
   async #pursue(target: Target): Promise<void> {
@@ -224,7 +228,7 @@ export class Follower {
   }
 
   #isMeantStill(target: Target): boolean {
-    return isSameRelease(releaseIn(storeSays(this.#watch.view.current, this.#options.reader)), target.release)
+    return isSameRelease(releaseIn(this.#read()), target.release)
   }
 
   #isInUse(target: Target): boolean {

@@ -53,12 +53,12 @@ type Read<T> =
   | { readonly kind: 'read'; readonly value: T; readonly version: string }
   | { readonly kind: 'unreadable'; readonly error: unknown; readonly version: string; readonly bytes: Uint8Array }
 
-/** Pure. */
-export function storeSays(view: DirectoryView, reader: Reader): StoreSays {
+/** Pure. Where a content says what `known` says, it has the same objects. */
+export function storeSays(view: DirectoryView, reader: Reader, known?: ReleaseContent): StoreSays {
   if (view.kind === 'unread') return { kind: 'unread' }
   if (view.kind === 'missing') return { kind: 'no-directory' }
-  const head = readRecord(view, HEAD, bytes => decodeRelease(reader.scope, bytes))
-  const candidate = readRecord(view, CANDIDATE, bytes => decodeCandidate(reader.scope, bytes))
+  const head = readRecord(view, HEAD, bytes => decodeRelease(reader.scope, bytes, known))
+  const candidate = readRecord(view, CANDIDATE, bytes => decodeCandidate(reader.scope, bytes, known))
   const headNumber = head.kind === 'read' ? head.value.release.number : 0
   const target = (
     of: { readonly release: Release; readonly content: ReleaseContent | undefined },

@@ -39,7 +39,8 @@ function addKeyIssues(
   { namespace, value, path }: { readonly namespace: string; readonly value: Json; readonly path: readonly string[] },
 ): void {
   if (isJsonArray(value)) {
-    for (const [index, inner] of value.entries()) {
+    for (let index = 0; index < value.length; index += 1) {
+      const inner = value[index] as Json
       if (typeof inner === 'object') addKeyIssues(issues, { namespace, value: inner, path: [...path, String(index)] })
     }
   } else if (isJsonObject(value)) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as digestOf } from 'node:crypto'
 import { show } from '@holdfast/core'
 import { UntrustedReleaseError } from '../errors.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -27,7 +27,7 @@ export function contentHash(content: ReleaseContent): string {
 
 /** The hash that a content is known by, of what `encodeContent` made of it. */
 export function hashOf(contentBytes: Uint8Array): string {
-  return createHash('sha256').update(contentBytes).digest('hex')
+  return digestOf('sha256', contentBytes, 'hex')
 }
 
 /** The canonical JSON itself, so that its SHA-256 is the hash that it is known by. */
@@ -38,12 +38,13 @@ export function encodeContent(content: ReleaseContent): Uint8Array {
 /**
  * The content, frozen. Its bytes are what is hashed: what their writer made of them is not made again.
  *
+ * @param known one that was decoded before: where this one says the same it is the same object
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED` when it is not the content that has this hash
  */
-export function decodeContent(bytes: Uint8Array, hash: string): ReleaseContent {
-  const content = contentFrom(decode('A content', bytes))
+export function decodeContent(bytes: Uint8Array, hash: string, known?: ReleaseContent): ReleaseContent {
+  const content = contentFrom(decode('A content', bytes), known)
   const seen = hashOf(bytes)
-  if (seen === hash) return deepFreeze(content)
+  if (seen === hash) return content
   throw new UntrustedReleaseError(
     `The content of a release has the hash ${seen}, and should have ${hash}: it was altered.`,
   )
@@ -64,11 +65,11 @@ export function encodeRelease(
  *
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
-export function decodeRelease(scope: Scope, bytes: Uint8Array): StoredRelease {
+export function decodeRelease(scope: Scope, bytes: Uint8Array, known?: ReleaseContent): StoredRelease {
   const { json, contentBytes } = decodeRecord('A release record', bytes)
   const fields = new Fields('a release record', json, ['format', 'release', 'scope'])
   checkBelongs(fields, scope)
-  return Object.freeze(releaseAndContent(fields, contentBytes))
+  return Object.freeze(releaseAndContent(fields, contentBytes, known))
 }
 
 export function encodeCandidate(scope: Scope, candidate: StoredCandidate): Uint8Array {
@@ -89,7 +90,7 @@ export function encodeCandidate(scope: Scope, candidate: StoredCandidate): Uint8
  *
  * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
  */
-export function decodeCandidate(scope: Scope, bytes: Uint8Array): StoredCandidate {
+export function decodeCandidate(scope: Scope, bytes: Uint8Array, known?: ReleaseContent): StoredCandidate {
   const { json, contentBytes } = decodeRecord('A candidate record', bytes)
   const fields = new Fields('a candidate record', json, ['format', 'release', 'rule', 'scope', 'step', 'steps'])
   checkBelongs(fields, scope)
@@ -98,7 +99,7 @@ export function decodeCandidate(scope: Scope, bytes: Uint8Array): StoredCandidat
     throw new UntrustedReleaseError(`Expected a candidate record to have 1 to ${STEPS_MAX} steps, got ${steps.length}.`)
   }
   return deepFreeze({
-    ...releaseAndContent(fields, contentBytes),
+    ...releaseAndContent(fields, contentBytes, known),
     rule: ruleFrom(fields.object('rule')),
     step: fields.number('step', { min: 0, max: steps.length - 1, integer: true }),
     steps,
@@ -120,9 +121,13 @@ function shown(name: string): string {
   return show(name).slice(1, -1)
 }
 
-function releaseAndContent(fields: Fields, contentBytes: Uint8Array | undefined): StoredRelease {
+function releaseAndContent(
+  fields: Fields,
+  contentBytes: Uint8Array | undefined,
+  known: ReleaseContent | undefined,
+): StoredRelease {
   const release = deepFreeze(releaseFrom(fields.object('release')))
-  return { release, content: contentBytes && decodeContent(contentBytes, release.hash) }
+  return { release, content: contentBytes && decodeContent(contentBytes, release.hash, known) }
 }
 
 /** A record: a line of JSON, and the content as it is hashed on a second one, if it stands there. */

@@ -11,7 +11,9 @@ function freezeWithin(value: object, seen: Set<object>): void {
   if (seen.has(value) || (!Array.isArray(value) && !isPlain(value))) return
   seen.add(Object.freeze(value))
   const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value)
-  for (const inner of parts) {
+  // By index, here and wherever each value of a content is looked at: an iterator makes an object for each.
+  for (let at = 0; at < parts.length; at += 1) {
+    const inner = parts[at]
     if (typeof inner === 'object' && inner !== null) freezeWithin(inner, seen)
   }
 }

@@ -29,7 +29,7 @@ export function copyOfJson(value: Json): Json {
 export function jsonBytesAtMost(value: Json): number {
   if (typeof value === 'string') return value.length * ESCAPED_BYTES + 2
   let bytes = NUMBER_BYTES
-  if (isJsonArray(value)) for (const inner of value) bytes += jsonBytesAtMost(inner) + 1
+  if (isJsonArray(value)) for (let at = 0; at < value.length; at += 1) bytes += jsonBytesAtMost(value[at] as Json) + 1
   else if (isJsonObject(value)) {
     for (const key of Object.keys(value)) bytes += jsonBytesAtMost(key) + jsonBytesAtMost(value[key] as Json) + 2
   }

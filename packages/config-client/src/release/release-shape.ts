@@ -6,6 +6,7 @@ import { Fields } from './fields.ts'
 import type { Json, JsonObject } from './json.ts'
 import { isJsonObject } from './json.ts'
 import { FORBIDDEN_KEYS, jsonProblemOf } from './json-problem.ts'
+import { settledJson } from './settled-json.ts'
 import type { PinnedOption, Release, ReleaseContent, ReleaseName, ReleaseSignature, RolloutRule } from './release.ts'
 
 /** As many as the id of a release's record has digits for. */
@@ -110,20 +111,27 @@ function textFrom(value: Json): string {
   throw new UntrustedReleaseError(`Expected a rule to name labels or instances by texts, got ${show(value)}.`)
 }
 
-/** @throws {UntrustedReleaseError} `HF_UNTRUSTED` */
-export function contentFrom(json: Json): ReleaseContent {
+/**
+ * The content, frozen, with the very objects of `known` where it says the same.
+ *
+ * @throws {UntrustedReleaseError} `HF_UNTRUSTED`
+ */
+export function contentFrom(json: Json, known: ReleaseContent | undefined): ReleaseContent {
   const fields = new Fields('the content of a release', json, ['namespaces', 'options'])
   const namespaces = Object.entries(fields.object('namespaces')).map(([name, value]) => {
     checkedName(name)
-    return [name, valuesFrom(`The namespace ${show(name)}`, value)] as const
+    return [name, valuesFrom(`The namespace ${show(name)}`, value, own(known?.namespaces, name))] as const
   })
   const options = Object.entries(fields.object('options')).map(([name, value]) => {
     if (!isOptionKey(name)) {
       throw new UntrustedReleaseError(`The content of a release pins ${show(name)}, which names no option.`)
     }
-    return [name, pinnedFrom(name, value)] as const
+    return [name, pinnedFrom(name, value, own(known?.options, name))] as const
   })
-  return { namespaces: Object.fromEntries(namespaces), options: Object.fromEntries(options) }
+  return Object.freeze({
+    namespaces: Object.freeze(Object.fromEntries(namespaces)),
+    options: Object.freeze(Object.fromEntries(options)),
+  })
 }
 
 function checkedName(name: string): void {
@@ -136,18 +144,23 @@ function checkedName(name: string): void {
   }
 }
 
-function pinnedFrom(name: string, json: Json): PinnedOption {
-  const fields = new Fields(`the option ${show(name)}`, json, ['release', 'value'])
-  return {
-    release: nameFrom(fields.object('release')),
-    value: valuesFrom(`The option ${show(name)}`, fields.object('value')),
-  }
+function own<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined
 }
 
-function valuesFrom(what: string, values: Json): JsonObject {
+function pinnedFrom(name: string, json: Json, known: PinnedOption | undefined): PinnedOption {
+  const fields = new Fields(`the option ${show(name)}`, json, ['release', 'value'])
+  return Object.freeze({
+    release: Object.freeze(nameFrom(fields.object('release'))),
+    value: valuesFrom(`The option ${show(name)}`, fields.object('value'), known?.value),
+  })
+}
+
+function valuesFrom(what: string, values: Json, known: JsonObject | undefined): JsonObject {
   if (!isJsonObject(values)) throw new UntrustedReleaseError(`${what} is not an object, but ${show(values)}.`)
-  const problem = jsonProblemOf(values)
-  if (problem === undefined) return values
-  const where = problem.path.length === 0 ? '' : `: ${problem.path.slice(0, 8).join('.')}`
-  throw new UntrustedReleaseError(`${what} has what no release may have${where} ${problem.message}.`)
+  const settled = settledJson(values, known)
+  if (settled !== undefined) return settled as JsonObject
+  const { path = [], message = 'is not JSON' } = jsonProblemOf(values) ?? {}
+  const where = path.length === 0 ? '' : `: ${path.slice(0, 8).join('.')}`
+  throw new UntrustedReleaseError(`${what} has what no release may have${where} ${message}.`)
 }
