@@ -1,8 +1,11 @@
 import type { Clock } from '@holdfast/core'
-import { checkKeys, checkName, checkSignal, InvalidArgumentError, show } from '@holdfast/core'
+import { checkBoolean, checkKeys, checkName, checkSignal, InvalidArgumentError, show } from '@holdfast/core'
 import type { CallContext, CallOptions, Priority } from './call.ts'
 import { Call, callOf, PRIORITIES } from './call.ts'
 import { checkInteger, checkMs } from './checks.ts'
+
+// As services that take one in a header have it: Stripe's has 255.
+const IDEMPOTENCY_KEY_LENGTH_MAX = 255
 
 const KNOWN: ReadonlySet<string> = new Set([
   'signal',
@@ -43,8 +46,11 @@ export function callFrom(
     checkInteger('cost', cost, { min: 0, max: 1_000_000 })
     call.cost = cost
   }
-  if (idempotent !== undefined) call.idempotent = idempotent
-  if (idempotencyKey !== undefined) call.idempotencyKey = idempotencyKey
+  if (idempotent !== undefined) {
+    checkBoolean('idempotent', idempotent)
+    call.idempotent = idempotent
+  }
+  if (idempotencyKey !== undefined) call.idempotencyKey = checkedIdempotencyKey(idempotencyKey)
   if (fingerprint !== undefined) call.fingerprint = fingerprint
   return call
 }
@@ -60,4 +66,12 @@ function checkedPriority(priority: unknown): Priority {
   if (PRIORITIES.includes(priority as Priority)) return priority as Priority
   const names = PRIORITIES.map(name => `'${name}'`).join(', ')
   throw new InvalidArgumentError('priority', `Expected \`priority\` to be one of ${names}, got ${show(priority)}.`)
+}
+
+function checkedIdempotencyKey(key: unknown): string {
+  if (typeof key === 'string' && key.length > 0 && key.length <= IDEMPOTENCY_KEY_LENGTH_MAX) return key
+  throw new InvalidArgumentError(
+    'idempotencyKey',
+    `Expected \`idempotencyKey\` to be a string of 1 to ${IDEMPOTENCY_KEY_LENGTH_MAX} characters, got ${show(key)}.`,
+  )
 }

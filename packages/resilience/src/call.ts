@@ -87,6 +87,7 @@ export class Call implements CallContext {
   #controller: AbortController | undefined = undefined
   #listeners: Set<(reason: unknown) => void> | undefined = undefined
   #unlink: (() => void) | undefined = undefined
+  #isEnded = false
 
   constructor(
     work: Work,
@@ -174,13 +175,15 @@ export class Call implements CallContext {
 
   /** The call has settled: it hears of nothing any more, and nobody holds it. Its signal does not abort by that. */
   end(): void {
+    this.#isEnded = true
     if (this.#unlink === undefined) return
     this.#unlink()
     this.#unlink = undefined
   }
 
   #link(): void {
-    if (this.#unlink !== undefined) return
+    // A signal that is first read after the end would hold the caller's for ever.
+    if (this.#unlink !== undefined || this.#isEnded) return
     const hear = (reason: unknown): void => this.#tell(reason)
     const unlinkParent = this.parent?.onCancel(hear)
     const unlinkOuter = this.#outer === undefined ? undefined : onAbort(this.#outer, hear)

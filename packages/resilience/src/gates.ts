@@ -74,7 +74,8 @@ export class GateRun {
         probe.admitted += 1
       } catch (error) {
         try {
-          if (codeOf(error) !== 'HF_REJECTED') throw error
+          // The reason of an abort may be another policy's refusal.
+          if (call.isCancelled || codeOf(error) !== 'HF_REJECTED') throw error
           this.#refused(probe, error as RejectedError, tickets)
         } catch (stands) {
           this.#undo(call, tickets)
@@ -102,7 +103,7 @@ export class GateRun {
     for (let index = tickets.length - 1; index >= 0; index--) {
       const ticket = tickets[index] as number
       const probe = this.#probes[index] as Probe
-      if (probe.isHeard) probe.tellEnd(ended)
+      if (probe.isHeard && probe.mode !== 'off') probe.tellEnd(ended)
       if (ticket === NO_TICKET) continue
       try {
         this.#gates[index]?.leave(call, ticket, ended)

@@ -83,7 +83,9 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
     this.#probe = parts.length === 1 && only instanceof Probe && only.stage === stage ? only : new Probe(stage)
     // Inside another pipeline it is one part of it, which tells of its own ends; alone it begins with that.
     this[PARTS] =
-      only === this.#probe ? parts : [{ around: next => heard(this.#probe, compiled(parts, next)), clock: stage.clock }]
+      only === this.#probe
+        ? parts
+        : [{ around: next => counted(this.#probe, compiled(parts, next)), clock: clocksOf(parts)[0] }]
     this.#run = compiled(this[PARTS], undefined)
     this.#clock = stage.clock
   }
@@ -101,8 +103,13 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
   }
 
   execute<T>(work: (context: CallContext) => PromiseLike<T> | T, options?: AbortSignal | CallOptions): Promise<T> {
-    if (options === undefined) return this.#run(new Call(work, { clock: this.#clock })) as Promise<T>
-    return this.#executeWith(work, options)
+    if (options !== undefined) return this.#executeWith(work, options)
+    try {
+      return this.#run(new Call(work, { clock: this.#clock })) as Promise<T>
+    } catch (error) {
+      // A policy of a user's own may throw before it returns a promise.
+      return Promise.reject(error)
+    }
   }
 
   wrap<This, Args extends unknown[], T>(
@@ -111,7 +118,11 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
   ): (this: This, ...args: Args) => Promise<T> {
     const execute = this.execute.bind(this)
     return function wrapped(this: This, ...args) {
-      return execute<T>(() => work.apply(this, args), options?.(...args))
+      try {
+        return execute<T>(() => work.apply(this, args), options?.(...args))
+      } catch (error) {
+        return Promise.reject(error)
+      }
     }
   }
 
@@ -162,16 +173,15 @@ function compiled(parts: readonly Part[], inside: Next | undefined): Next {
 function around(part: Part, next: Next): Next {
   if (!(part instanceof Probe)) return part.around(next)
   const layer = part.stage as Layer
-  const run: Next = call => {
-    part.admitted += 1
-    return layer.run(call, next)
-  }
-  const told = heard(part, run)
+  const told = counted(part, call => layer.run(call, next))
   return call => (part.mode === 'off' ? next(call) : told(call))
 }
 
-function heard(probe: Probe, run: Next): Next {
-  return call => (probe.isHeard ? runHeard(probe, run, call) : run(call))
+function counted(probe: Probe, run: Next): Next {
+  return call => {
+    probe.admitted += 1
+    return probe.isHeard ? runHeard(probe, run, call) : run(call)
+  }
 }
 
 async function runHeard(probe: Probe, run: Next, call: Call): Promise<unknown> {
@@ -201,11 +211,12 @@ function partsOf(policy: AnyPolicy): readonly Part[] {
 /** A policy that is not ours: what it tells its work is a signal of its own, and with cockatiel's `retry` an attempt. */
 function foreign(policy: AnyPolicy, next: Next): Next {
   return call =>
-    policy.execute(async context => {
-      const inner = callFrom(call.work, call.clock, context.signal)
+    policy.execute(async (context: { readonly signal?: AbortSignal; readonly attempt?: unknown } = {}) => {
+      const { signal = call.signal, attempt } = context
+      const inner = callFrom(call.work, call.clock, signal)
       inner.takeFrom(call)
+      inner.nowMs = call.nowMs
       // cockatiel's `retry` counts from 0.
-      const { attempt } = context as { readonly attempt?: unknown }
       if (typeof attempt === 'number') inner.attempt = attempt + 1
       try {
         return await next(inner)
@@ -216,15 +227,17 @@ function foreign(policy: AnyPolicy, next: Next): Next {
 }
 
 function clockOf(parts: readonly Part[]): Clock {
-  const clocks = new Set(parts.map(part => (part instanceof Probe ? part.stage.clock : part.clock)).filter(isGiven))
-  if (clocks.size > 1) {
-    throw new InvalidArgumentError(
-      'policies',
-      `Expected all policies of a pipeline to have one \`clock\`, got ${clocks.size}.`,
-    )
-  }
-  const [clock = systemClock] = clocks
-  return clock
+  const [clock = systemClock, ...others] = clocksOf(parts)
+  if (others.length === 0) return clock
+  throw new InvalidArgumentError(
+    'policies',
+    `Expected all policies of a pipeline to have one \`clock\`, got ${others.length + 1}.`,
+  )
+}
+
+// Policies of cockatiel have none, nor has a pipeline of them alone.
+function clocksOf(parts: readonly Part[]): readonly Clock[] {
+  return [...new Set(parts.map(part => (part instanceof Probe ? part.stage.clock : part.clock)).filter(isGiven))]
 }
 
 function isGiven(clock: Clock | undefined): clock is Clock {
