@@ -5,7 +5,8 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { checkKeys } from '../options.ts'
-import { unsupportedIdempotency, unsupportedRates } from '../ports/unsupported.ts'
+import { unsupportedRates } from '../ports/unsupported.ts'
+import { MemoryIdempotencyStore } from './idempotency.ts'
 import { MemoryLeaseStore } from './leases.ts'
 import { MemoryRecordStore } from './records.ts'
 import { MemoryWorld } from './world.ts'
@@ -52,7 +53,7 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
     leases,
     records,
     rates: unsupportedRates('memory'),
-    idempotency: unsupportedIdempotency('memory'),
+    idempotency: new MemoryIdempotencyStore(world, lifecycle),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),
     onClose: hook => lifecycle.onClose(hook),

@@ -3,6 +3,7 @@ import { FencingToken } from '../fencing/token.ts'
 import type { LeaseInfo } from '../ports/leases.ts'
 import { decodeMeta } from '../lease/options.ts'
 import { MemoryDirectories } from './directories.ts'
+import { MemoryRuns } from './runs.ts'
 
 /** Somebody who wants a resource. */
 export interface Claim {
@@ -34,12 +35,14 @@ interface Resource {
 export class MemoryWorld {
   readonly clock: Clock
   readonly directories: MemoryDirectories
+  readonly runs: MemoryRuns
   readonly #resources = new Map<string, Resource>()
   #lastToken = 0n
 
   constructor(clock: Clock) {
     this.clock = clock
     this.directories = new MemoryDirectories(clock)
+    this.runs = new MemoryRuns(clock)
   }
 
   /** Grants at once, or undefined while another holds it. The same request gets the same token again, and all of its time. */

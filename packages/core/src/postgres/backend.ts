@@ -7,12 +7,13 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
-import { unsupportedIdempotency, unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
+import { unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { PostgresConnection } from './connection.ts'
 import { checkPool, checkUrl, connectBeside, poolFor } from './driver.ts'
 import { unavailable } from './errors.ts'
+import { PostgresIdempotencyStore } from './idempotency.ts'
 import { Notices } from './notices.ts'
 import { PostgresRecordStore } from './records.ts'
 import { checkSchema, schemaOf } from './schema.ts'
@@ -106,7 +107,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
     leases: unsupportedLeases('postgres'),
     records,
     rates: unsupportedRates('postgres'),
-    idempotency: unsupportedIdempotency('postgres'),
+    idempotency: new PostgresIdempotencyStore({ random, lifecycle, connection, schema }),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
       untilAnswered(

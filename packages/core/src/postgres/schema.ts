@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
+import { IDEMPOTENCY_OBJECTS, idempotencyFunctions, idempotencyTables } from './idempotency-functions.ts'
 import { recordFunctions } from './record-functions.ts'
 
 /** Where our tables are. */
@@ -20,8 +21,17 @@ export function schemaOf(name: string): Schema {
   return {
     name,
     quoted,
-    objects: ['directories', 'records', 'commits', 'ephemerals', 'commit_v1', 'join_v1', 'beat_v1'],
-    definition: tables(quoted) + recordFunctions(quoted),
+    objects: [
+      'directories',
+      'records',
+      'commits',
+      'ephemerals',
+      'commit_v1',
+      'join_v1',
+      'beat_v1',
+      ...IDEMPOTENCY_OBJECTS,
+    ],
+    definition: tables(quoted) + recordFunctions(quoted) + idempotencyTables(quoted) + idempotencyFunctions(quoted),
   }
 }
 

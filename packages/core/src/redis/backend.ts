@@ -8,7 +8,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
 import type { LeaseStore } from '../ports/leases.ts'
-import { unsupportedIdempotency, unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
+import { unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
@@ -25,6 +25,7 @@ import {
   listeningTo,
 } from './driver.ts'
 import { unavailable } from './errors.ts'
+import { RedisIdempotencyStore } from './idempotency.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
 import { LeaseCommands } from './lease-commands.ts'
@@ -118,7 +119,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     leases,
     records,
     rates: unsupportedRates('redis'),
-    idempotency: unsupportedIdempotency('redis'),
+    idempotency: new RedisIdempotencyStore({ random, lifecycle, connection, prefix }),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
       untilAnswered(

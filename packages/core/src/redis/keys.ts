@@ -53,6 +53,11 @@ export function markerKey(prefix: string): string {
   return `${prefix}:server`
 }
 
+/** Where the run of an idempotency key is kept, as `scripts/idempotency-steps.ts` describes it. */
+export function runKey(prefix: string, key: string): string {
+  return `${prefix}:idem:${tagOf(key)}`
+}
+
 /** The part of a key that decides its slot in a Cluster. */
 export function hashTag(key: string): string {
   const open = key.indexOf('{')
