@@ -91,6 +91,7 @@ export type DecryptedSecrets =
 
 /** The values of a namespace with its secrets in plain. A secret that is not encrypted is an issue: it should not stand in a store. */
 export function decryptSecrets(raw: JsonObject, about: SecretPlace, keys: SecretKeys): DecryptedSecrets {
+  if (about.definition.secrets.length === 0) return { kind: 'decrypted', raw }
   const decrypted: (readonly [string, Json])[] = []
   const issues: ConfigIssue[] = []
   for (const field of about.definition.secrets) {

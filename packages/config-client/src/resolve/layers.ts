@@ -22,6 +22,9 @@ export interface LayerValues {
 
 /** What the layers say together, object by object; of all else the highest layer's stands. */
 export function mergeLayers(layers: readonly LayerValues[]): JsonObject {
+  const [only, ...others] = layers
+  // What is frozen is a content's own object, which nobody can change: most namespaces are no more than that.
+  if (only?.layer === 'application' && others.length === 0 && Object.isFrozen(only.values)) return only.values
   return lowestFirst(layers).reduce<JsonObject>(
     (below, { layer, values }) => (layer === 'override' ? mergePatch(below, values) : overlay(below, values)),
     {},

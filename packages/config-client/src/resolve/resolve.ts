@@ -104,6 +104,7 @@ function dependencyIssues(
 }
 
 function wrapped({ secrets }: NamespaceDefinition, plain: JsonObject): RawValues {
+  if (secrets.length === 0 && Object.isFrozen(plain)) return plain
   const values = Object.entries(plain).map(([field, value]) => {
     return [field, secrets.includes(field) ? new Secret<Json>(value) : value] as const
   })

@@ -75,12 +75,10 @@ function renamedOptions({ definition }: Namespace<unknown, never>, override: Jso
 function publishedIssues({ name, definition }: Namespace<unknown, never>, published: JsonObject): ConfigIssue[] {
   // What is in a secret is nobody's to name in an issue, and encrypted it has keys of its own; also where this definition does not
   // know (yet) that the field is one.
-  const named = Object.fromEntries(
-    Object.entries(published).map(([field, value]) => [
-      field,
-      definition.secrets.includes(field) || isEncrypted(value) ? null : value,
-    ]),
-  )
+  const isHidden = (field: string): boolean => definition.secrets.includes(field) || isEncrypted(published[field])
+  const named = Object.keys(published).some(isHidden)
+    ? Object.fromEntries(Object.entries(published).map(([field, value]) => [field, isHidden(field) ? null : value]))
+    : published
   return [...sizeIssues(name, published, definition.maxBytes), ...keyIssues(name, named)]
 }
 
@@ -136,5 +134,6 @@ function own<T>(values: Readonly<Record<string, T>>, key: string): T | undefined
 }
 
 function without(values: JsonObject, keys: readonly string[]): JsonObject {
+  if (keys.length === 0) return values
   return Object.fromEntries(Object.entries(values).filter(([key]) => !keys.includes(key)))
 }
