@@ -129,7 +129,7 @@ describe('a pipeline', () => {
   it('is among the policies that a process can describe', () => {
     const policy = pipeline(layer('seen-once', (call, next) => next(call)))
     expect(describePolicies().filter(({ name }) => name === 'seen-once')).toHaveLength(1)
-    expect(policy.name).toBe('pipeline')
+    expect(policy.describe().name).toBe('pipeline')
   })
 })
 

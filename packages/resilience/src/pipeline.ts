@@ -211,13 +211,14 @@ function partsOf(policy: AnyPolicy): readonly Part[] {
 /** A policy that is not ours: what it tells its work is a signal of its own, and with cockatiel's `retry` an attempt. */
 function foreign(policy: AnyPolicy, next: Next): Next {
   return call =>
-    policy.execute(async (context: { readonly signal?: AbortSignal; readonly attempt?: unknown } = {}) => {
-      const { signal = call.signal, attempt } = context
-      const inner = callFrom(call.work, call.clock, signal)
+    policy.execute(async context => {
+      // A policy of a user's own may tell its work nothing.
+      const told = context as { readonly signal?: AbortSignal; readonly attempt?: unknown } | undefined
+      const inner = callFrom(call.work, call.clock, told?.signal ?? call.signal)
       inner.takeFrom(call)
       inner.nowMs = call.nowMs
       // cockatiel's `retry` counts from 0.
-      if (typeof attempt === 'number') inner.attempt = attempt + 1
+      if (typeof told?.attempt === 'number') inner.attempt = told.attempt + 1
       try {
         return await next(inner)
       } finally {

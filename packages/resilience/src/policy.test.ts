@@ -6,10 +6,10 @@ describe('a wrapped function', () => {
     const counter = {
       base: 10,
       add: pipeline().wrap(
-        function add(this: { base: number }, a: number, b = 1) {
+        function add(this: { base: number }, a: number, b: number = 1) {
           return this.base + a + b
         },
-        { options: a => ({ key: `k${a}` }) },
+        { options: (a: number, _b?: number) => ({ key: `k${a}` }) },
       ),
     }
     await expect(counter.add(1, 2)).resolves.toBe(13)

@@ -1,0 +1,71 @@
+import { Call } from '../call.ts'
+import type { Next } from '../stage.ts'
+
+/** One run that several calls wait for. */
+export interface SharedRun {
+  readonly key: string
+  readonly call: Call
+  /** Has a handler: it never rejects unheard. */
+  readonly result: Promise<unknown>
+  callers: number
+}
+
+/**
+ * Runs by key, at most one of a key at a time. A run is nobody's own: it is cancelled when all who waited for it have left.
+ */
+export class SharedRuns {
+  readonly #runs = new Map<string, SharedRun>()
+
+  /** How many keys have a run under way. */
+  get count(): number {
+    return this.#runs.size
+  }
+
+  /** Those under way now. */
+  all(): readonly SharedRun[] {
+    return [...this.#runs.values()]
+  }
+
+  find(key: string): SharedRun | undefined {
+    return this.#runs.get(key)
+  }
+
+  /** Begins a run for a key, with what is known of `call`, but for its end. Nobody waits for it yet. */
+  begin(key: string, call: Call, next: Next): SharedRun {
+    const shared = new Call(call.work, { clock: call.clock })
+    shared.takeFrom(call)
+    shared.nowMs = call.nowMs
+    const result = (async () => await next(shared))()
+    const run: SharedRun = { key, call: shared, result, callers: 0 }
+    this.#runs.set(key, run)
+    const over = (): void => this.forget(run)
+    result.then(over, over)
+    return run
+  }
+
+  /** What a run comes to, for one more caller; he leaves it when his call is cancelled. */
+  join(run: SharedRun, call: Call): Promise<unknown> {
+    run.callers += 1
+    // Whoever joins may have more time than the first had.
+    run.call.deadlineMs = Math.max(run.call.deadlineMs, call.deadlineMs)
+    return new Promise((resolve, reject) => {
+      const stop = call.onCancel(reason => {
+        reject(reason as Error)
+        this.#leave(run, reason)
+      })
+      run.result.then(resolve, reject).finally(stop)
+    })
+  }
+
+  /** A later call of its key begins a run of its own. */
+  forget(run: SharedRun): void {
+    if (this.#runs.get(run.key) === run) this.#runs.delete(run.key)
+  }
+
+  #leave(run: SharedRun, reason: unknown): void {
+    run.callers -= 1
+    if (run.callers > 0) return
+    this.forget(run)
+    run.call.cancel(reason)
+  }
+}
