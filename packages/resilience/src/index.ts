@@ -1,5 +1,8 @@
 export type { CallBudget, CallContext, CallOptions, Priority } from './call.ts'
 export { PRIORITIES } from './call.ts'
+export type { DeadlineOptions } from './deadline/deadline.ts'
+export { deadline } from './deadline/deadline.ts'
+export { callOptionsFromHeaders, headersOf } from './deadline/headers.ts'
 export { describePolicies } from './describe.ts'
 export type { Rejection, RejectionReason } from './errors.ts'
 export { InFlightError, isRejection, isTimeout, KeyReusedError, RejectedError, TimeoutError } from './errors.ts'

@@ -1,0 +1,75 @@
+import { SimulatedClock } from '@holdfast/core/testing'
+import { describe, expect, it } from 'vitest'
+import { TurnQueue } from './turn-queue.ts'
+
+class Loop {
+  readonly clock = new SimulatedClock()
+  readonly #turns: (() => void)[] = []
+  readonly queue = new TurnQueue(this.clock, run => this.#turns.push(run))
+
+  turn(): void {
+    this.#turns.shift()?.()
+  }
+
+  get isIdle(): boolean {
+    return this.#turns.length === 0
+  }
+}
+
+describe('a queue of turns', () => {
+  it('starts one a turn, first come, first served, and rests when it is empty', () => {
+    const loop = new Loop()
+    const started: string[] = []
+    for (const name of ['a', 'b', 'c']) loop.queue.add(() => started.push(name))
+    expect(started).toEqual([])
+    loop.turn()
+    expect(started).toEqual(['a'])
+    loop.turn()
+    loop.turn()
+    expect(started).toEqual(['a', 'b', 'c'])
+    loop.turn()
+    expect(loop.isIdle).toBe(true)
+    loop.queue.add(() => started.push('d'))
+    loop.turn()
+    expect(started).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('does not start what was taken out, be it the first, the last or one between', () => {
+    for (const gone of ['a', 'b', 'c']) {
+      const loop = new Loop()
+      const started: string[] = []
+      const leave = new Map(['a', 'b', 'c'].map(name => [name, loop.queue.add(() => started.push(name))] as const))
+      leave.get(gone)?.()
+      leave.get(gone)?.()
+      expect(loop.queue.length).toBe(2)
+      loop.queue.add(() => started.push('d'))
+      for (let turn = 0; turn < 6; turn += 1) loop.turn()
+      expect(started).toEqual(['a', 'b', 'c', 'd'].filter(name => name !== gone))
+      expect(loop.isIdle).toBe(true)
+    }
+  })
+
+  it('goes on when one of them throws', () => {
+    const loop = new Loop()
+    const started: string[] = []
+    loop.queue.add(() => {
+      throw new Error('broken')
+    })
+    loop.queue.add(() => started.push('b'))
+    expect(() => loop.turn()).toThrow('broken')
+    loop.turn()
+    expect(started).toEqual(['b'])
+  })
+
+  it('knows how long one waits: by how many are before it and how long turns took', async () => {
+    const loop = new Loop()
+    for (let index = 0; index < 200; index += 1) loop.queue.add(() => {})
+    for (let turn = 0; turn < 100; turn += 1) {
+      await loop.clock.advance(5)
+      loop.turn()
+    }
+    expect(loop.queue.length).toBe(100)
+    expect(loop.queue.waitMs).toBeGreaterThan(490)
+    expect(loop.queue.waitMs).toBeLessThanOrEqual(500)
+  })
+})
