@@ -6,7 +6,7 @@ const WRONG: readonly (readonly [object | number, string])[] = [
   [5, 'Expected the options of execute to be an object, got 5.'],
   [{ retries: 3 }, 'Unknown option `retries` of execute'],
   [{ signal: {} }, 'Expected `signal` to be an AbortSignal, got an object.'],
-  [{ timeoutMs: 0 }, 'Expected `timeoutMs` to be an integer from 1'],
+  [{ timeoutMs: -1 }, 'Expected `timeoutMs` to be an integer from 0'],
   [{ timeoutMs: 1.5 }, 'got 1.5'],
   [{ priority: 'urgent' }, "Expected `priority` to be one of 'critical', 'high', 'normal', 'low', 'background'"],
   [{ key: '' }, 'Expected `key` to be a name'],

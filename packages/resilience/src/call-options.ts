@@ -34,7 +34,7 @@ export function callFrom(
   const call = callWithin(work, clock, options.signal)
   const { timeoutMs, priority, key, cost, idempotent, idempotencyKey, fingerprint } = options
   if (timeoutMs !== undefined) {
-    checkMs('timeoutMs', timeoutMs, 1)
+    checkMs('timeoutMs', timeoutMs)
     call.deadlineMs = Math.min(call.deadlineMs, clock.monotonicMs() + timeoutMs)
   }
   if (priority !== undefined) call.priority = checkedPriority(priority)

@@ -12,7 +12,7 @@ export type Priority = (typeof PRIORITIES)[number]
 export interface CallOptions {
   /** Ends the call when it aborts: waits and sleeps at once, the work by its own signal. */
   readonly signal?: AbortSignal | undefined
-  /** How long the call may take altogether, in milliseconds; it is never retried, and never begun, later than that. */
+  /** How long the call may take altogether, in milliseconds; it is never retried later than that. 0: its time is over already. */
   readonly timeoutMs?: number | undefined
   /** @default that of the call around it, else 'normal' */
   readonly priority?: Priority | undefined
