@@ -1,5 +1,7 @@
 export type { Capability, ConformanceCase, LeaseHarness, LeasePromise } from './conformance/harness.ts'
 export { leaseConformance } from './conformance/leases.ts'
+export type { IdempotencyHarness, IdempotencyPromise } from './conformance/idempotency-harness.ts'
+export { idempotencyConformance } from './conformance/idempotency.ts'
 export type { RecordHarness, RecordPromise } from './conformance/record-harness.ts'
 export { recordConformance } from './conformance/records.ts'
 export type { FaultDirection, FaultProxy, FaultProxyOptions } from './fault-proxy.ts'

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisServer } from '@holdfast/scripts/servers'
+import { startRedis } from '@holdfast/scripts/servers'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Backend } from '../backend.ts'
+import type { FaultDirection, FaultProxy, IdempotencyHarness } from '../testing/index.ts'
+import { createFaultProxy, idempotencyConformance } from '../testing/index.ts'
+import { redisBackend } from './index.ts'
+import { runKey } from './keys.ts'
+
+const links = new WeakMap<Backend, FaultProxy>()
+let server: RedisServer
+let admin: Redis
+
+async function openBackend(): Promise<Backend> {
+  const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
+  const backend = redisBackend({ url: proxy.redisUrl })
+  links.set(backend, proxy)
+  backend.health.subscribe(health => {
+    if (health.kind === 'closed') void proxy.close()
+  })
+  return backend
+}
+
+async function silence(backend: Backend, options?: FaultDirection): Promise<() => Promise<void>> {
+  const proxy = links.get(backend)
+  proxy?.hold(options)
+  return async () => proxy?.heal()
+}
+
+const harness: IdempotencyHarness = {
+  openBackend,
+  key: () => randomUUID(),
+  advance: ms => sleep(ms),
+  leaseMs: 500,
+  slackMs: 50,
+  leftovers: async key => await admin.hkeys(runKey('hf', key)),
+  loseData: { kind: 'supported', run: async key => void (await admin.del(runKey('hf', key))) },
+  silence: { kind: 'supported', run: backend => silence(backend) },
+  silenceAnswers: { kind: 'supported', run: backend => silence(backend, { direction: 'to-client' }) },
+  cut: { kind: 'supported', run: async backend => links.get(backend)?.dropConnections() },
+  restart: { kind: 'supported', run: () => server.restart() },
+}
+
+describe('Idempotency in Redis', () => {
+  beforeAll(async () => {
+    server = await startRedis({ appendonly: 'always', args: ['--maxmemory-policy', 'noeviction'] })
+    admin = new Redis(server.url)
+    admin.on('error', () => {})
+  })
+
+  afterAll(async () => {
+    admin.disconnect()
+    await server.stop()
+  })
+
+  for (const { promise, name, run } of idempotencyConformance(harness)) {
+    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+      expect(await run()).toBeUndefined()
+    })
+  }
+})
