@@ -5,9 +5,9 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { checkKeys } from '../options.ts'
-import { unsupportedRates } from '../ports/unsupported.ts'
 import { MemoryIdempotencyStore } from './idempotency.ts'
 import { MemoryLeaseStore } from './leases.ts'
+import { MemoryRateStore } from './rates.ts'
 import { MemoryRecordStore } from './records.ts'
 import { MemoryWorld } from './world.ts'
 
@@ -52,7 +52,7 @@ export function memoryBackend(options: MemoryBackendOptions = {}): Backend {
     clock: world.clock,
     leases,
     records,
-    rates: unsupportedRates('memory'),
+    rates: new MemoryRateStore(world, lifecycle),
     idempotency: new MemoryIdempotencyStore(world, lifecycle),
     health: lifecycle.health,
     ready: async () => lifecycle.checkOpen(),

@@ -3,6 +3,7 @@ import { FencingToken } from '../fencing/token.ts'
 import type { LeaseInfo } from '../ports/leases.ts'
 import { decodeMeta } from '../lease/options.ts'
 import { MemoryDirectories } from './directories.ts'
+import { MemoryRateBuckets } from './rate-buckets.ts'
 import { MemoryRuns } from './runs.ts'
 
 /** Somebody who wants a resource. */
@@ -36,6 +37,7 @@ export class MemoryWorld {
   readonly clock: Clock
   readonly directories: MemoryDirectories
   readonly runs: MemoryRuns
+  readonly rates: MemoryRateBuckets
   readonly #resources = new Map<string, Resource>()
   #lastToken = 0n
 
@@ -43,6 +45,7 @@ export class MemoryWorld {
     this.clock = clock
     this.directories = new MemoryDirectories(clock)
     this.runs = new MemoryRuns(clock)
+    this.rates = new MemoryRateBuckets(clock)
   }
 
   /** Grants at once, or undefined while another holds it. The same request gets the same token again, and all of its time. */

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
-import { unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
+import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { PostgresConnection } from './connection.ts'
@@ -15,6 +15,7 @@ import { checkPool, checkUrl, connectBeside, poolFor } from './driver.ts'
 import { unavailable } from './errors.ts'
 import { PostgresIdempotencyStore } from './idempotency.ts'
 import { Notices } from './notices.ts'
+import { PostgresRateStore } from './rates.ts'
 import { PostgresRecordStore } from './records.ts'
 import { checkSchema, schemaOf } from './schema.ts'
 import { prepare } from './server.ts'
@@ -106,7 +107,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
     clock,
     leases: unsupportedLeases('postgres'),
     records,
-    rates: unsupportedRates('postgres'),
+    rates: new PostgresRateStore({ lifecycle, connection, schema }),
     idempotency: new PostgresIdempotencyStore({ random, lifecycle, connection, schema }),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>

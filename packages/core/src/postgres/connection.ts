@@ -6,7 +6,7 @@ import type { EventPoint } from '../telemetry.ts'
 import { eventPoint } from '../telemetry.ts'
 import { CommandDeadline, TIME_IS_OVER } from './command-deadline.ts'
 import { addressOf } from './driver.ts'
-import { isBusy, isLost, isMissing, refusal, unavailable, withoutSecrets } from './errors.ts'
+import { isBusy, isLost, isMissing, refusal, unanswered, unavailable, withoutSecrets } from './errors.ts'
 import type { ServerFacts } from './server.ts'
 
 const RETRY_MS = 20
@@ -36,6 +36,12 @@ export interface ConnectionEvent {
 
 const connectionEvent: EventPoint<ConnectionEvent> = eventPoint('postgres.connection')
 
+/** How long a command may take, and whether it may be asked again. */
+interface Patience {
+  readonly timeoutMs: number
+  readonly isOnce: boolean
+}
+
 /** Asks the server something, within so long. May be called again when the answer was lost. */
 export type Ask<T> = (client: PoolClient, remainingMs: number) => Promise<T>
 
@@ -59,6 +65,7 @@ export class PostgresConnection {
   #lastError: unknown
   #recovery: Timer | undefined
   #isClosed = false
+  #isProbing = false
 
   constructor(settings: ConnectionSettings) {
     this.#settings = settings
@@ -84,12 +91,24 @@ export class PostgresConnection {
   }
 
   /** Asks, and asks again while the connection breaks or another transaction is in the way, until the deadline. */
-  async within<T>(ask: Ask<T>): Promise<T> {
+  within<T>(ask: Ask<T>): Promise<T> {
+    return this.#run(ask, { timeoutMs: this.commandTimeoutMs, isOnce: false })
+  }
+
+  /**
+   * As `within`, for what must not be done twice: it is asked once, as soon as there is a connection. That a time shorter than
+   * `commandTimeoutMs` is over says little of the link, so that is asked in the usual time.
+   */
+  once<T>(ask: Ask<T>, timeoutMs: number): Promise<T> {
+    return this.#run(ask, { timeoutMs, isOnce: true })
+  }
+
+  async #run<T>(ask: Ask<T>, patience: Patience): Promise<T> {
     if (this.#isClosed) throw new ClosedError('postgres backend')
-    const deadline = new CommandDeadline(this.#settings.clock, this.commandTimeoutMs)
+    const deadline = new CommandDeadline(this.#settings.clock, patience.timeoutMs)
     this.#commands.add(deadline)
     try {
-      return await this.#persist(ask, deadline)
+      return await this.#persist(ask, deadline, patience)
     } finally {
       deadline.cancel()
       this.#commands.delete(deadline)
@@ -109,27 +128,33 @@ export class PostgresConnection {
     if (this.#settings.isOurs) await (await this.#opening?.catch(ignore))?.end()
   }
 
-  async #persist<T>(ask: Ask<T>, deadline: CommandDeadline): Promise<T> {
+  async #persist<T>(ask: Ask<T>, deadline: CommandDeadline, patience: Patience): Promise<T> {
     let wasMissing = false
+    let wasAsked = false
+    const asking: Ask<T> = (client, remainingMs) => {
+      wasAsked = patience.isOnce
+      return ask(client, remainingMs)
+    }
     for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(RETRY_MS_MAX, 2 * pauseMs)) {
       try {
         await this.#prepared(deadline)
-        return await this.#attempt(ask, deadline)
+        return await this.#attempt(asking, deadline)
       } catch (error) {
         if (this.#isClosed) throw new ClosedError('postgres backend')
-        if (deadline.isOver) throw this.#giveUp()
+        if (deadline.isOver) throw this.#giveUp(patience)
         if (error instanceof HoldfastError) throw this.#refused(error)
         if (isMissing(error) && !wasMissing) {
-          // Somebody dropped the tables: they are made anew, once.
+          // Somebody dropped the tables: they are made anew, once. Nothing was done.
           wasMissing = true
           this.#preparing = undefined
           continue
         }
         // Another command asked what the server is, and its time is over: this one asks anew.
         if (error !== TIME_IS_OVER) this.#note(error)
+        if (wasAsked) throw unanswered(this.#address, error)
         await deadline.pause(pauseMs)
       }
-      if (deadline.isOver) throw this.#isClosed ? new ClosedError('postgres backend') : this.#unavailable()
+      if (deadline.isOver) throw this.#isClosed ? new ClosedError('postgres backend') : this.#unavailable(patience)
     }
   }
 
@@ -187,16 +212,28 @@ export class PostgresConnection {
     client.release()
   }
 
-  // The time of a command is over, and nothing had said no: the link is silent.
-  #giveUp(): Error {
+  // The time of a command is over, and nothing had said no: the link is silent, if it was long enough.
+  #giveUp(patience: Patience): Error {
+    const error = this.#unavailable(patience)
+    if (patience.timeoutMs < this.commandTimeoutMs) {
+      this.#probe()
+      return error
+    }
     this.#silentAtMs = this.#settings.clock.monotonicMs()
-    const error = this.#unavailable()
     this.#onLoss('silent', this.#lastError ?? error)
     return error
   }
 
-  #unavailable(): Error {
-    return unavailable(this.#address, this.commandTimeoutMs, this.#lastError)
+  #unavailable({ timeoutMs }: Patience): Error {
+    return unavailable(this.#address, timeoutMs, this.#lastError)
+  }
+
+  // One at a time: it is answered, or runs out of the usual time, and then the link is silent.
+  #probe(): void {
+    if (this.#isProbing) return
+    this.#isProbing = true
+    const settled = (): void => void (this.#isProbing = false)
+    this.within(client => client.query('SELECT 1')).then(settled, settled)
   }
 
   #refused(error: HoldfastError): HoldfastError {

@@ -64,6 +64,13 @@ export function unavailable(address: string, timeoutMs: number, cause: unknown):
   })
 }
 
+/** What a statement that was sent once, and met a broken connection or another transaction, means to a caller. */
+export function unanswered(address: string, cause: unknown): UnavailableError {
+  return new UnavailableError(`PostgreSQL at ${address} gave no answer: ${sentence(cause)}`, {
+    cause: withoutSecrets(cause),
+  })
+}
+
 function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string'
 }

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { IDEMPOTENCY_OBJECTS, idempotencyFunctions, idempotencyTables } from './idempotency-functions.ts'
+import { RATE_OBJECTS, rateFunctions, rateTables } from './rate-functions.ts'
 import { recordFunctions } from './record-functions.ts'
 
 /** Where our tables are. */
@@ -30,8 +31,15 @@ export function schemaOf(name: string): Schema {
       'join_v1',
       'beat_v1',
       ...IDEMPOTENCY_OBJECTS,
+      ...RATE_OBJECTS,
     ],
-    definition: tables(quoted) + recordFunctions(quoted) + idempotencyTables(quoted) + idempotencyFunctions(quoted),
+    definition:
+      tables(quoted) +
+      recordFunctions(quoted) +
+      idempotencyTables(quoted) +
+      idempotencyFunctions(quoted) +
+      rateTables(quoted) +
+      rateFunctions(quoted),
   }
 }
 

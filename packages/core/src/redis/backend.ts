@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import { untilAnswered } from '../answering.ts'
-import type { Backend } from '../backend.ts'
+import type { Backend, BackendHealth } from '../backend.ts'
 import { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
@@ -8,15 +8,17 @@ import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
 import type { LeaseStore } from '../ports/leases.ts'
-import { unsupportedLeases, unsupportedRates } from '../ports/unsupported.ts'
+import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
+import type { ConnectionSettings } from './connection.ts'
 import { RedisConnection } from './connection.ts'
 import {
   checkAnyClient,
   checkDatabase,
   checkUrl,
+  clusterBeside,
   connectBeside,
   connectTo,
   isCluster,
@@ -30,6 +32,7 @@ import { Inbox } from './inbox.ts'
 import { inboxPrefix, markerKey } from './keys.ts'
 import { LeaseCommands } from './lease-commands.ts'
 import { RedisLeaseStore } from './leases.ts'
+import { RedisRateStore } from './rates.ts'
 import { RedisRecordStore } from './records.ts'
 import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 import { examine, examineCluster } from './server.ts'
@@ -42,7 +45,7 @@ export interface RedisBackendOptions {
   readonly url?: string
   /**
    * A client of ioredis (5.3 or later, 6). It stays yours: it is never closed. Further connections with the same settings are
-   * opened to listen on, once somebody has to. A `Cluster` has records only.
+   * opened to listen on, once somebody has to. A `Cluster` has no leases.
    */
   readonly client?: Redis | Cluster
   /** What every key and channel starts with; tenants differ in it. No braces. @default 'hf' */
@@ -99,17 +102,20 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const settings: Settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...givenOptions(options) }
   const { clock, prefix, random } = settings
   const lifecycle = new BackendLifecycle('redis backend', clock)
-  const connection = connectionWith(settings, lifecycle)
+  const connection = connectionWith(settings, health => lifecycle.setHealth(health))
   const { leases, stopLeases, closeLeases } = leasesOn(connection, settings, lifecycle)
   const jitter = (): number => random.next()
   const subscriber = new Subscriber({ clock, jitter, open: listeningOn(connection, settings) })
   const channelPrefix = channelPrefixOf(settings)
   const records = new RedisRecordStore({ clock, random, lifecycle, connection, subscriber, prefix, channelPrefix })
+  const rating = ratingConnection(connection, settings)
+  const isInCluster = settings.client !== undefined && isCluster(settings.client)
   const close = (): Promise<void> => {
     stopLeases()
     records.close()
     return lifecycle.close(async () => {
       closeLeases()
+      rating.close()
       connection.close()
     })
   }
@@ -118,7 +124,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     clock,
     leases,
     records,
-    rates: unsupportedRates('redis'),
+    rates: new RedisRateStore({ lifecycle, connection: rating, prefix, isInCluster }),
     idempotency: new RedisIdempotencyStore({ random, lifecycle, connection, prefix }),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
@@ -136,23 +142,44 @@ export function redisBackend(options: RedisBackendOptions): Backend {
 
 type Settings = RedisBackendOptions & typeof REDIS_DEFAULTS & { readonly clock: Clock; readonly random: Random }
 
-function connectionWith(settings: Settings, lifecycle: BackendLifecycle): RedisConnection {
-  const { url, client, clock, random, commandTimeoutMs, maxClockSkewMs } = settings
-  const isInCluster = client !== undefined && isCluster(client)
+function connectionWith(settings: Settings, onHealth: (health: BackendHealth) => void): RedisConnection {
+  const { url, client, random } = settings
   return new RedisConnection({
-    clock,
-    commandTimeoutMs,
+    ...asked(settings),
     isOurs: client === undefined,
     // A Cluster has the commands, events and states of a Redis, as far as they are used here.
     open: async () => (client === undefined ? await connectTo(url ?? '', () => random.next()) : (client as Redis)),
+    scripts: client !== undefined && isCluster(client) ? [] : [leaseStep, leaseSteps],
+    onHealth,
+  })
+}
+
+/**
+ * What rates go through. A client that was given may send a command again when its connection broke, as its options say, so they
+ * have one of their own beside it. The backend's health is that of the given one.
+ */
+function ratingConnection(connection: RedisConnection, settings: Settings): RedisConnection {
+  const { client, random, commandTimeoutMs } = settings
+  if (client === undefined) return connection
+  const jitter = (): number => random.next()
+  const open = isCluster(client)
+    ? async () => clusterBeside(client, jitter) as unknown as Redis
+    : async () => connectBeside(client, { jitter, commandTimeoutMs })
+  return new RedisConnection({ ...asked(settings), isOurs: true, open, scripts: [], onHealth: () => {} })
+}
+
+// A connection's time, and how it asks a server what it is.
+function asked(settings: Settings): Pick<ConnectionSettings, 'clock' | 'commandTimeoutMs' | 'examine'> {
+  const { client, clock, commandTimeoutMs, maxClockSkewMs } = settings
+  return {
+    clock,
+    commandTimeoutMs,
     examine: async redis => {
-      if (isInCluster) return await examineCluster(client)
+      if (isCluster(redis)) return await examineCluster(redis)
       if (client === undefined) await checkDatabase(redis)
       return await examine(redis, { markerKey: markerKey(settings.prefix), maxClockSkewMs })
     },
-    scripts: isInCluster ? [] : [leaseStep, leaseSteps],
-    onHealth: health => lifecycle.setHealth(health),
-  })
+  }
 }
 
 interface Leases {

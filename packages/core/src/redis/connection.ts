@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis'
 import type { BackendHealth } from '../backend.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { ClosedError, HoldfastError } from '../errors.ts'
-import type { Expiring } from './deadlines.ts'
+import type { Command } from './attempt.ts'
+import { Attempt } from './attempt.ts'
 import { CommandDeadlines } from './deadlines.ts'
 import { addressOf } from './driver.ts'
 import { isBadLogin, isReplyError, isUnknownScript, refusal, unavailable, withoutCommand } from './errors.ts'
@@ -39,17 +40,6 @@ export interface ConnectionEvent {
 
 const connectionEvent: EventPoint<ConnectionEvent> = eventPoint('redis.connection')
 
-/** Something to ask the server, and what to do with the answer. */
-export interface Command<T> {
-  readonly send: (client: Redis) => Promise<T>
-  readonly answered: (value: T) => void
-  readonly failed: (error: unknown) => void
-  /** Whether it may be sent again when its connection broke before the answer. */
-  readonly isIdempotent: boolean
-  /** Whether it may go while grants are held back, or not possible at all. @default false */
-  readonly isNoGrant?: boolean
-}
-
 /**
  * - `down`: nothing can be sent.
  * - `answering`: what is no grant can be sent; grants are held back, or refused.
@@ -74,8 +64,9 @@ export class RedisConnection {
   #epoch = 0
   #facts: ServerFacts = { guarantee: 'advisory', holdBackMs: 0 }
   #lastError: unknown
-  #waiting: Attempt<never>[] = []
+  #waiting = new Set<Attempt<never>>()
   #isRefused = false
+  #isProbing = false
   #isSilent = false
   readonly #timers = new Set<Timer>()
   // The user's client keeps its link: it is well again as soon as it answers.
@@ -119,7 +110,7 @@ export class RedisConnection {
   /** Sends a command once the connection is usable; exactly one of `answered` and `failed` is called, within the deadline. */
   run<T>(command: Command<T>): void {
     if (this.#isClosed) return command.failed(new ClosedError('redis backend'))
-    const attempt = new Attempt(command, this.#deadlines, () => this.#giveUp())
+    const attempt = new Attempt(command, this.#deadlines, expired => this.#giveUp(expired))
     this.#send(attempt)
   }
 
@@ -142,7 +133,7 @@ export class RedisConnection {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#stage = 'down'
-    this.#waiting = []
+    this.#waiting.clear()
     for (const detach of this.#detach) detach()
     for (const timer of this.#timers) timer.cancel()
     this.#deadlines.close()
@@ -159,8 +150,11 @@ export class RedisConnection {
       return
     }
     if (this.#isEnded(this.#client)) return attempt.fail(new ClosedError('given Redis client'))
-    this.#waiting.push(attempt as unknown as Attempt<never>)
-    this.#open().catch((error: unknown) => attempt.fail(error))
+    this.#waiting.add(attempt as unknown as Attempt<never>)
+    this.#open().catch((error: unknown) => {
+      this.#waiting.delete(attempt as unknown as Attempt<never>)
+      attempt.fail(error)
+    })
     // What was refused on connecting may be allowed by now.
     if (this.#isRefused && this.#client !== undefined) this.#examine(this.#client)
   }
@@ -194,9 +188,24 @@ export class RedisConnection {
   }
 
   // The time of a command is over: what its caller is told.
-  #giveUp(): Error {
+  #giveUp<T>(attempt: Attempt<T>): Error {
+    this.#waiting.delete(attempt as unknown as Attempt<never>)
     if (this.#isClosed) return new ClosedError('redis backend')
-    const error = unavailable(this.#address, this.commandTimeoutMs, this.#lastError)
+    const error = unavailable(this.#address, attempt.timeoutMs, this.#lastError)
+    if (attempt.timeoutMs < this.commandTimeoutMs) this.#doubt(attempt)
+    else this.#onSilence(error)
+    return error
+  }
+
+  // One at a time: it is answered, or runs out of the usual time, and then the link is silent.
+  #doubt<T>({ probe }: Attempt<T>): void {
+    if (probe === undefined || this.#isProbing) return
+    this.#isProbing = true
+    const settled = (): void => void (this.#isProbing = false)
+    this.ask(probe).then(settled, settled)
+  }
+
+  #onSilence(error: Error): void {
     this.#isSilent = true
     this.#settings.onHealth({ kind: 'suspended', cause: error })
     this.#tell('silent', this.#lastError)
@@ -205,7 +214,6 @@ export class RedisConnection {
       this.#stage = 'down'
       this.#client.disconnect(true)
     }
-    return error
   }
 
   #open(): Promise<void> {
@@ -320,60 +328,9 @@ export class RedisConnection {
     if (connectionEvent.isHeard) connectionEvent.publish({ event, server: this.#address, cause })
   }
 
-  #takeWaiting(): Attempt<never>[] {
-    const waiting = this.#waiting
-    this.#waiting = []
+  #takeWaiting(): readonly Attempt<never>[] {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
     return waiting
-  }
-}
-
-/** One command on its way: it is over once, by its answer or by its deadline. */
-class Attempt<T> implements Expiring {
-  readonly endsAtMs: number
-  readonly #command: Command<T>
-  readonly #deadlines: CommandDeadlines
-  readonly #onExpiry: () => unknown
-  #isOver = false
-
-  constructor(command: Command<T>, deadlines: CommandDeadlines, onExpiry: () => unknown) {
-    this.#command = command
-    this.#deadlines = deadlines
-    this.#onExpiry = onExpiry
-    this.endsAtMs = deadlines.next()
-    deadlines.add(this)
-  }
-
-  get isOver(): boolean {
-    return this.#isOver
-  }
-
-  get isIdempotent(): boolean {
-    return this.#command.isIdempotent
-  }
-
-  get isNoGrant(): boolean {
-    return this.#command.isNoGrant === true
-  }
-
-  send(client: Redis, heard: () => void, failed: (error: unknown) => void): void {
-    this.#command.send(client).then(value => {
-      heard()
-      if (this.#end()) this.#command.answered(value)
-    }, failed)
-  }
-
-  fail(error: unknown): void {
-    if (this.#end()) this.#command.failed(error)
-  }
-
-  expire(): void {
-    this.fail(this.#onExpiry())
-  }
-
-  #end(): boolean {
-    if (this.#isOver) return false
-    this.#isOver = true
-    this.#deadlines.remove(this)
-    return true
   }
 }

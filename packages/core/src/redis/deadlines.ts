@@ -5,21 +5,24 @@ const STALL_MS = 50
 /** Something that must be over by a time. */
 export interface Expiring {
   readonly endsAtMs: number
+  /** How long it may take in all. @default what is usual */
+  readonly timeoutMs?: number
   /** Called once its time is over, unless it was removed before. */
   expire(): void
 }
 
 /**
- * Ends commands whose time is over. All last equally long and share one timer: a timer for each would cost more than the rest of
- * what is done for a command.
+ * Ends commands whose time is over. They share one timer: a timer for each would cost more than the rest of what is done for a
+ * command. Those that last equally long end in the order in which they came, so only the first of each such lane is looked at.
  */
 export class CommandDeadlines {
   readonly timeoutMs: number
   readonly #clock: Clock
-  // In order of ending.
-  readonly #pending = new Set<Expiring>()
+  readonly #usual = new Set<Expiring>()
+  readonly #others = new Map<number, Set<Expiring>>()
   #timer: Timer | undefined
   #dueMs = 0
+  #isSecondLook = false
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock
@@ -27,46 +30,76 @@ export class CommandDeadlines {
   }
 
   /** When a command that starts now ends. */
-  next(): number {
-    return this.#clock.monotonicMs() + this.timeoutMs
+  next(timeoutMs: number = this.timeoutMs): number {
+    return this.#clock.monotonicMs() + timeoutMs
   }
 
   add(command: Expiring): void {
-    this.#pending.add(command)
-    if (this.#timer === undefined) this.#arm(this.timeoutMs)
+    const { timeoutMs = this.timeoutMs } = command
+    this.#laneOf(timeoutMs).add(command)
+    if (this.#timer === undefined) return this.#arm(timeoutMs)
+    // A second look is near, and must come after the answers that are waiting to be read.
+    if (!this.#isSecondLook && command.endsAtMs < this.#dueMs) this.#arm(timeoutMs)
   }
 
   remove(command: Expiring): void {
-    this.#pending.delete(command)
+    const { timeoutMs } = command
+    if (timeoutMs === undefined || timeoutMs === this.timeoutMs) this.#usual.delete(command)
+    else this.#others.get(timeoutMs)?.delete(command)
   }
 
   /** Expires all at once and leaves no timer. */
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const command of [...this.#pending]) this.#expire(command)
+    for (const lane of this.#lanes()) for (const command of [...lane]) this.#expire(lane, command)
+  }
+
+  #laneOf(timeoutMs: number): Set<Expiring> {
+    if (timeoutMs === this.timeoutMs) return this.#usual
+    const known = this.#others.get(timeoutMs)
+    if (known !== undefined) return known
+    const lane = new Set<Expiring>()
+    this.#others.set(timeoutMs, lane)
+    return lane
+  }
+
+  #lanes(): readonly Set<Expiring>[] {
+    return [this.#usual, ...this.#others.values()]
   }
 
   // In the background: the driver's own socket or reconnect timer holds the process while a command waits.
-  #arm(delayMs: number, isSecond = false): void {
+  #arm(delayMs: number, isSecondLook = false): void {
+    this.#timer?.cancel()
     this.#dueMs = this.#clock.monotonicMs() + delayMs
-    this.#timer = this.#clock.setTimer(() => this.#look(isSecond), delayMs)
+    this.#isSecondLook = isSecondLook
+    this.#timer = this.#clock.setTimer(() => this.#look(), delayMs)
   }
 
-  #look(isSecond: boolean): void {
+  #look(): void {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
     // The loop, or the whole process, stood still: the answers may lie in the socket, unread. By the second look they were read,
     // however late that is: a loop that is always late must not wait for ever.
-    if (!isSecond && nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS, true)
-    for (const command of this.#pending) {
-      if (command.endsAtMs > nowMs) return this.#arm(command.endsAtMs - nowMs)
-      this.#expire(command)
+    if (!this.#isSecondLook && nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS, true)
+    this.#isSecondLook = false
+    let nextMs = Infinity
+    for (const lane of this.#lanes()) {
+      for (const command of lane) {
+        if (command.endsAtMs > nowMs) {
+          nextMs = Math.min(nextMs, command.endsAtMs)
+          break
+        }
+        this.#expire(lane, command)
+      }
     }
+    for (const [timeoutMs, lane] of this.#others) if (lane.size === 0) this.#others.delete(timeoutMs)
+    // What was expired may have led to other commands, which have set the timer.
+    if (nextMs < Infinity && (this.#timer === undefined || nextMs < this.#dueMs)) this.#arm(nextMs - nowMs)
   }
 
-  #expire(command: Expiring): void {
-    this.#pending.delete(command)
+  #expire(lane: Set<Expiring>, command: Expiring): void {
+    lane.delete(command)
     command.expire()
   }
 }

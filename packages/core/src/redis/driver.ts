@@ -1,4 +1,4 @@
-import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import type { Cluster, ClusterOptions, Redis, RedisOptions } from 'ioredis'
 import { DriverError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
 import { show } from '../names.ts'
 
@@ -71,6 +71,28 @@ export function connectBeside(
   settings: { readonly jitter: () => number; readonly commandTimeoutMs: number },
 ): Redis {
   return client.duplicate({ ...optionsWith(settings.jitter), commandTimeout: settings.commandTimeoutMs })
+}
+
+/**
+ * The same for a Cluster, whose driver would otherwise send a command again when the connection to a node broke, and later when no
+ * node has the slot just now.
+ */
+export function clusterBeside(cluster: Cluster, jitter: () => number): Cluster {
+  // Those of ioredis 5 are not merged by the driver. What is not named here is of no concern to its types.
+  const redisOptions: object = cluster.options.redisOptions ?? {}
+  return cluster.duplicate([], {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    clusterRetryStrategy: (attempt: number) => reconnectDelayMs(attempt, jitter),
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    redisOptions: {
+      ...redisOptions,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      connectTimeout: OURS.connectTimeout,
+    },
+  } satisfies ClusterOptions)
 }
 
 function optionsWith(jitter: () => number): typeof OURS & { readonly retryStrategy: (attempt: number) => number } {

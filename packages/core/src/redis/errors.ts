@@ -46,6 +46,13 @@ export function unavailable(address: string, timeoutMs: number, cause: unknown):
   return new UnavailableError(`Redis at ${address} did not answer within ${timeoutMs} ms${why}`, { cause })
 }
 
+/** What a command that was sent once, and met a broken connection or a server that cannot answer now, means to a caller. */
+export function unanswered(address: string, cause: unknown): UnavailableError {
+  return new UnavailableError(`Redis at ${address} gave no answer: ${sentence(cause)}`, {
+    cause: withoutCommand(cause),
+  })
+}
+
 // The server says where in the script it was, and ends with a full stop or without.
 function sentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)

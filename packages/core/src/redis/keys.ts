@@ -43,6 +43,11 @@ function tagOf(name: string): string {
   return `{${/[{}%]/.test(name) ? percentEncode(name, RESERVED) : name}}`
 }
 
+/** Where a quota is kept. What is a hash tag in the name of the key is one here. */
+export function rateKey(prefix: string, key: string): string {
+  return `${prefix}:rate:${key}`
+}
+
 /** What the channels of all inboxes start with; the rest is what request ids start with. */
 export function inboxPrefix(prefix: string): string {
   return `${prefix}:inbox:`

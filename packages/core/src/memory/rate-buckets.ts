@@ -1,0 +1,83 @@
+import type { Clock, Timer } from '../clock.ts'
+import type { RateDecision, RateQuota, RateTake } from '../ports/rates.ts'
+import type { Bucket } from '../rates/bucket.ts'
+import { comesBackInMs, decisionOf, levelAt, verdictOn } from '../rates/bucket.ts'
+
+const SWEEP_MS = 1_000
+
+interface Kept extends Bucket {
+  readonly wholeAtMs: number
+}
+
+/**
+ * The quotas of a `MemoryWorld`. What is whole again is swept away by a timer, once a second while there is anything: each key
+ * waits in the second in which it was to be whole when it was last looked at, so a sweep looks only at those.
+ */
+export class MemoryRateBuckets {
+  readonly #clock: Clock
+  readonly #buckets = new Map<string, Kept>()
+  readonly #dueBySecond = new Map<number, string[]>()
+  #sweeper: Timer | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** What is still kept of a key: empty once it was whole, and swept away. For tests. */
+  leftovers(key: string): readonly string[] {
+    const bucket = this.#buckets.get(key)
+    return bucket === undefined ? [] : [`${bucket.level} permits`]
+  }
+
+  take(takes: readonly RateTake[]): readonly RateDecision[] {
+    const atMs = this.#clock.monotonicMs()
+    const verdicts = takes.map(take => verdictOn(take, levelAt(this.#buckets.get(take.key), take.quota, atMs)))
+    if (verdicts.every(({ granted }) => granted !== undefined)) {
+      for (const [index, { key, quota }] of takes.entries()) {
+        const { granted = 0, level = 0 } = verdicts[index] ?? {}
+        if (granted > 0) this.#keep(key, quota, { atMs, level })
+      }
+    }
+    return takes.map((take, index) => decisionOf(take, verdicts[index] ?? { granted: undefined, level: 0 }))
+  }
+
+  giveBack(key: string, quota: RateQuota, count: number): void {
+    const bucket = this.#buckets.get(key)
+    if (bucket === undefined) return
+    const atMs = this.#clock.monotonicMs()
+    this.#keep(key, quota, { atMs, level: Math.max(0, levelAt(bucket, quota, atMs) - count) })
+  }
+
+  #keep(key: string, quota: RateQuota, bucket: Bucket): void {
+    const wholeAtMs = bucket.atMs + comesBackInMs(quota, bucket.level)
+    const isNew = !this.#buckets.has(key)
+    this.#buckets.set(key, { ...bucket, wholeAtMs })
+    if (isNew) this.#expect(key, wholeAtMs)
+    this.#sweeper ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS)
+  }
+
+  #expect(key: string, wholeAtMs: number): void {
+    const second = Math.ceil(wholeAtMs / SWEEP_MS)
+    const due = this.#dueBySecond.get(second)
+    if (due === undefined) this.#dueBySecond.set(second, [key])
+    else due.push(key)
+  }
+
+  #sweep(): void {
+    this.#sweeper = undefined
+    const nowMs = this.#clock.monotonicMs()
+    for (const [second, keys] of [...this.#dueBySecond]) {
+      if (second * SWEEP_MS > nowMs) continue
+      this.#dueBySecond.delete(second)
+      for (const key of keys) this.#look(key, nowMs)
+    }
+    if (this.#dueBySecond.size > 0) this.#sweeper = this.#clock.setTimer(() => this.#sweep(), SWEEP_MS)
+  }
+
+  #look(key: string, nowMs: number): void {
+    const wholeAtMs = this.#buckets.get(key)?.wholeAtMs
+    if (wholeAtMs === undefined) return
+    if (wholeAtMs <= nowMs) this.#buckets.delete(key)
+    else this.#expect(key, wholeAtMs)
+  }
+}

@@ -1,0 +1,40 @@
+import type { BackendLifecycle } from '../backend.ts'
+import type { RateCallOptions, RateDecision, RateQuota, RateStore, RateTake } from '../ports/rates.ts'
+import { InvariantError } from '../errors.ts'
+import { checkCallOptions, checkGiveBack, checkTake, checkTakes } from '../rates/checks.ts'
+import type { MemoryRateBuckets } from './rate-buckets.ts'
+import type { MemoryWorld } from './world.ts'
+
+/** Rates for one client of a `MemoryWorld`. A call is one step of the event loop, so `timeoutMs` is never over. */
+export class MemoryRateStore implements RateStore {
+  readonly #buckets: MemoryRateBuckets
+  readonly #lifecycle: BackendLifecycle
+
+  constructor(world: MemoryWorld, lifecycle: BackendLifecycle) {
+    this.#buckets = world.rates
+    this.#lifecycle = lifecycle
+  }
+
+  async take(take: RateTake, options?: RateCallOptions): Promise<RateDecision> {
+    checkTake(take)
+    checkCallOptions(options)
+    this.#lifecycle.checkOpen()
+    const [decision] = this.#buckets.take([take])
+    if (decision === undefined) throw new InvariantError('A take was not decided.')
+    return decision
+  }
+
+  async takeAll(takes: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
+    checkTakes(takes)
+    checkCallOptions(options)
+    this.#lifecycle.checkOpen()
+    return this.#buckets.take(takes)
+  }
+
+  async giveBack(key: string, quota: RateQuota, count: number, options?: RateCallOptions): Promise<void> {
+    checkGiveBack(key, quota, count)
+    checkCallOptions(options)
+    this.#lifecycle.checkUsable()
+    this.#buckets.giveBack(key, quota, count)
+  }
+}
