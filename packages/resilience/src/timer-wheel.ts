@@ -1,18 +1,20 @@
 import type { Clock, Timer } from '@holdfast/core'
+import { reportListenerError } from '@holdfast/core'
 
 const TICK_MS = 10
 const SLOTS = 512
 // How long an empty wheel may go on holding the process: no timer is set further ahead.
 const TICKS_AHEAD_MAX = 5
 
-/** Something that is due at a time, unless it is taken off before. It stands in one wheel at most. */
+/** Something that is due at a time, unless it is taken off before. It stands in one wheel at most, and in that once. */
 export interface WheelEntry {
-  /** @internal */
+  /** @internal Below 0 while it stands in no wheel: that is what it begins with. */
   tick: number
   /** @internal */
   before: WheelEntry | undefined
   /** @internal */
   after: WheelEntry | undefined
+  /** What it throws is reported, and keeps no other entry from firing. */
   fire(): void
 }
 
@@ -50,7 +52,7 @@ export class TimerWheel {
     return this.#count
   }
 
-  /** @param nowMs the clock as it was read last. */
+  /** @param nowMs the clock, just read: what it is behind, the entry may be late besides. */
   add(entry: WheelEntry, nowMs: number, delayMs: number): void {
     const tick = Math.floor((nowMs + delayMs) / TICK_MS) + 1
     if (this.#count === 0) this.#doneTick = Math.floor(nowMs / TICK_MS)
@@ -95,19 +97,31 @@ export class TimerWheel {
     const from = Math.max(this.#doneTick + 1, nowTick - SLOTS + 1)
     this.#doneTick = nowTick
     for (let tick = from; tick <= nowTick; tick++) this.#fire(tick % SLOTS, nowTick)
-    if (this.#count > 0) this.#wakeBy(Infinity, nowMs)
+    if (this.#count > 0) this.#wakeBy(this.#nextTick(nowTick), nowMs)
   }
 
-  // What is due is taken down first: what fires may add entries, and take others off.
-  #fire(slot: number, nowTick: number): void {
-    const due: WheelEntry[] = []
-    for (let entry = this.#slots[slot]; entry !== undefined; entry = entry.after) {
-      if (entry.tick <= nowTick) due.push(entry)
+  // What stands in a slot may be due a round later: then the wheel wakes once too often.
+  #nextTick(nowTick: number): number {
+    for (let tick = nowTick + 1; tick < nowTick + TICKS_AHEAD_MAX; tick++) {
+      if (this.#slots[tick % SLOTS] !== undefined) return tick
     }
-    for (const entry of due) {
-      if (entry.tick < 0) continue
-      this.remove(entry)
-      entry.fire()
+    return nowTick + TICKS_AHEAD_MAX
+  }
+
+  // What is due is listed first: what fires may add entries, and take others off or put them in again.
+  #fire(slot: number, nowTick: number): void {
+    let entry = this.#slots[slot]
+    if (entry === undefined) return
+    const due: WheelEntry[] = []
+    for (; entry !== undefined; entry = entry.after) if (entry.tick <= nowTick) due.push(entry)
+    for (const each of due) {
+      if (each.tick < 0 || each.tick > nowTick) continue
+      this.remove(each)
+      try {
+        each.fire()
+      } catch (error) {
+        reportListenerError('resilience.timerWheel', error)
+      }
     }
   }
 }
