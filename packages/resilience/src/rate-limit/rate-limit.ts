@@ -1,0 +1,137 @@
+import type { Clock } from '@holdfast/core'
+import { InvalidArgumentError, show } from '@holdfast/core'
+import type { Call } from '../call.ts'
+import { policyOf } from '../pipeline.ts'
+import type { Policy } from '../policy.ts'
+import { tellTools } from '../policy.ts'
+import type { LiveOptions, Rule } from '../rule.ts'
+import { openRule } from '../rule.ts'
+import type { Admission, Gate } from '../stage.ts'
+import type { Decider } from './decider.ts'
+import { keyOf } from './decider.ts'
+import { LeasedDecider } from './leased-decider.ts'
+import { LocalDecider } from './local-decider.ts'
+import type { Quota, QuotaView } from './meter.ts'
+import type { RateLimitOptions, RateRule } from './options.ts'
+import { checkedRateRule } from './options.ts'
+import { SharedDecider } from './shared-decider.ts'
+import { WaitLines } from './waiting.ts'
+
+/** A limit of calls for each period. */
+export interface RateLimit extends Policy {
+  /**
+   * How the quota of a key stands, or that of calls without a key: for the RateLimit header fields. With a `backend` it is what the
+   * store said last to this process, and what has come back since.
+   */
+  quotaOf(key?: string): QuotaView
+}
+
+/** What state is kept by stays as it was given: a change of it would be another limit. */
+const FIXED = ['algorithm', 'backend', 'clock', 'random'] as const
+
+/**
+ * Admits `limit` calls for each period and refuses the rest as `rate-limited` (429): all together or per key, in this process or
+ * with all instances together (`backend`), call by call or by leased batches of permits.
+ *
+ * A permit is spent when the call is admitted, however it ends; it is given back when another policy beside it refuses the call.
+ *
+ * @example
+ * const perUser = rateLimit({ limit: 100, periodMs: 60_000, burst: 20, perKey: true })
+ * await perUser.execute(() => answer(request), { key: request.user })
+ * @example
+ * const all = rateLimit({ name: 'api', limit: 5_000, backend, instances: mapLive(service.instances, ({ length }) => length) })
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function rateLimit(options: LiveOptions<RateLimitOptions>): RateLimit {
+  const rule = openRule('rateLimit', options, steadily(checkedRateRule))
+  const gate = new RateGate(rule)
+  const { clock } = rule.current
+  return policyOf(gate, { quotaOf: (key?: string): QuotaView => gate.view(key, clock) })
+}
+
+/** Refuses changes of what cannot change. */
+function steadily(check: (options: RateLimitOptions) => RateRule): (options: RateLimitOptions) => RateRule {
+  let first: RateRule | undefined
+  return options => {
+    const rule = check(options)
+    first ??= rule
+    for (const name of FIXED) refuseChange(name, rule[name], first[name])
+    refuseChange('lease', rule.leaseMs === undefined, first.leaseMs === undefined)
+    if (rule.backend !== undefined) refuseChange('name', rule.name, first.name)
+    return rule
+  }
+}
+
+function refuseChange(name: string, next: unknown, first: unknown): void {
+  if (Object.is(next, first)) return
+  throw new InvalidArgumentError(
+    name,
+    `Expected \`${name}\` of a rate limit to stay as it was given, got ${show(next)}.`,
+  )
+}
+
+class RateGate implements Gate {
+  readonly kind = 'gate'
+  readonly policy = 'rateLimit'
+  readonly clock: Clock
+  readonly rule: Rule<RateRule>
+  readonly #decider: Decider
+  readonly #lines: WaitLines
+  #mayWait = false
+
+  constructor(rule: Rule<RateRule>) {
+    this.rule = rule
+    this.clock = rule.current.clock
+    this.#decider = this.#deciderFor(rule)
+    this.#lines = new WaitLines(this.clock, this.#decider, key => quotaOf(rule.current, key))
+    this.#follow(rule.current)
+    rule.onChange(next => this.#follow(next))
+  }
+
+  enter(call: Call): Admission {
+    const rule = this.rule.current
+    const key = keyOf(rule.perKey, call)
+    return this.#mayWait ? this.#lines.enter(call, key, rule) : this.#decider.decide(call, key)
+  }
+
+  leave(): void {}
+
+  undo(call: Call, ticket: number): void {
+    this.#decider.undo(call, keyOf(this.rule.current.perKey, call), ticket)
+  }
+
+  view(key: string | undefined, clock: Clock): QuotaView {
+    return this.#decider.view(key, clock.monotonicMs())
+  }
+
+  describe(): Readonly<Record<string, unknown>> {
+    const { limit, periodMs, burst, algorithm } = this.rule.current
+    return { limit, periodMs, burst, algorithm, waiting: this.#lines.count, ...this.#decider.describe() }
+  }
+
+  close(): void {
+    this.#decider.close()
+  }
+
+  // In `shadow` nobody waits: the caller would notice it.
+  #follow({ waitMs, mode }: RateRule): void {
+    this.#mayWait = waitMs > 0 && mode !== 'shadow'
+    this.#lines.wake()
+  }
+
+  #deciderFor(rule: Rule<RateRule>): Decider {
+    const { backend, leaseMs, random } = rule.current
+    const hashSeed = Math.floor(random.next() * 2 ** 32)
+    if (backend === undefined) return new LocalDecider(rule, hashSeed)
+    const listener = {
+      storeLost: (cause: unknown): void => tellTools(this, 'storeLost', { cause }),
+      storeBack: (awayMs: number): void => tellTools(this, 'storeBack', { awayMs }),
+    }
+    const shared = new SharedDecider(rule, backend.rates, { hashSeed, listener })
+    return leaseMs === undefined ? shared : new LeasedDecider(shared)
+  }
+}
+
+function quotaOf(rule: RateRule, key: string | undefined): Quota {
+  return (key === undefined ? undefined : rule.overrides.get(key)) ?? rule
+}
