@@ -52,7 +52,8 @@ export interface Rejection {
   readonly key?: string | undefined
 }
 
-const TEXT: Readonly<Record<RejectionReason, string>> = {
+/** What a reason says, as the end of a sentence. */
+export const REASON_TEXT: Readonly<Record<RejectionReason, string>> = {
   'rate-limited': 'its quota is used up',
   'circuit-open': 'the circuit is open',
   'circuit-half-open': 'the circuit is half-open, and its trial calls are under way',
@@ -76,7 +77,7 @@ export class RejectedError extends HoldfastError {
   readonly rejection: Rejection
 
   constructor(rejection: Rejection) {
-    super('HF_REJECTED', `Refused by ${rejection.policy} "${rejection.rule}": ${TEXT[rejection.reason]}.`)
+    super('HF_REJECTED', `Refused by ${rejection.policy} "${rejection.rule}": ${REASON_TEXT[rejection.reason]}.`)
     this.rejection = rejection
   }
 }
