@@ -127,6 +127,11 @@ export class Call implements CallContext {
     return this.#isCancelled || this.#outer?.aborted === true || this.parent?.isCancelled === true
   }
 
+  /** Whether it can be over for its caller before it has settled: it has a caller who can say so. */
+  get isCancellable(): boolean {
+    return this.parent !== undefined || this.#outer !== undefined
+  }
+
   get reason(): unknown {
     if (this.#isCancelled) return this.#reason
     if (this.#outer?.aborted === true) return this.#outer.reason as unknown

@@ -164,10 +164,19 @@ function compiled(parts: readonly Part[], inside: Next | undefined): Next {
       next = call => run.run(call)
     } else {
       const part = parts[index--] as Part
-      next = around(part, next ?? (async call => await runWork(call)))
+      next = around(part, next ?? begun)
     }
   }
-  return next ?? (async call => await runWork(call))
+  return next ?? begun
+}
+
+/** The work, begun. Not an async function: a promise of the work is passed on as it is, which saves one for every call. */
+function begun(call: Call): Promise<unknown> {
+  try {
+    return Promise.resolve(runWork(call))
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 function around(part: Part, next: Next): Next {
