@@ -74,7 +74,7 @@ describe('calls with one key', () => {
     a.abort(new Error('a gone'))
     b.abort(new Error('b gone'))
     await Promise.allSettled(calls)
-    expect((signal?.reason as Error).message).toBe('b gone')
+    expect(signal?.reason).toMatchObject({ message: 'b gone' })
     const next = policy.execute(work, { key: 'k' })
     settle(0, 'of the first')
     settle(1, 'of the second')

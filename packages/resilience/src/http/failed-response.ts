@@ -17,7 +17,7 @@ export class FailedResponseError extends Error {
     super(`The response has status ${response.status}.`)
     this.status = response.status
     this.response = response
-    this.retryAfterMs = retryAfterMsOf(response.headers.get('retry-after'))
+    this.retryAfterMs = retryAfterMsOf(response.headers.get('retry-after'), systemClock.wallMs())
     this.isRetryable = isRetryable
   }
 }
@@ -44,9 +44,9 @@ export function discard(response: Response): void {
 }
 
 /** @see RFC 9110 section 10.2.3: whole seconds, or a date */
-function retryAfterMsOf(field: string | null): number | undefined {
+export function retryAfterMsOf(field: string | null, wallMs: number): number | undefined {
   if (field === null) return undefined
   if (/^\d{1,9}$/.test(field.trim())) return Number(field) * 1_000
   const atMs = Date.parse(field)
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - systemClock.wallMs())
+  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - wallMs)
 }

@@ -230,7 +230,7 @@ describe('a handler of node:http under a policy', () => {
     expect(runs).toBe(1)
   })
 
-  it('refuses 100 at once on 10 connections without an error of a socket', async () => {
+  it('refuses 100 uploads at once without an error of a socket', async () => {
     await using site = await serveSite(protect(refusing(), ok))
     const statuses = await Promise.all(
       Array.from(
