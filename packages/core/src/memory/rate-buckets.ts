@@ -31,14 +31,13 @@ export class MemoryRateBuckets {
 
   take(takes: readonly RateTake[]): readonly RateDecision[] {
     const atMs = this.#clock.monotonicMs()
-    const verdicts = takes.map(take => verdictOn(take, levelAt(this.#buckets.get(take.key), take.quota, atMs)))
-    if (verdicts.every(({ granted }) => granted !== undefined)) {
-      for (const [index, { key, quota }] of takes.entries()) {
-        const { granted = 0, level = 0 } = verdicts[index] ?? {}
-        if (granted > 0) this.#keep(key, quota, { atMs, level })
+    const verdicts = takes.map(take => ({ take, verdict: verdictOn(take, this.#level(take, atMs)) }))
+    if (verdicts.every(({ verdict }) => verdict.granted !== undefined)) {
+      for (const { take, verdict } of verdicts) {
+        if (verdict.granted !== 0) this.#keep(take.key, take.quota, { atMs, level: verdict.level })
       }
     }
-    return takes.map((take, index) => decisionOf(take, verdicts[index] ?? { granted: undefined, level: 0 }))
+    return verdicts.map(({ take, verdict }) => decisionOf(take, verdict))
   }
 
   giveBack(key: string, quota: RateQuota, count: number): void {
@@ -46,6 +45,15 @@ export class MemoryRateBuckets {
     if (bucket === undefined) return
     const atMs = this.#clock.monotonicMs()
     this.#keep(key, quota, { atMs, level: Math.max(0, levelAt(bucket, quota, atMs) - count) })
+  }
+
+  // More than the burst may be out when another quota had a larger one: from now on it is the burst.
+  #level({ key, quota }: RateTake, atMs: number): number {
+    const bucket = this.#buckets.get(key)
+    const level = levelAt(bucket, quota, atMs)
+    if (bucket !== undefined && bucket.level > quota.burst && level === quota.burst)
+      this.#keep(key, quota, { atMs, level })
+    return level
   }
 
   #keep(key: string, quota: RateQuota, bucket: Bucket): void {

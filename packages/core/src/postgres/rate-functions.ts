@@ -9,7 +9,7 @@ const SWEEP_RATIO = 0.05
  *
  * Not logged: a take waits for no disk. A crash of the server empties it, so that every quota is whole, and replicas have none of it.
  *
- * `ends_at` is when the row may be removed, rounded up to 10 s: while it stays the same an update need not touch its index.
+ * `ends_at` is when the row may be removed, rounded up to a second: while it stays the same an update need not touch its index.
  */
 export function rateTables(schema: string): string {
   return `
@@ -61,7 +61,7 @@ BEGIN
       EXIT WHEN FOUND OR p_costs[i] = 0;
       -- Somebody else may make it first: then his is the one.
       INSERT INTO ${schema}.rates (key, since, level, ends_at)
-        VALUES (p_keys[i], clock_timestamp(), 0, clock_timestamp() + interval '10 s') ON CONFLICT (key) DO NOTHING;
+        VALUES (p_keys[i], clock_timestamp(), 0, clock_timestamp() + interval '1 s') ON CONFLICT (key) DO NOTHING;
     END LOOP;
     sinces[i] := since_at;
     levels[i] := coalesce(out_level, 0);
@@ -132,6 +132,6 @@ function elapsedMs(since: string): string {
 // Ends that are too far off for a date are cut: whoever owes that much has longer than a century of its quota.
 function keep(schema: string, key: string, level: string, permitMs: string): string {
   return `UPDATE ${schema}.rates SET since = now_at, level = ${level}, ends_at = to_timestamp(
-        ceil((extract(epoch FROM now_at)::double precision + least(${level} * ${permitMs} / 1000, 1e10)) / 10) * 10)
+        ceil(extract(epoch FROM now_at)::double precision + least(${level} * ${permitMs} / 1000, 1e10)))
         WHERE rates.key = ${key};`
 }

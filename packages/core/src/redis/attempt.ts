@@ -16,7 +16,7 @@ export interface Command<T> {
    * @default the connection's `commandTimeoutMs`
    */
   readonly timeoutMs?: number
-  /** Something harmless to ask whoever was asked `send`. */
+  /** Something harmless to ask whoever was asked `send`. @default PING */
   readonly probe?: (client: Redis) => Promise<unknown>
 }
 
@@ -50,8 +50,8 @@ export class Attempt<T> implements Expiring {
     return this.#command.isNoGrant === true
   }
 
-  get probe(): ((client: Redis) => Promise<unknown>) | undefined {
-    return this.#command.probe
+  probe(client: Redis): Promise<unknown> {
+    return this.#command.probe?.(client) ?? client.ping()
   }
 
   send(client: Redis, heard: () => void, failed: (error: unknown) => void): void {

@@ -198,11 +198,11 @@ export class RedisConnection {
   }
 
   // One at a time: it is answered, or runs out of the usual time, and then the link is silent.
-  #doubt<T>({ probe }: Attempt<T>): void {
-    if (probe === undefined || this.#isProbing) return
+  #doubt<T>(attempt: Attempt<T>): void {
+    if (this.#isProbing) return
     this.#isProbing = true
     const settled = (): void => void (this.#isProbing = false)
-    this.ask(probe).then(settled, settled)
+    this.ask(client => attempt.probe(client)).then(settled, settled)
   }
 
   #onSilence(error: Error): void {

@@ -2,6 +2,8 @@ export type { Capability, ConformanceCase, LeaseHarness, LeasePromise } from './
 export { leaseConformance } from './conformance/leases.ts'
 export type { IdempotencyHarness, IdempotencyPromise } from './conformance/idempotency-harness.ts'
 export { idempotencyConformance } from './conformance/idempotency.ts'
+export type { RateHarness, RatePromise } from './conformance/rate-harness.ts'
+export { rateConformance } from './conformance/rates.ts'
 export type { RecordHarness, RecordPromise } from './conformance/record-harness.ts'
 export { recordConformance } from './conformance/records.ts'
 export type { FaultDirection, FaultProxy, FaultProxyOptions } from './fault-proxy.ts'

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import type { Backend } from '../../../backend.ts'
+import type { RateQuota } from '../../../ports/rates.ts'
+import type { RateCase, RateScene } from '../rate-scene.ts'
+import { stillQuota } from '../rate-scene.ts'
+
+const HAMMERED_MS = 1_500
+
+/** Many at once. */
+export const raceCases: readonly RateCase[] = [
+  {
+    promise: 'Q1',
+    name: 'Of takes from four clients that race exactly the burst is granted.',
+    body: async scene => {
+      const clients = await scene.clients(4)
+      const [key, quota] = [scene.key(), stillQuota(37)]
+      const takes = clients.flatMap(client =>
+        Array.from({ length: 50 }, () => scene.take(client, { key, quota, cost: 1 })),
+      )
+      const granted = (await Promise.all(takes)).filter(({ kind }) => kind === 'granted')
+      assert.equal(granted.length, 37)
+    },
+  },
+  {
+    promise: 'Q1',
+    name: 'Takes that race for what is left, and would have less, are granted exactly all of it.',
+    body: async scene => {
+      const clients = await scene.clients(3)
+      const [key, quota] = [scene.key(), stillQuota(95)]
+      const takes = clients.flatMap(client =>
+        Array.from({ length: 10 }, () => scene.take(client, { key, quota, cost: 10, least: 1 })),
+      )
+      const counts = (await Promise.all(takes)).map(decision => (decision.kind === 'granted' ? decision.granted : 0))
+      assert.equal(
+        counts.reduce((sum, count) => sum + count, 0),
+        95,
+      )
+    },
+  },
+  {
+    promise: 'Q1',
+    name: 'Hammered from three clients a key grants what its quota says: no more, and not 1 % less.',
+    body: async scene => await hammers(scene, { limit: 400, periodMs: 1_000, burst: 60 }),
+  },
+  {
+    promise: 'Q1',
+    name: 'A quota whose permits come at fractions of a microsecond is kept to as well.',
+    body: async scene => await hammers(scene, { limit: 7_000_001, periodMs: 1_000, burst: 700_000 }, 70_000),
+  },
+]
+
+async function hammers(scene: RateScene, quota: RateQuota, cost = 1): Promise<void> {
+  const clients = await scene.clients(3)
+  const key = scene.key()
+  // Connects, without taking anything.
+  for (const client of clients) await scene.remaining(client, key, quota)
+  const { clock } = clients[0] as Backend
+  const startMs = clock.monotonicMs()
+  let [granted, firstMs, lastMs] = [0, 0, startMs]
+  while (lastMs - startMs < HAMMERED_MS) {
+    lastMs = clock.monotonicMs()
+    const takes = clients.flatMap(client => [0, 1, 2, 3].map(() => scene.take(client, { key, quota, cost })))
+    for (const decision of await Promise.all(takes)) if (decision.kind === 'granted') granted += decision.granted
+    if (firstMs === 0) firstMs = clock.monotonicMs()
+    await scene.harness.advance(1)
+  }
+  const permits = (ms: number): number => quota.burst + (quota.limit * ms) / quota.periodMs
+  const [most, least] = [permits(clock.monotonicMs() - startMs), permits(lastMs - firstMs)]
+  assert.ok(granted <= most, `${granted} were granted, and ${most} at most could be.`)
+  // The last of them may have come too soon for one more.
+  assert.ok(granted >= 0.99 * least - cost, `${granted} were granted, of ${least} at least.`)
+}
