@@ -10,6 +10,7 @@ import type { PeerState } from './peers.ts'
 const LEASE_PATIENCE_MS = 200
 // How soon a lease that another has is asked for again. What becomes of his trial is heard sooner.
 const LEASE_RETRY_MS = 1_000
+const RECONCILE_MS_MAX = 60_000
 
 /** How a breaker and its peers are doing. */
 export interface SharedState {
@@ -53,7 +54,10 @@ export class SharedCircuit {
     this.#instance = rule.instance ?? backend.records.newId()
     const value = encodePeer(this.#own())
     this.#announcement = announceRecord(backend, { directory: this.#place, id: this.#instance, value, ttlMs })
-    this.#watch = watchDirectory(backend, this.#place, { ephemerals: true, ids: [], reconcileMs: ttlMs })
+    this.#watch = watchDirectory(backend, this.#place, {
+      ephemerals: true,
+      reconcileMs: Math.min(ttlMs, RECONCILE_MS_MAX),
+    })
     this.#subscriptions = [
       this.#watch.view.subscribe(() => this.#look(), { initial: true }),
       this.#announcement.state.subscribe(() => this.#look()),
