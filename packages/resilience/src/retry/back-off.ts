@@ -2,14 +2,14 @@ import type { Random } from '@holdfast/core'
 import { InvalidArgumentError, reportListenerError, show } from '@holdfast/core'
 
 /** How an attempt failed: by an error, or by a result that the filter takes for a failure. */
-export type Failure = { readonly error: unknown } | { readonly value: unknown }
+export type FailedAttempt = { readonly error: unknown } | { readonly value: unknown }
 
 /** What a back-off of cockatiel is told. */
 export interface BackoffContext {
   /** 1 before the first retry. */
   readonly attempt: number
   readonly signal: AbortSignal
-  readonly result: Failure
+  readonly result: FailedAttempt
 }
 
 interface BackoffStep {

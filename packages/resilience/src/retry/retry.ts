@@ -9,7 +9,7 @@ import { tellTools } from '../policy.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Layer, Next } from '../stage.ts'
-import type { Delays, Failure } from './back-off.ts'
+import type { Delays, FailedAttempt } from './back-off.ts'
 import { FactoryDelays, FullJitter } from './back-off.ts'
 import type { RetryOptions, RetryRule } from './options.ts'
 import { checkedRetry } from './options.ts'
@@ -24,7 +24,7 @@ export interface Retried {
   readonly attempt: number
   readonly delayMs: number
   /** Why: the error, or the failed result. */
-  readonly failure: Failure
+  readonly failure: FailedAttempt
 }
 
 /**
@@ -37,7 +37,7 @@ export type GaveUpBecause = 'attempts' | 'deadline' | 'retry-after' | 'budget' |
 export interface GaveUp {
   readonly attempts: number
   readonly because: GaveUpBecause
-  readonly failure: Failure
+  readonly failure: FailedAttempt
 }
 
 /** A retry, as its users have it. */
@@ -108,7 +108,7 @@ class RetryLayer implements Layer {
     if (call.isCancelled) throw call.reason
     const rule = this.rule.current
     const budget = this.#budgetOf(call, rule)
-    let failure: Failure
+    let failure: FailedAttempt
     try {
       const value = await next(call)
       if (!rule.filter.isFailedResult(value)) return value
@@ -125,7 +125,7 @@ class RetryLayer implements Layer {
     return budget === false ? facts : { ...facts, budgetBalance: budget.balance }
   }
 
-  async #again(call: Call, next: Next, terms: Terms, first: Failure): Promise<unknown> {
+  async #again(call: Call, next: Next, terms: Terms, first: FailedAttempt): Promise<unknown> {
     const { rule } = terms
     const delays = delaysOf(rule)
     let failure = first
@@ -195,7 +195,7 @@ class RetryLayer implements Layer {
   }
 }
 
-function isRetriable(call: Call, { filter }: RetryRule, failure: Failure): boolean {
+function isRetriable(call: Call, { filter }: RetryRule, failure: FailedAttempt): boolean {
   if (call.isCancelled) return false
   if ('value' in failure) return true
   const { error } = failure
@@ -209,7 +209,7 @@ function delaysOf({ backoff, random, baseMs, capMs }: RetryRule): Delays {
 function backOffOf(
   call: Call,
   delays: Delays,
-  { attempt, failure }: { readonly attempt: number; readonly failure: Failure },
+  { attempt, failure }: { readonly attempt: number; readonly failure: FailedAttempt },
 ): number {
   return delays.nextMs(() => ({
     attempt,
@@ -221,7 +221,7 @@ function backOffOf(
 }
 
 /** How long the failure says to wait: 0 where it says nothing. */
-function toldMsOf({ retryAfter }: RetryRule, failure: Failure, clock: Clock): number {
+function toldMsOf({ retryAfter }: RetryRule, failure: FailedAttempt, clock: Clock): number {
   const outcome = 'error' in failure ? failure.error : failure.value
   if (retryAfter === undefined) return retryAfterOf(outcome, clock.wallMs()) ?? 0
   try {
@@ -233,7 +233,7 @@ function toldMsOf({ retryAfter }: RetryRule, failure: Failure, clock: Clock): nu
   }
 }
 
-function outcomeOf(failure: Failure): unknown {
+function outcomeOf(failure: FailedAttempt): unknown {
   if ('error' in failure) throw failure.error
   return failure.value
 }
