@@ -69,7 +69,7 @@ describe('a fetch with a policy', () => {
   })
 
   it('returns what a policy answers in place of a response', async () => {
-    const response: Response | unknown = await resilientFetch(pipeline(answering('kept'), refusing()))(url)
+    const response = await resilientFetch(pipeline(answering('kept'), refusing()))(url)
     expect(response).toBe('kept')
   })
 
