@@ -1,32 +1,17 @@
 import type { Redis } from 'ioredis'
 import type { Clock } from '../clock.ts'
+import type { InboxListener, WaitingInbox } from '../lease/waiting.ts'
 import { isReplyError } from './errors.ts'
 
 const PROBE_MS = 60_000
-
-/** A lease handed to a waiter by the one who released it. */
-export interface HandOff {
-  readonly token: string
-  /** The server's time when it was handed over, in µs. */
-  readonly nowUs: number
-  readonly spanMs: number
-}
-
-/** Who listens for one request. */
-export interface InboxListener {
-  /** The lease is the request's. */
-  onHandOff(handOff: HandOff): void
-  /** The request is now first in the queue, behind a holder who has so long left if he dies. */
-  onFirst(remainingMs: number): void
-  /** Messages may have been missed. */
-  onGap(): void
-}
 
 /**
  * The one channel on which this client hears of leases that are handed to it. Messages are hints that may be lost: each waiter
  * asks again by its own timer.
  */
-export class Inbox {
+export class Inbox implements WaitingInbox {
+  /** Those who wait know themselves when to ask. */
+  readonly trustMs: number = Infinity
   readonly #open: (beside: Redis) => Redis
   readonly #channel: string
   readonly #clock: Clock

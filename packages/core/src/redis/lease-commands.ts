@@ -1,34 +1,18 @@
 import type { Clock } from '../clock.ts'
-import { InvariantError, UnavailableError } from '../errors.ts'
+import { InvariantError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline } from '../lease/deadline.ts'
-import type { Grant, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
+import { TakeBacks } from '../lease/take-backs.ts'
+import type { AcquireOutcome, WaitingCommands } from '../lease/waiting.ts'
+import type { LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { RedisConnection } from './connection.ts'
 import { leaseKeys } from './keys.ts'
 import type { StepSender } from './steps.ts'
 
-/** What an acquire step answers. */
-export type AcquireOutcome =
-  | { readonly kind: 'granted'; readonly grant: Grant }
-  | { readonly kind: 'held' }
-  | {
-      readonly kind: 'queued'
-      readonly sent: Moment
-      readonly serverUs: number
-      /** Until the holder's lease ends, if he dies now. */
-      readonly remainingMs: number
-      /** 0 = first. */
-      readonly position: number
-      /** Whether the place is a new one: the server did not know of it before. */
-      readonly isNew: boolean
-    }
-
-const TAKE_BACK_RETRY_MS = 100
-
 /** The steps of `scripts/lease-steps.ts`, as functions. Each may be repeated with the same request and means the same. */
-export class LeaseCommands {
+export class LeaseCommands implements WaitingCommands {
   readonly claimMs: number
   readonly #clock: Clock
   readonly #connection: RedisConnection
@@ -36,7 +20,7 @@ export class LeaseCommands {
   readonly #prefix: string
   readonly #claimDigits: string
   #lastTtl = { ttlMs: 0, text: '' }
-  readonly #takingBack = new Set<Promise<void>>()
+  readonly #takeBacks: TakeBacks
 
   constructor(
     parts: { readonly clock: Clock; readonly connection: RedisConnection; readonly sender: StepSender },
@@ -48,6 +32,12 @@ export class LeaseCommands {
     this.#prefix = settings.prefix
     this.claimMs = settings.claimMs
     this.#claimDigits = digits(settings.claimMs, 5)
+    this.#takeBacks = new TakeBacks({
+      clock: parts.clock,
+      release: request => this.release(request),
+      patienceMsOf: request => this.ttlMsOf(request) + this.#connection.commandTimeoutMs,
+      isClosed: () => this.#connection.isClosed,
+    })
   }
 
   /** Grows each time the server was connected to anew. */
@@ -80,18 +70,13 @@ export class LeaseCommands {
     return this.#step(request, `r${request.requestId}`, value => (isNumber(value, 1) ? 'released' : 'lost'))
   }
 
-  /**
-   * Takes back what a request may have left on the server, in the background, for as long as it could matter there. `asked` is
-   * the last question about it, answered or not.
-   */
   takeBack(request: LeaseRequest, asked: Promise<unknown> | undefined): void {
-    const work = this.#takeBackAfter(request, asked).finally(() => this.#takingBack.delete(work))
-    this.#takingBack.add(work)
+    this.#takeBacks.start(request, asked)
   }
 
   /** Settles when nothing is being taken back any more. */
-  async idle(): Promise<void> {
-    await Promise.allSettled(this.#takingBack)
+  idle(): Promise<void> {
+    return this.#takeBacks.idle()
   }
 
   #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
@@ -113,30 +98,6 @@ export class LeaseCommands {
       const keys = leaseKeys(this.#prefix, request.resource)
       this.#sender.send({ keys, order, read, resolve: resolve as (value: unknown) => void, reject })
     })
-  }
-
-  async #takeBackAfter(request: LeaseRequest, asked: Promise<unknown> | undefined): Promise<void> {
-    let isAnswered = asked === undefined
-    const answered = asked?.catch(() => undefined).then(() => (isAnswered = true))
-    await this.#takeBack(request)
-    if (isAnswered) return
-    // The question is sent again when its connection broke: the server may hear of it only now.
-    await answered
-    await this.#takeBack(request)
-  }
-
-  async #takeBack(request: LeaseRequest): Promise<void> {
-    const untilMs = this.#clock.monotonicMs() + this.ttlMsOf(request) + this.#connection.commandTimeoutMs
-    while (!this.#connection.isClosed) {
-      try {
-        await this.release(request)
-        return
-      } catch (error) {
-        if (!(error instanceof UnavailableError)) return
-        if (this.#clock.monotonicMs() >= untilMs) return
-        await new Promise<void>(resolve => this.#clock.setTimer(resolve, TAKE_BACK_RETRY_MS))
-      }
-    }
   }
 }
 

@@ -2,6 +2,10 @@ import { onAbort, orAborted } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { ClosedError } from '../errors.ts'
+import { Asking } from '../lease/asking.ts'
+import { Lines } from '../lease/lines.ts'
+import { Waiter } from '../lease/waiter.ts'
+import type { AcquireOutcome } from '../lease/waiting.ts'
 import type {
   Grant,
   LeaseInfo,
@@ -16,9 +20,7 @@ import type { RedisConnection } from './connection.ts'
 import type { Inbox } from './inbox.ts'
 import { readLeaseInfo } from './inspect.ts'
 import { leaseKeys } from './keys.ts'
-import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
-import { Lines } from './lines.ts'
-import { Waiter } from './waiter.ts'
+import type { LeaseCommands } from './lease-commands.ts'
 
 /** What a `RedisLeaseStore` works with. */
 export interface RedisLeaseParts {
@@ -148,50 +150,5 @@ export class RedisLeaseStore implements LeaseStore {
       const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
       waiter.ask()
     })
-  }
-}
-
-/** A question that may not queue, on its way: it is answered, aborted, or ended by closing. Methods, not closures: it is in each use. */
-class Asking {
-  readonly #request: LeaseRequest
-  readonly #asked: Promise<AcquireOutcome>
-  readonly #settle: { readonly resolve: (outcome: AcquireOutcome) => void; readonly reject: (error: unknown) => void }
-  #commands: LeaseCommands | undefined
-  #all: Set<Asking> | undefined
-  #stopListening: (() => void) | undefined
-
-  constructor(
-    request: LeaseRequest,
-    asked: Promise<AcquireOutcome>,
-    settle: { readonly resolve: (outcome: AcquireOutcome) => void; readonly reject: (error: unknown) => void },
-  ) {
-    this.#request = request
-    this.#asked = asked
-    this.#settle = settle
-  }
-
-  follow(commands: LeaseCommands, all: Set<Asking>, signal: AbortSignal | undefined): void {
-    this.#commands = commands
-    this.#all = all
-    all.add(this)
-    if (signal !== undefined) this.#stopListening = onAbort(signal, reason => this.giveUp(reason))
-    this.#asked.then(
-      outcome => {
-        if (this.#end()) this.#settle.resolve(outcome)
-      },
-      (error: unknown) => this.giveUp(error),
-    )
-  }
-
-  /** Takes back what was asked for. */
-  giveUp(reason: unknown): void {
-    if (!this.#end()) return
-    this.#commands?.takeBack(this.#request, this.#asked)
-    this.#settle.reject(reason)
-  }
-
-  #end(): boolean {
-    this.#stopListening?.()
-    return this.#all?.delete(this) ?? false
   }
 }

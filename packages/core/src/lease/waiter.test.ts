@@ -1,13 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { RefusedError, UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
-import { answeredDeadline, driftMs, momentOf } from '../lease/deadline.ts'
+import { answeredDeadline, driftMs, momentOf } from './deadline.ts'
 import type { Grant, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
 import { SimulatedClock } from '../testing/index.ts'
-import type { HandOff, Inbox } from './inbox.ts'
-import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
 import { Lines } from './lines.ts'
 import { Waiter } from './waiter.ts'
+import type { AcquireOutcome, HandOff, WaitingCommands, WaitingInbox } from './waiting.ts'
 
 const TTL_MS = 10_000
 const CLAIM_MS = 3_000
@@ -22,6 +21,7 @@ let outcome: { readonly grant?: Grant; readonly error?: unknown } | undefined
 class FakeServer {
   epoch = 1
   inboxEpoch = 1
+  trustMs = Infinity
   readonly asked: string[] = []
   readonly listening = new Set<string>()
   readonly lines = new Lines()
@@ -48,9 +48,8 @@ class FakeServer {
   }
 }
 
-function commandsOf(server: FakeServer): LeaseCommands {
+function commandsOf(server: FakeServer): WaitingCommands {
   return {
-    claimMs: CLAIM_MS,
     get epoch() {
       return server.epoch
     },
@@ -64,18 +63,21 @@ function commandsOf(server: FakeServer): LeaseCommands {
       return [await server.renew(renewal)]
     },
     takeBack: () => void server.asked.push('take back'),
-  } as unknown as LeaseCommands
+  } as unknown as WaitingCommands
 }
 
-function inboxOf(server: FakeServer): Inbox {
+function inboxOf(server: FakeServer): WaitingInbox {
   return {
+    get trustMs() {
+      return server.trustMs
+    },
     get epoch() {
       return server.inboxEpoch
     },
     add: (id: string) => void server.listening.add(id),
     remove: (id: string) => void server.listening.delete(id),
     probe: () => void server.probes++,
-  } as unknown as Inbox
+  }
 }
 
 beforeEach(() => {
@@ -293,6 +295,12 @@ describe('A waiter whose message is lost', () => {
       expect(await asksWithin(1)).toEqual([`acquire at ${atMs}`])
     },
   )
+
+  it('asks again and again where its inbox may be deaf, long before the lease of the holder ends', async () => {
+    server.trustMs = 700
+    await queuedAt(0, 5_000)
+    expect(await asksWithin(1_400)).toEqual(['acquire at 700', 'acquire at 1400'])
+  })
 
   it('asks for all of its client that wait for the resource: those behind it keep quiet', async () => {
     await queuedAt(3, 5_000, { requestId: 'p.1' })

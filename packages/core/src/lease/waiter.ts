@@ -1,12 +1,11 @@
 import type { Clock, Timer } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
-import type { Moment } from '../lease/deadline.ts'
-import { ClockDeadline, driftMs, momentOf } from '../lease/deadline.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
-import type { HandOff, Inbox, InboxListener } from './inbox.ts'
-import type { AcquireOutcome, LeaseCommands } from './lease-commands.ts'
+import type { Moment } from './deadline.ts'
+import { ClockDeadline, driftMs, momentOf } from './deadline.ts'
 import type { InLine, Lines } from './lines.ts'
+import type { AcquireOutcome, HandOff, InboxListener, WaitingCommands, WaitingInbox } from './waiting.ts'
 
 /** The last answer that said "queued": what time it was on the server, and before we asked. */
 interface Place {
@@ -37,8 +36,8 @@ const RETRY_MS = 250
  */
 export class Waiter implements InboxListener, InLine {
   readonly #request: LeaseRequest
-  readonly #commands: LeaseCommands
-  readonly #inbox: Inbox
+  readonly #commands: WaitingCommands
+  readonly #inbox: WaitingInbox
   readonly #lines: Lines
   readonly #clock: Clock
   readonly #settle: WaiterListener
@@ -58,7 +57,12 @@ export class Waiter implements InboxListener, InLine {
 
   constructor(
     request: LeaseRequest,
-    from: { readonly commands: LeaseCommands; readonly inbox: Inbox; readonly lines: Lines; readonly clock: Clock },
+    from: {
+      readonly commands: WaitingCommands
+      readonly inbox: WaitingInbox
+      readonly lines: Lines
+      readonly clock: Clock
+    },
     settle: WaiterListener,
   ) {
     this.#request = request
@@ -189,7 +193,7 @@ export class Waiter implements InboxListener, InLine {
       this.#inbox.probe()
       this.ask()
     }
-    this.#timer = this.#clock.setTimer(ask, delayMs, { background: false })
+    this.#timer = this.#clock.setTimer(ask, Math.min(delayMs, this.#inbox.trustMs), { background: false })
   }
 
   async #accept(handOff: HandOff, received: Moment, place: Place): Promise<void> {
