@@ -1,7 +1,7 @@
 import type { BackendLifecycle } from '../backend.ts'
 import type { RateCallOptions, RateDecision, RateQuota, RateStore, RateTake } from '../ports/rates.ts'
 import { InvariantError } from '../errors.ts'
-import { checkCallOptions, checkGiveBack, checkTake, checkTakes } from '../rates/checks.ts'
+import { checkCallOptions, checkGiveBack, checkedTake, checkedTakes } from '../rates/checks.ts'
 import type { MemoryRateBuckets } from './rate-buckets.ts'
 import type { MemoryWorld } from './world.ts'
 
@@ -15,8 +15,8 @@ export class MemoryRateStore implements RateStore {
     this.#lifecycle = lifecycle
   }
 
-  async take(take: RateTake, options?: RateCallOptions): Promise<RateDecision> {
-    checkTake(take)
+  async take(given: RateTake, options?: RateCallOptions): Promise<RateDecision> {
+    const take = checkedTake(given)
     checkCallOptions(options)
     this.#lifecycle.checkOpen()
     const [decision] = this.#buckets.take([take])
@@ -24,8 +24,8 @@ export class MemoryRateStore implements RateStore {
     return decision
   }
 
-  async takeAll(takes: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
-    checkTakes(takes)
+  async takeAll(given: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
+    const takes = checkedTakes(given)
     checkCallOptions(options)
     this.#lifecycle.checkOpen()
     return this.#buckets.take(takes)

@@ -3,7 +3,7 @@ import type { BackendLifecycle } from '../backend.ts'
 import { InvariantError } from '../errors.ts'
 import type { RateCallOptions, RateDecision, RateQuota, RateStore, RateTake } from '../ports/rates.ts'
 import { decisionOf, readVerdict } from '../rates/bucket.ts'
-import { checkCallOptions, checkGiveBack, checkTake, checkTakes } from '../rates/checks.ts'
+import { checkCallOptions, checkGiveBack, checkedTake, checkedTakes } from '../rates/checks.ts'
 import type { PostgresConnection } from './connection.ts'
 import type { Statement } from './read-statement.ts'
 import type { Schema } from './schema.ts'
@@ -28,15 +28,13 @@ export class PostgresRateStore implements RateStore {
   }
 
   async take(take: RateTake, options?: RateCallOptions): Promise<RateDecision> {
-    checkTake(take)
-    const [decision] = await this.#take([take], options)
+    const [decision] = await this.#take([checkedTake(take)], options)
     if (decision === undefined) throw new InvariantError('A take was not decided.')
     return decision
   }
 
   async takeAll(takes: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
-    checkTakes(takes)
-    return await this.#take(takes, options)
+    return await this.#take(checkedTakes(takes), options)
   }
 
   async giveBack(key: string, quota: RateQuota, count: number, options?: RateCallOptions): Promise<void> {
@@ -50,7 +48,10 @@ export class PostgresRateStore implements RateStore {
     await this.#asked(statement, options)
   }
 
-  async #take(takes: readonly RateTake[], options: RateCallOptions | undefined): Promise<readonly RateDecision[]> {
+  async #take(
+    takes: readonly Required<RateTake>[],
+    options: RateCallOptions | undefined,
+  ): Promise<readonly RateDecision[]> {
     checkCallOptions(options)
     this.#lifecycle.checkOpen()
     const text = await this.#asked(
@@ -62,7 +63,7 @@ export class PostgresRateStore implements RateStore {
           takes.map(({ quota }) => quota.periodMs),
           takes.map(({ quota }) => quota.burst),
           takes.map(({ cost }) => cost),
-          takes.map(({ cost, least = cost }) => least),
+          takes.map(({ least }) => least),
         ],
       },
       options,

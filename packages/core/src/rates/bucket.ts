@@ -59,8 +59,8 @@ export function comesBackInMs({ limit, periodMs }: RateQuota, permits: number): 
 }
 
 /** Reads what a server decided: what is granted, or `-`; a space; how many are out then. */
-export function readVerdict(answer: string | undefined): Verdict {
-  const [granted, level] = (answer ?? '').split(' ')
+export function readVerdict(answer: unknown): Verdict {
+  const [granted, level] = typeof answer === 'string' ? answer.split(' ') : []
   if (granted === undefined || level === undefined) {
     throw new InvariantError(`The store decided ${JSON.stringify(answer)} of a take.`)
   }

@@ -10,21 +10,22 @@ const TIMEOUT_MS = { min: 1, max: 60_000 }
 const OPTIONS: ReadonlySet<string> = new Set(['timeoutMs'])
 
 /**
- * What all stores refuse before anything is sent.
+ * What all stores refuse before anything is sent. Returns a copy: the caller may change his while the answer is awaited.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
-export function checkTake(take: RateTake): void {
-  const { key, quota, cost, least } = take
+export function checkedTake({ key, quota, cost, least }: RateTake): Required<RateTake> {
   checkName('key', key)
   checkQuota(quota)
-  checkCount('cost', cost, { min: 0, max: quota.burst, why: '`burst`' })
-  if (least === undefined || (least === 0 && cost === 0)) return
-  checkCount('least', least, { min: 1, max: cost, why: '`cost`' })
+  const { limit, periodMs, burst } = quota
+  checkCount('cost', cost, { min: 0, max: burst, why: '`burst`' })
+  const isLess = least !== undefined && !(least === 0 && cost === 0)
+  if (isLess) checkCount('least', least, { min: 1, max: cost, why: '`cost`' })
+  return { key, quota: { limit, periodMs, burst }, cost, least: least ?? cost }
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` also for a key that comes twice. */
-export function checkTakes(takes: readonly RateTake[]): void {
+export function checkedTakes(takes: readonly RateTake[]): readonly Required<RateTake>[] {
   if (!Array.isArray(takes) || takes.length === 0 || takes.length > RATE_TAKES_MAX) {
     throw new InvalidArgumentError(
       'takes',
@@ -32,13 +33,14 @@ export function checkTakes(takes: readonly RateTake[]): void {
     )
   }
   const seen = new Set<string>()
-  for (const take of takes as readonly RateTake[]) {
-    checkTake(take)
-    if (seen.has(take.key)) {
+  return (takes as readonly RateTake[]).map(take => {
+    const checked = checkedTake(take)
+    if (seen.has(checked.key)) {
       throw new InvalidArgumentError('key', `Expected each \`key\` of \`takes\` once, got ${show(take.key)} twice.`)
     }
-    seen.add(take.key)
-  }
+    seen.add(checked.key)
+    return checked
+  })
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */

@@ -1,16 +1,15 @@
-import type { Redis } from 'ioredis'
 import type { BackendLifecycle } from '../backend.ts'
-import { HoldfastError, InvalidArgumentError } from '../errors.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import type { RateCallOptions, RateDecision, RateQuota, RateStore, RateTake } from '../ports/rates.ts'
 import { decisionOf, readVerdict } from '../rates/bucket.ts'
-import { checkCallOptions, checkGiveBack, checkTake, checkTakes } from '../rates/checks.ts'
-import type { Command } from './attempt.ts'
+import { checkCallOptions, checkGiveBack, checkedTake, checkedTakes } from '../rates/checks.ts'
 import type { RedisConnection } from './connection.ts'
-import { isUnknownScript, unanswered } from './errors.ts'
 import { hashTag, rateKey } from './keys.ts'
-import type { Script } from './scripts/script.ts'
+import type { ScriptWords } from './script-call.ts'
+import { ScriptCall } from './script-call.ts'
 import { giveBackRate, takeRates } from './scripts/take-rates.ts'
+import { TakeSender, wordsOf } from './take-sender.ts'
 
 /** What a `RedisRateStore` works with. */
 export interface RedisRateParts {
@@ -21,44 +20,35 @@ export interface RedisRateParts {
   readonly isInCluster: boolean
 }
 
-type Words = readonly (string | number)[]
-
 /** Rates in one Redis, or in one Cluster: a call is one script. */
 export class RedisRateStore implements RateStore {
   readonly #lifecycle: BackendLifecycle
   readonly #connection: RedisConnection
   readonly #prefix: string
   readonly #isInCluster: boolean
+  readonly #sender: TakeSender
 
   constructor({ lifecycle, connection, prefix, isInCluster }: RedisRateParts) {
     this.#lifecycle = lifecycle
     this.#connection = connection
     this.#prefix = prefix
     this.#isInCluster = isInCluster
+    this.#sender = new TakeSender(connection, prefix, isInCluster)
   }
 
-  async take(take: RateTake, options?: RateCallOptions): Promise<RateDecision> {
-    checkTake(take)
-    this.#check(options)
-    const { quota, cost, least = cost } = take
-    const words = [quota.limit, quota.periodMs, quota.burst, cost, least]
-    const answers = await this.#run(takeRates, [rateKey(this.#prefix, take.key)], words, options)
-    return decisionOf(take, readVerdict((answers as readonly string[])[0]))
+  async take(given: RateTake, options?: RateCallOptions): Promise<RateDecision> {
+    const take = checkedTake(given)
+    const timeoutMs = this.#checkedTimeoutMs(options)
+    return await new Promise((resolve, reject) => this.#sender.send({ take, timeoutMs, resolve, reject }))
   }
 
-  async takeAll(takes: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
-    checkTakes(takes)
-    this.#check(options)
+  async takeAll(given: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
+    const takes = checkedTakes(given)
+    const timeoutMs = this.#checkedTimeoutMs(options)
     if (this.#isInCluster) checkOneSlot(takes)
     const keys = takes.map(({ key }) => rateKey(this.#prefix, key))
-    const words = takes.flatMap(({ quota, cost, least = cost }) => [
-      quota.limit,
-      quota.periodMs,
-      quota.burst,
-      cost,
-      least,
-    ])
-    const answers = (await this.#run(takeRates, keys, words, options)) as readonly string[]
+    const words = takes.flatMap(wordsOf)
+    const answers = (await this.#run({ script: takeRates, keys, words }, timeoutMs)) as readonly unknown[]
     return takes.map((take, index) => decisionOf(take, readVerdict(answers[index])))
   }
 
@@ -67,66 +57,23 @@ export class RedisRateStore implements RateStore {
     checkCallOptions(options)
     this.#lifecycle.checkUsable()
     const words = [quota.limit, quota.periodMs, quota.burst, count]
-    await this.#run(giveBackRate, [rateKey(this.#prefix, key)], words, options)
+    await this.#run({ script: giveBackRate, keys: [rateKey(this.#prefix, key)], words }, this.#timeoutMs(options))
   }
 
-  #check(options: RateCallOptions | undefined): void {
+  #checkedTimeoutMs(options: RateCallOptions | undefined): number {
     checkCallOptions(options)
     this.#lifecycle.checkOpen()
+    return this.#timeoutMs(options)
   }
 
-  #run(script: Script, keys: readonly string[], words: Words, options: RateCallOptions | undefined): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const failed = (error: unknown): void => {
-        reject(error instanceof HoldfastError ? error : unanswered(this.#connection.address, error))
-      }
-      const timeoutMs = options?.timeoutMs ?? this.#connection.commandTimeoutMs
-      this.#connection.run(new ScriptCall({ script, keys, words }, { timeoutMs, answered: resolve, failed }))
+  #timeoutMs(options: RateCallOptions | undefined): number {
+    return options?.timeoutMs ?? this.#connection.commandTimeoutMs
+  }
+
+  #run(call: ScriptWords, timeoutMs: number): Promise<unknown> {
+    return new Promise((answered, failed) => {
+      this.#connection.run(new ScriptCall(this.#connection, call, { timeoutMs, answered, failed }))
     })
-  }
-}
-
-interface ScriptWords {
-  readonly script: Script
-  readonly keys: readonly string[]
-  readonly words: Words
-}
-
-/** One call of a script, sent once. */
-class ScriptCall implements Command<unknown> {
-  readonly isIdempotent = false
-  // No tokens rest on it, so it may go while grants are held back.
-  readonly isNoGrant = true
-  readonly timeoutMs: number
-  readonly answered: (answer: unknown) => void
-  readonly #call: ScriptWords
-  readonly #failed: (error: unknown) => void
-  #isOver = false
-
-  constructor(call: ScriptWords, settings: Required<Pick<Command<unknown>, 'timeoutMs' | 'answered' | 'failed'>>) {
-    this.#call = call
-    this.timeoutMs = settings.timeoutMs
-    this.answered = settings.answered
-    this.#failed = settings.failed
-  }
-
-  // Not loaded beforehand: in a Cluster nobody knows which node will be asked. A node that does not know the script ran nothing.
-  send(client: Redis): Promise<unknown> {
-    const { script, keys, words } = this.#call
-    return client.evalsha(script.sha, keys.length, ...keys, ...words).catch((error: unknown) => {
-      if (this.#isOver || !isUnknownScript(error)) throw error
-      return client.eval(script.lua, keys.length, ...keys, ...words)
-    })
-  }
-
-  // Of whoever has the key, with a right that the script needs as well.
-  probe(client: Redis): Promise<unknown> {
-    return client.get(this.#call.keys[0] ?? '')
-  }
-
-  failed(error: unknown): void {
-    this.#isOver = true
-    this.#failed(error)
   }
 }
 
@@ -136,7 +83,7 @@ function checkOneSlot(takes: readonly RateTake[]): void {
   if (other === undefined) return
   throw new InvalidArgumentError(
     'key',
-    `Expected the keys of \`takeAll\` to share a hash tag, as "{tenant}:user" and "{tenant}:all" do, for Redis Cluster keeps others ` +
-      `apart; got ${show(first)} and ${show(other)}.`,
+    `Expected the keys of \`takeAll\` to share a hash tag, as "{tenant}:user" and "{tenant}:all" do, for Redis Cluster keeps ` +
+      `others apart; got ${show(first)} and ${show(other)}.`,
   )
 }

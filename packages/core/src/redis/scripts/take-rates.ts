@@ -34,36 +34,62 @@ local function keep(key, limit, period, level)
 end
 `
 
+const DECIDE = `${PRELUDE}
+-- What is answered; and the level to keep, false where nothing is taken, or nil where it is refused.
+local function decide(key, at)
+  local limit, period, burst = tonumber(ARGV[at - 4]), ARGV[at - 3] * 1000, tonumber(ARGV[at - 2])
+  local cost = tonumber(ARGV[at - 1])
+  local level, is_wrong = level_of(key, limit, period, burst)
+  level = level or 0
+  if is_wrong then keep(key, limit, period, level) end
+  local room = math.floor(burst - level + ERROR)
+  local granted = cost < room and cost or room
+  if granted < tonumber(ARGV[at]) then return string.format('- %.17g', level), nil end
+  level = level + granted
+  return string.format('%.0f %.17g', granted, level), granted > 0 and level
+end
+
+local function take(key, at, level)
+  keep(key, tonumber(ARGV[at - 4]), ARGV[at - 3] * 1000, level)
+end
+`
+
 /**
  * Takes from quotas, of all or of none.
  *
- * KEYS[1…]  the keys.
+ * KEYS[1…]  the keys, each once.
  * ARGV      for each key: limit, period in ms, burst, cost, least.
  *
  * Returns for each key a text: what is granted, or `-` where it is refused; a space; how many are out then.
  */
-export const takeRates: Script = defineScript(`${PRELUDE}
-local answers, levels, isRefused = {}, {}, false
+export const takeRates: Script = defineScript(`${DECIDE}
+local answers, levels, is_refused = {}, {}, false
 for index, key in ipairs(KEYS) do
-  local at = index * 5
-  local limit, period, burst = tonumber(ARGV[at - 4]), ARGV[at - 3] * 1000, tonumber(ARGV[at - 2])
-  local cost = tonumber(ARGV[at - 1])
-  local level, isWrong = level_of(key, limit, period, burst)
-  level = level or 0
-  if isWrong then keep(key, limit, period, level) end
-  local room = math.floor(burst - level + ERROR)
-  local granted = cost < room and cost or room
-  if granted < tonumber(ARGV[at]) then
-    isRefused = true
-    answers[index] = string.format('- %.17g', level)
-  else
-    levels[index] = granted > 0 and level + granted
-    answers[index] = string.format('%.0f %.17g', granted, level + granted)
-  end
+  answers[index], levels[index] = decide(key, index * 5)
+  is_refused = is_refused or levels[index] == nil
 end
-if isRefused then return answers end
+if is_refused then return answers end
 for index, key in ipairs(KEYS) do
-  if levels[index] then keep(key, tonumber(ARGV[index * 5 - 4]), ARGV[index * 5 - 3] * 1000, levels[index]) end
+  if levels[index] then take(key, index * 5, levels[index]) end
+end
+return answers
+`)
+
+/**
+ * Takes from quotas, one after the other, as if each came in a call of its own. KEYS and ARGV as above; a key may come again.
+ *
+ * Returns the same texts, and in place of one an error.
+ */
+export const takeEachRate: Script = defineScript(`${DECIDE}
+local function take_one(key, at)
+  local answer, level = decide(key, at)
+  if level then take(key, at, level) end
+  return answer
+end
+local answers = {}
+for index, key in ipairs(KEYS) do
+  local is_done, answer = pcall(take_one, key, index * 5)
+  answers[index] = (is_done or type(answer) == 'table') and answer or { err = 'ERR ' .. tostring(answer) }
 end
 return answers
 `)
