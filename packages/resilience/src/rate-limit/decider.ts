@@ -33,20 +33,41 @@ export function keyOf(perKey: PerKey, call: Call): string | undefined {
   }
 }
 
-/** A refusal of a call that is over its quota. @param waitMs until there is room for it; Infinity for never. */
+/** A refusal of a call that is over its quota. @param part which of its quotas. @param waitMs until there is room for it; Infinity for never. */
 export function overQuota(
   rule: Rule<StageOptions>,
   quota: Quota,
-  { key, waitMs, policy = 'rateLimit' }: { key: string | undefined; waitMs: number; policy?: string },
+  {
+    key,
+    waitMs,
+    policy = 'rateLimit',
+    part,
+  }: { key: string | undefined; waitMs: number; policy?: string; part?: string },
 ): RejectedError {
+  const name = rule.current.name ?? policy
   return rejected({
     policy,
-    rule: rule.current.name ?? policy,
+    rule: part === undefined ? name : `${name}/${part}`,
     ruleVersion: rule.version,
     reason: 'rate-limited',
     retryAfterMs: waitMs === Infinity ? undefined : Math.ceil(waitMs),
     limit: quota.limit,
     periodMs: quota.periodMs,
+    key,
+  })
+}
+
+/** A refusal for want of a store: the service cannot decide, so it is not the caller's fault. */
+export function storeUnavailable(
+  rule: Rule<StageOptions>,
+  { key, retryAfterMs, policy = 'rateLimit' }: { key: string | undefined; retryAfterMs: number; policy?: string },
+): RejectedError {
+  return rejected({
+    policy,
+    rule: rule.current.name ?? policy,
+    ruleVersion: rule.version,
+    reason: 'store-unavailable',
+    retryAfterMs,
     key,
   })
 }

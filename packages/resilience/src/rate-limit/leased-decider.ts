@@ -97,7 +97,7 @@ export class LeasedDecider implements Decider {
     lease.isRefilling = true
     do {
       const { epoch } = link
-      const { clock, storeTimeoutMs, leaseMs = 0 } = rule.current
+      const { clock, storeTimeoutMs, leaseMs } = rule.current
       const quota = this.#shared.quotaOf(lease.key)
       const nowMs = clock.monotonicMs()
       const want = lease.wanted({ leaseMs, atMost: this.#batchMax(quota), burst: quota.burst }, nowMs)
@@ -130,7 +130,7 @@ export class LeasedDecider implements Decider {
 
   #lost(lease: PermitLease, epoch: number, error: unknown): void {
     try {
-      this.#shared.lost(epoch, error)
+      this.#shared.link.failed(epoch, error)
     } catch (permanent) {
       return lease.rejectWaiters(permanent)
     }
@@ -172,13 +172,13 @@ export class LeasedDecider implements Decider {
 
   /** In the background: what is not used goes back when it gets old. */
   #sweepLater(): void {
-    const { clock, leaseMs = 0 } = this.#shared.rule.current
+    const { clock, leaseMs } = this.#shared.rule.current
     this.#timer ??= clock.setTimer(() => this.#sweep(), leaseMs)
   }
 
   #sweep(): void {
     this.#timer = undefined
-    const { clock, leaseMs = 0 } = this.#shared.rule.current
+    const { clock, leaseMs } = this.#shared.rule.current
     const nowMs = clock.monotonicMs()
     for (const lease of this.#leases.values()) {
       if (lease.isRefilling) continue

@@ -16,7 +16,7 @@ export function shareMetersOf(rule: RateRule): Meters {
 }
 
 /** At least one call at once: with more instances than `burst`, together they admit one each. */
-function shareOf({ limit, periodMs, burst }: Quota, instances: number): Quota {
+export function shareOf({ limit, periodMs, burst }: Quota, instances: number): Quota {
   return { limit: limit / instances, periodMs, burst: Math.max(1, Math.floor(burst / instances)) }
 }
 

@@ -104,7 +104,10 @@ export interface RateRule extends StageOptions, Quota {
   readonly whenUnavailable: WhenUnavailable
   readonly instances: number | undefined
   readonly storeTimeoutMs: number
-  readonly leaseMs: number | undefined
+  readonly isLeased: boolean
+  readonly leaseMs: number
+  /** What the store knows the policy by; undefined without a store. */
+  readonly storeName: string | undefined
   readonly clock: Clock
   readonly random: Random
 }
@@ -169,7 +172,9 @@ export function checkedRateRule(options: RateLimitOptions): RateRule {
     whenUnavailable: options.whenUnavailable ?? DEFAULTS.whenUnavailable,
     instances,
     storeTimeoutMs: options.storeTimeoutMs ?? DEFAULTS.storeTimeoutMs,
+    isLeased: options.lease !== undefined,
     leaseMs: checkedLeaseMs(options.lease),
+    storeName: backend === undefined ? undefined : name,
     clock,
     random,
   }
@@ -255,10 +260,9 @@ function checkedWarmUp(given: WarmUp | undefined): Required<WarmUp> | undefined 
   return { durationMs, coldFactor }
 }
 
-function checkedLeaseMs(given: RateLease | undefined): number | undefined {
-  if (given === undefined) return undefined
+function checkedLeaseMs(given: RateLease | undefined): number {
   checkKeys('lease', given, new Set(['leaseMs']))
-  const { leaseMs = DEFAULTS.leaseMs } = given
+  const { leaseMs = DEFAULTS.leaseMs } = given ?? {}
   checkInteger('lease.leaseMs', leaseMs, { min: 10, max: 60_000 })
   return leaseMs
 }

@@ -1,5 +1,4 @@
 import type { Clock } from '@holdfast/core'
-import { InvalidArgumentError, show } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
@@ -15,6 +14,7 @@ import type { Quota, QuotaView } from './meter.ts'
 import type { RateLimitOptions, RateRule } from './options.ts'
 import { checkedRateRule } from './options.ts'
 import { SharedDecider } from './shared-decider.ts'
+import { steadily } from './steadily.ts'
 import { WaitLines } from './waiting.ts'
 
 /** A limit of calls for each period. */
@@ -26,8 +26,8 @@ export interface RateLimit extends Policy {
   quotaOf(key?: string): QuotaView
 }
 
-/** What state is kept by stays as it was given: a change of it would be another limit. */
-const FIXED = ['algorithm', 'backend', 'clock', 'random'] as const
+/** A change of what state is kept by, or where, would be another limit. */
+const FIXED = ['algorithm', 'backend', 'isLeased', 'storeName', 'clock', 'random'] as const
 
 /**
  * Admits `limit` calls for each period and refuses the rest as `rate-limited` (429): all together or per key, in this process or
@@ -43,31 +43,10 @@ const FIXED = ['algorithm', 'backend', 'clock', 'random'] as const
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function rateLimit(options: LiveOptions<RateLimitOptions>): RateLimit {
-  const rule = openRule('rateLimit', options, steadily(checkedRateRule))
+  const rule = openRule('rateLimit', options, steadily('rateLimit', checkedRateRule, FIXED))
   const gate = new RateGate(rule)
   const { clock } = rule.current
   return policyOf(gate, { quotaOf: (key?: string): QuotaView => gate.view(key, clock) })
-}
-
-/** Refuses changes of what cannot change. */
-function steadily(check: (options: RateLimitOptions) => RateRule): (options: RateLimitOptions) => RateRule {
-  let first: RateRule | undefined
-  return options => {
-    const rule = check(options)
-    first ??= rule
-    for (const name of FIXED) refuseChange(name, rule[name], first[name])
-    refuseChange('lease', rule.leaseMs === undefined, first.leaseMs === undefined)
-    if (rule.backend !== undefined) refuseChange('name', rule.name, first.name)
-    return rule
-  }
-}
-
-function refuseChange(name: string, next: unknown, first: unknown): void {
-  if (Object.is(next, first)) return
-  throw new InvalidArgumentError(
-    name,
-    `Expected \`${name}\` of a rate limit to stay as it was given, got ${show(next)}.`,
-  )
 }
 
 class RateGate implements Gate {
@@ -120,7 +99,7 @@ class RateGate implements Gate {
   }
 
   #deciderFor(rule: Rule<RateRule>): Decider {
-    const { backend, leaseMs, random } = rule.current
+    const { backend, isLeased, random } = rule.current
     const hashSeed = Math.floor(random.next() * 2 ** 32)
     if (backend === undefined) return new LocalDecider(rule, hashSeed)
     const listener = {
@@ -128,7 +107,7 @@ class RateGate implements Gate {
       storeBack: (awayMs: number): void => tellTools(this, 'storeBack', { awayMs }),
     }
     const shared = new SharedDecider(rule, backend.rates, { hashSeed, listener })
-    return leaseMs === undefined ? shared : new LeasedDecider(shared)
+    return isLeased ? new LeasedDecider(shared) : shared
   }
 }
 

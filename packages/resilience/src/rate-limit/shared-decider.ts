@@ -1,11 +1,11 @@
 import type { RateDecision, RateStore } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import type { RejectedError } from '../errors.ts'
-import { codeOf, rejected } from '../errors.ts'
+import { codeOf } from '../errors.ts'
 import type { Rule } from '../rule.ts'
 import type { Admission } from '../stage.ts'
 import type { Decider } from './decider.ts'
-import { FREE, overQuota } from './decider.ts'
+import { FREE, overQuota, storeUnavailable } from './decider.ts'
 import { LocalDecider } from './local-decider.ts'
 import type { Quota, QuotaView } from './meter.ts'
 import { shareMetersOf } from './meters.ts'
@@ -17,9 +17,6 @@ import { StoreLink } from './store-link.ts'
 
 const BY_STORE = 1
 const BY_SHARE = 2
-
-/** Errors that no waiting cures: the caller hears them. */
-const PERMANENT: ReadonlySet<unknown> = new Set(['HF_INVALID_ARGUMENT', 'HF_UNSUPPORTED', 'HF_INVARIANT'])
 
 /** Decides together with all instances: each call is one round trip to the store, which may be away. */
 export class SharedDecider implements Decider {
@@ -105,7 +102,7 @@ export class SharedDecider implements Decider {
       case 'open':
         return FREE
       case 'closed':
-        return this.#unavailable(key, nowMs)
+        return storeUnavailable(this.rule, { key, retryAfterMs: this.link.retryAfterMs(nowMs) })
       case 'local': {
         const answer = this.#share.decide(call, key)
         // What it goes by is its part; what the caller may expect is the quota.
@@ -114,12 +111,6 @@ export class SharedDecider implements Decider {
         return this.refuse(key, this.quotaOf(key), retryAfterMs ?? Infinity)
       }
     }
-  }
-
-  /** The store did not answer. @throws what the caller has to hear. */
-  lost(epoch: number, error: unknown): void {
-    if (PERMANENT.has(codeOf(error))) throw error
-    this.link.failed(epoch, error)
   }
 
   /** Permits that nobody used. What does not arrive comes back with time. */
@@ -135,7 +126,8 @@ export class SharedDecider implements Decider {
     try {
       await this.store.giveBack(this.nameOf(key), this.quotaOf(key), count, { timeoutMs })
     } catch (error) {
-      if (!PERMANENT.has(codeOf(error))) this.link.failed(epoch, error)
+      // Nobody waits for it: to what is wrong with it, the next call says the same.
+      if (codeOf(error) === 'HF_UNAVAILABLE') this.link.failed(epoch, error)
     }
   }
 
@@ -147,7 +139,7 @@ export class SharedDecider implements Decider {
     try {
       decision = await this.store.take({ key: name, quota, cost }, { timeoutMs: this.rule.current.storeTimeoutMs })
     } catch (error) {
-      this.lost(epoch, error)
+      this.link.failed(epoch, error)
       call.nowMs = this.rule.current.clock.monotonicMs()
       const answer = await this.decideAway(call, key)
       if (typeof answer === 'number') return answer
@@ -161,16 +153,5 @@ export class SharedDecider implements Decider {
   async #probe(key: string | undefined): Promise<unknown> {
     const take = { key: this.nameOf(key), quota: this.quotaOf(key), cost: 0 }
     return await this.store.take(take, { timeoutMs: this.rule.current.storeTimeoutMs })
-  }
-
-  #unavailable(key: string | undefined, nowMs: number): RejectedError {
-    return rejected({
-      policy: 'rateLimit',
-      rule: this.rule.current.name ?? 'rateLimit',
-      ruleVersion: this.rule.version,
-      reason: 'store-unavailable',
-      retryAfterMs: this.link.retryAfterMs(nowMs),
-      key,
-    })
   }
 }

@@ -1,7 +1,10 @@
 import type { Clock } from '@holdfast/core'
+import { codeOf } from '../errors.ts'
 
 const PROBE_FIRST_MS = 50
 const PROBE_MAX_MS = 500
+// Mistakes: no waiting cures them, and to go on without the store would hide them.
+const PERMANENT: ReadonlySet<unknown> = new Set(['HF_INVALID_ARGUMENT', 'HF_UNSUPPORTED', 'HF_INVARIANT'])
 
 /** Who wants to know that the store went away, or came back. */
 export interface LinkListener {
@@ -43,8 +46,9 @@ export class StoreLink {
     return this.#away === undefined ? 0 : Math.max(1, Math.ceil(this.#away.probeAtMs - nowMs))
   }
 
-  /** A request of `epoch` was not answered. */
+  /** A request of `epoch` was not answered. @throws `cause` where it is a mistake: the caller has to hear it. */
   failed(epoch: number, cause: unknown): void {
+    if (PERMANENT.has(codeOf(cause))) throw cause
     this.#failures += 1
     if (epoch !== this.#epoch) return
     const sinceMs = this.#clock.monotonicMs()
