@@ -11,6 +11,7 @@ import { build, Failure, reportFailure } from './steps.mjs'
 const programs = {
   demo: { folder: 'examples/flash-sale', needsOf: needsOfBackend, canBorrow: true },
   quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend, canBorrow: true },
+  'hot-product': { folder: 'examples/hot-product', needsOf: () => ['npm'], canBorrow: false },
   'live-config': { folder: 'examples/live-config', needsOf: needsOfOwnBackend, canBorrow: false },
   bench: { folder: 'bench', needsOf: needsOfServers, canBorrow: false },
   faults: { folder: 'faults', needsOf: needsOfServers, canBorrow: false },

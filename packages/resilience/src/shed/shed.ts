@@ -66,6 +66,8 @@ type Settings = ShedOptions & typeof SHED_DEFAULTS
 
 // How long calls may stand in the queue of turns while they do not stand there always, in targets: a burst is no overload.
 const BURST_TARGETS = 10
+// Of 100 ms each, in a row.
+const EMPTY_SAMPLES = 3
 const MS_PER_HOUR = 3_600_000
 const HINT_MS = 1_000
 
@@ -112,8 +114,7 @@ class ShedGate implements Gate {
   #targetMs: number
   #hasStandingQueue = false
   #leastWaitMs = Infinity
-  #hasRefused = false
-  #quietSamples = 0
+  #emptySamples = 0
 
   constructor(rule: Rule<Settings>) {
     const { clock = systemClock, random = systemRandom, monitor = processMonitor(clock), targetDelayMs } = rule.current
@@ -171,7 +172,6 @@ class ShedGate implements Gate {
   }
 
   #refuse(): Admission {
-    this.#hasRefused = true
     const { current, version } = this.rule
     return rejected({
       policy: this.policy,
@@ -196,14 +196,14 @@ class ShedGate implements Gate {
     }
   }
 
-  // A queue that was never shorter than the target for 100 ms stands. It is over when nothing had to be refused for a second.
+  // A queue that was never shorter than the target for 100 ms stands. It is over when it was empty now and then for a while.
   #followQueue(): void {
     const leastMs = this.#leastWaitMs
     this.#leastWaitMs = Infinity
-    if (leastMs !== Infinity && leastMs > this.#targetMs) this.#hasStandingQueue = true
-    this.#quietSamples = this.#hasRefused ? 0 : this.#quietSamples + 1
-    this.#hasRefused = false
-    if (this.#quietSamples >= 10) this.#hasStandingQueue = false
+    const wasEmpty = leastMs === 0 || leastMs === Infinity
+    this.#emptySamples = wasEmpty ? this.#emptySamples + 1 : 0
+    if (this.#emptySamples >= EMPTY_SAMPLES) this.#hasStandingQueue = false
+    else if (!wasEmpty && leastMs > this.#targetMs) this.#hasStandingQueue = true
   }
 
   #hourNow(): number {

@@ -1,0 +1,81 @@
+import { openShop } from './shop-process.ts'
+import type { ShopKind } from './shop-process.ts'
+import { Tally } from './tally.ts'
+import { Visitors } from './visitors.ts'
+
+/** How long the parts of the story are. */
+export interface StoryLengths {
+  /** What a request costs the shop, in milliseconds of CPU. */
+  readonly workMs: number
+  readonly measureMs: number
+  readonly stepMs: number
+  /** Visits for each step, as a multiple of what the shop can serve. */
+  readonly loads: readonly number[]
+}
+
+/** As `npm run hot-product` tells it. */
+export const FULL: StoryLengths = {
+  workMs: 5,
+  measureMs: 2_000,
+  stepMs: 1_000,
+  loads: [0.5, 0.5, 3, 3, 3, 3, 3, 3, 0.5, 0.5, 0.5],
+}
+
+const BAR = 40
+
+/** A shop has a hot product: three times as many come as it can serve. First without protection, then with it. */
+export async function tellStory(say: (line: string) => void, lengths: StoryLengths = FULL): Promise<void> {
+  for (const kind of ['unprotected', 'protected'] as const) {
+    const { capacity, crowd } = await visit(kind, say, lengths)
+    const ratio = crowd.served / capacity
+    say(
+      `  In the crowd ${percent(ratio)} of what the shop can serve was sold; ${crowd.failed} visitors gave up or were cut off,`,
+    )
+    say(
+      `  ${crowd.refused} were asked to come again later${crowd.rude === 0 ? '' : `, ${crowd.rude} of them not told when`}.\n`,
+    )
+  }
+}
+
+async function visit(
+  kind: ShopKind,
+  say: (line: string) => void,
+  { workMs, measureMs, stepMs, loads }: StoryLengths,
+): Promise<{ readonly capacity: number; readonly crowd: Tally }> {
+  await using shop = await openShop(kind, workMs)
+  const visitors = new Visitors(shop.port)
+  const perSecond = await visitors.measureCapacity(measureMs)
+  say(`The ${kind} shop serves ${perSecond.toFixed(0)} visitors a second at most.`)
+  say('  ends/s  served/s  refused/s  failed/s  99 % within')
+  const crowd = new Tally()
+  let step = new Tally()
+  let isCrowded = false
+  let crowdedMs = 0
+  for (const load of loads) {
+    step = new Tally()
+    isCrowded = load > 1
+    // A visit counts for the time in which it ends.
+    await visitors.come(perSecond * load, stepMs, visit => {
+      step.add(visit)
+      if (isCrowded) crowd.add(visit)
+    })
+    if (isCrowded) crowdedMs += stepMs
+    say(lineOf(step, stepMs, perSecond))
+  }
+  visitors.leave()
+  return { capacity: (perSecond * crowdedMs) / 1_000, crowd }
+}
+
+function lineOf(tally: Tally, ms: number, capacity: number): string {
+  const rate = (count: number): string => ((count / ms) * 1_000).toFixed(0)
+  const { served, refused, failed, all, slowMs } = tally
+  const cells = [rate(all).padStart(8), rate(served).padStart(9), rate(refused).padStart(10), rate(failed).padStart(9)]
+  const within = slowMs === undefined ? '-' : `${slowMs.toFixed(0)} ms`
+  const served40 = Math.min(BAR, Math.round(((served / ms) * 1_000 * BAR) / (3 * capacity)))
+  const refused40 = Math.round(((refused / ms) * 1_000 * BAR) / (3 * capacity))
+  return `${cells.join(' ')}  ${within.padStart(11)}  ${'█'.repeat(served40)}${'░'.repeat(Math.min(BAR - served40, refused40))}`
+}
+
+function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(0)} %`
+}
