@@ -15,8 +15,11 @@ const PARTS = Symbol.for('holdfast.resilience.parts')
 /** What a pipeline is made of: a policy of ours, or anything else that can be put around what is inside it. */
 type Part = Probe | { readonly around: (next: Next) => Next; readonly clock: Clock | undefined }
 
-/** A policy of ours or of cockatiel, or of a user's own that does as cockatiel's do. */
-export type AnyPolicy = IPolicy<IDefaultPolicyContext, unknown>
+/**
+ * A policy of ours or of cockatiel, or of a user's own that does as cockatiel's do. Without their events: those of cockatiel 3 and 4 have
+ * different types, and both may stand in a pipeline.
+ */
+export type AnyPolicy = Pick<IPolicy<IDefaultPolicyContext, unknown>, '_altReturn' | 'execute'>
 
 type AltOf<P> = P extends { readonly _altReturn: infer Alt } ? Alt : never
 

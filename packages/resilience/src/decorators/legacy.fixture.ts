@@ -19,6 +19,7 @@ export async function runLegacy(
   })
   const exports: Record<string, unknown> = {}
   const all = { exports, ...decorators, currentContext, ...given }
-  compileFunction(code, Object.keys(all))(...Object.values(all))
+  const run = compileFunction(code, Object.keys(all)) as (...values: unknown[]) => void
+  run(...Object.values(all))
   return exports
 }

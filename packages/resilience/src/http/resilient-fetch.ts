@@ -82,7 +82,8 @@ class SentRequest {
   readonly #fetch: Fetch
   readonly #isFailure: (response: Response) => boolean
   readonly #sendHeaders: boolean
-  readonly #failed = new Map<Response, number>()
+  readonly #failed = new Set<Response>()
+  #underWay = 0
   #refused: Promise<Response> | undefined
 
   constructor(input: string | URL | Request, init: RequestInit, options: SendOptions) {
@@ -105,12 +106,22 @@ class SentRequest {
 
   /** Lets go of the responses that failed, but for the one that its caller gets. */
   discardAllBut(kept: unknown): void {
-    for (const response of this.#failed.keys()) if (response !== kept) discard(response)
+    for (const response of this.#failed) if (response !== kept) discard(response)
     this.#failed.clear()
   }
 
   async #attempt(context: CallContext, caller: AbortSignal | undefined): Promise<Response> {
-    this.#discardBefore(context.attempt)
+    // What failed before is nobody's any more, unless a hedge is under way: such a call may end as its first attempt did.
+    if (this.#underWay === 0) this.discardAllBut(undefined)
+    this.#underWay += 1
+    try {
+      return await this.#fetchOnce(context, caller)
+    } finally {
+      this.#underWay -= 1
+    }
+  }
+
+  async #fetchOnce(context: CallContext, caller: AbortSignal | undefined): Promise<Response> {
     // Its own: the call's signal hears of its caller no longer when the call has settled, and the body may still stream.
     const controller = new AbortController()
     onAbort(context.signal, reason => controller.abort(reason))
@@ -122,7 +133,7 @@ class SentRequest {
     })
     if (caller !== undefined) holdUntilRead(response, caller, controller)
     if (!this.#isFailure(response)) return response
-    this.#failed.set(response, context.attempt)
+    this.#failed.add(response)
     throw failedResponse(response, this.isRepeatable)
   }
 
@@ -133,15 +144,6 @@ class SentRequest {
     const headers = new Headers(given)
     for (const [name, value] of own) if (!headers.has(name)) headers.set(name, value)
     return { headers }
-  }
-
-  // Hedges of one attempt may still come to the one that the caller gets; earlier attempts do not.
-  #discardBefore(attempt: number): void {
-    for (const [response, of] of this.#failed) {
-      if (of >= attempt) continue
-      discard(response)
-      this.#failed.delete(response)
-    }
   }
 }
 
