@@ -24,10 +24,21 @@ export class GateRun {
     this.#next = next
   }
 
-  async run(call: Call): Promise<unknown> {
+  // A refusal is handed on, not thrown: to throw it and to catch it again costs as much as the rest of it.
+  run(call: Call): Promise<unknown> {
     const tickets: number[] = []
     call.nowMs = call.clock.monotonicMs()
-    const waiting = this.#enter(call, tickets)
+    let answer: Promise<number> | RejectedError | undefined
+    try {
+      answer = this.#enter(call, tickets)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    if (answer !== undefined && !isPromise(answer)) return Promise.reject(answer)
+    return this.#run(call, tickets, answer)
+  }
+
+  async #run(call: Call, tickets: number[], waiting: Promise<number> | undefined): Promise<unknown> {
     if (waiting !== undefined) await this.#enterRest(call, tickets, waiting)
     const startedAtMs = call.nowMs
     let outcome: unknown
@@ -41,8 +52,8 @@ export class GateRun {
     return outcome
   }
 
-  /** Asks gates from where `tickets` ends, until all have admitted, one refuses (throws), or one has to wait (its promise). */
-  #enter(call: Call, tickets: number[]): Promise<number> | undefined {
+  /** Asks gates from where `tickets` ends, until all have admitted, one refuses (its refusal), or one has to wait (its promise). */
+  #enter(call: Call, tickets: number[]): Promise<number> | RejectedError | undefined {
     try {
       if (call.isCancelled) throw call.reason
       for (let index = tickets.length; index < this.#gates.length; index++) {
@@ -57,7 +68,10 @@ export class GateRun {
           probe.admitted += 1
           tickets.push(answer)
         } else if (isPromise(answer)) return answer
-        else this.#refused(probe, answer, tickets)
+        else if (probe.refuses(answer)) {
+          this.#undo(call, tickets)
+          return answer
+        } else tickets.push(NO_TICKET)
       }
       return undefined
     } catch (error) {
@@ -83,7 +97,9 @@ export class GateRun {
         }
       }
       call.nowMs = call.clock.monotonicMs()
-      waiting = this.#enter(call, tickets)
+      const answer = this.#enter(call, tickets)
+      if (answer !== undefined && !isPromise(answer)) throw answer
+      waiting = answer
     }
   }
 
