@@ -2,7 +2,7 @@ import type { Clock } from '@holdfast/core'
 import { Emitter } from '@holdfast/core'
 import type { Event, IDisposable } from 'cockatiel'
 import type { Call } from '../call.ts'
-import type { RejectedError } from '../errors.ts'
+import type { RejectedError, RejectionReason } from '../errors.ts'
 import { rejected } from '../errors.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
@@ -154,20 +154,31 @@ class BreakerGate implements Gate {
   }
 
   #refusal(nowMs: number): RejectedError {
-    const { policy, rule } = this
     const { state } = this.#circuit
-    const who = { policy, rule: rule.current.name ?? policy, ruleVersion: rule.version }
     switch (state.kind) {
       case 'open':
-        return rejected({ ...who, reason: 'circuit-open', retryAfterMs: untilOr(state.halfOpensAtMs, nowMs) })
+        return this.#refused('circuit-open', untilOr(state.halfOpensAtMs, nowMs), undefined)
       case 'half-open': {
+        const { openMs, halfOpenCalls } = this.rule.current
         // Nobody knows when the trial calls return. It is over at its end, and as a rule long before.
-        const retryAfterMs = Math.min(state.endsAtMs - nowMs, rule.current.openMs)
-        return rejected({ ...who, reason: 'circuit-half-open', retryAfterMs, limit: rule.current.halfOpenCalls })
+        return this.#refused('circuit-half-open', Math.min(state.endsAtMs - nowMs, openMs), halfOpenCalls)
       }
       default:
-        return rejected({ ...who, reason: 'circuit-isolated' })
+        return this.#refused('circuit-isolated', undefined, undefined)
     }
+  }
+
+  // One literal for all: when a circuit is open there are many.
+  #refused(reason: RejectionReason, retryAfterMs: number | undefined, limit: number | undefined): RejectedError {
+    const { policy, rule } = this
+    return rejected({
+      policy,
+      rule: rule.current.name ?? policy,
+      ruleVersion: rule.version,
+      reason,
+      retryAfterMs,
+      limit,
+    })
   }
 
   #moved(move: CircuitMove): void {
