@@ -13,6 +13,8 @@ export interface PostgresGrants {
   readonly instances?: readonly string[]
   /** May also commit. */
   readonly publishers?: readonly string[]
+  /** May take of rates, and nothing else. */
+  readonly limiters?: readonly string[]
 }
 
 /**
@@ -22,12 +24,18 @@ export interface PostgresGrants {
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function postgresGrants(grants: PostgresGrants): readonly string[] {
-  const { schema: name = POSTGRES_DEFAULTS.schema, readers = [], instances = [], publishers = [] } = grants
+  const {
+    schema: name = POSTGRES_DEFAULTS.schema,
+    readers = [],
+    instances = [],
+    publishers = [],
+    limiters = [],
+  } = grants
   checkSchema(name)
   const { quoted: schema } = schemaOf(name)
   const all = [...readers, ...instances, ...publishers]
   return [
-    ...granted(`USAGE ON SCHEMA ${schema}`, all),
+    ...granted(`USAGE ON SCHEMA ${schema}`, [...all, ...limiters]),
     ...granted(`SELECT ON ${schema}.directories, ${schema}.records, ${schema}.ephemerals`, all),
     // A directory is made by its first instance or commit; only commits change it.
     ...granted(`INSERT (name, history) ON ${schema}.directories`, [...instances, ...publishers]),
@@ -37,6 +45,8 @@ export function postgresGrants(grants: PostgresGrants): readonly string[] {
     ...granted(`INSERT, UPDATE, DELETE ON ${schema}.records`, publishers),
     ...granted(`SELECT, INSERT, DELETE ON ${schema}.commits`, publishers),
     ...granted(`EXECUTE ON FUNCTION ${schema}.commit_v1`, publishers),
+    ...granted(`SELECT, INSERT, UPDATE, DELETE ON ${schema}.rates`, limiters),
+    ...granted(`EXECUTE ON FUNCTION ${schema}.take_rates_v1, ${schema}.give_back_rate_v1`, limiters),
   ]
 }
 

@@ -54,8 +54,8 @@ export function decisionOf({ quota, cost, least = cost }: RateTake, { granted, l
 
 /** For how long so many permits are on their way back. */
 export function comesBackInMs({ limit, periodMs }: RateQuota, permits: number): number {
-  // What rounding left over is no further millisecond.
-  return permits <= PERMIT_ERROR ? 0 : Math.ceil(((permits * periodMs) / limit) * (1 - 1e-9))
+  // What rounding left over is no further millisecond; a wait that is too short by more would be refused again.
+  return permits <= PERMIT_ERROR ? 0 : Math.ceil(((permits * periodMs) / limit) * (1 - 1e-15))
 }
 
 /** Reads what a server decided: what is granted, or `-`; a space; how many are out then. */

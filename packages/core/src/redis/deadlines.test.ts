@@ -45,6 +45,37 @@ describe('The deadlines of commands', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('end those that may take less long in their own time, before or after others that came sooner', async () => {
+    started('a')
+    await clock.advance(100)
+    const short = { timeoutMs: 25, endsAtMs: deadlines.next(25), expire: () => void expired.push('short at 125') }
+    deadlines.add(short)
+    const answered = { timeoutMs: 25, endsAtMs: deadlines.next(25), expire: () => void expired.push('answered') }
+    deadlines.add(answered)
+    const long = { timeoutMs: 5_000, endsAtMs: deadlines.next(5_000), expire: () => void expired.push('long') }
+    deadlines.add(long)
+    deadlines.remove(answered)
+    expect(clock.pendingTimers).toBe(1)
+    await clock.advance(25)
+    expect(expired).toEqual(['short at 125'])
+    await clock.advance(TIMEOUT_MS)
+    expect(expired).toEqual(['short at 125', 'a at 2000'])
+    await clock.advance(5_000)
+    expect([expired, clock.pendingTimers]).toEqual([['short at 125', 'a at 2000', 'long'], 0])
+  })
+
+  it('let in what was answered during a stall also when a shorter one comes meanwhile', async () => {
+    const answered = started('answered')
+    clock.stall(10_000)
+    await clock.advance(0)
+    deadlines.add({ timeoutMs: 5, endsAtMs: deadlines.next(5), expire: () => void expired.push('short') })
+    await clock.advance(10)
+    expect(expired).toEqual([])
+    deadlines.remove(answered)
+    await clock.advance(40)
+    expect(expired).toEqual(['short'])
+  })
+
   it('forget what was answered', async () => {
     deadlines.remove(started('a'))
     const b = started('b')
