@@ -7,16 +7,22 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
-import { unsupportedLeases } from '../ports/unsupported.ts'
+import type { LeaseStore } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
+import { RequestIds } from '../request-ids.ts'
 import { PostgresConnection } from './connection.ts'
 import { checkPool, checkUrl, connectBeside, poolFor } from './driver.ts'
 import { unavailable } from './errors.ts'
 import { PostgresIdempotencyStore } from './idempotency.ts'
+import { LeaseCommands } from './lease-commands.ts'
+import { inboxOf } from './lease-functions.ts'
+import { LeaseInbox } from './lease-inbox.ts'
+import { PostgresLeaseStore } from './leases.ts'
 import { Notices } from './notices.ts'
 import { PostgresRateStore } from './rates.ts'
 import { PostgresRecordStore } from './records.ts'
+import type { Schema } from './schema.ts'
 import { checkSchema, schemaOf } from './schema.ts'
 import { prepare } from './server.ts'
 
@@ -26,7 +32,7 @@ export interface PostgresBackendOptions {
   readonly url?: string
   /**
    * A pool of pg (8). It stays yours: it is never ended. A connection beside it, with the same settings, is opened to listen on
-   * once somebody follows a directory.
+   * once somebody follows a directory, or waits for a lease.
    */
   readonly pool?: Pool
   /**
@@ -35,6 +41,13 @@ export interface PostgresBackendOptions {
    * @default 'holdfast'
    */
   readonly schema?: string
+  /**
+   * How long a lease that was handed to a waiter lasts before its first renewal, and so for how long a waiter that died can hold up
+   * the others: milliseconds from 200 to 60,000.
+   *
+   * @default 3000
+   */
+  readonly claimMs?: number
   /** How long a command may take, in milliseconds, 50 to 60,000. @default 2000 */
   readonly commandTimeoutMs?: number
   /** @default systemClock */
@@ -43,20 +56,23 @@ export interface PostgresBackendOptions {
   readonly random?: Random
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['url', 'pool', 'schema', 'commandTimeoutMs', 'clock', 'random'])
+const KNOWN: ReadonlySet<string> = new Set(['url', 'pool', 'schema', 'claimMs', 'commandTimeoutMs', 'clock', 'random'])
 
 /** What options are left out mean. */
-export const POSTGRES_DEFAULTS: Readonly<{ schema: string; commandTimeoutMs: number }> = Object.freeze({
-  schema: 'holdfast',
-  commandTimeoutMs: 2_000,
-})
+export const POSTGRES_DEFAULTS: Readonly<{ schema: string; claimMs: number; commandTimeoutMs: number }> = Object.freeze(
+  {
+    schema: 'holdfast',
+    claimMs: 3_000,
+    commandTimeoutMs: 2_000,
+  },
+)
 
 const POLITE_MS = 250
 
 /**
- * A backend on a PostgreSQL server, 13 or later. No I/O: the first request connects. It has records, and no leases yet.
+ * A backend on a PostgreSQL server, 13 or later. No I/O: the first request connects.
  *
- * `records.guarantee` is `lease` when the server writes what it acknowledges to disk (`fsync`, `synchronous_commit`), is a
+ * `guarantee` is `lease` when the server writes what it acknowledges to disk (`fsync`, `synchronous_commit`), is a
  * primary, and has no replicas or waits for one (`synchronous_standby_names`). Replicas that are not connected at the time, and
  * what a failover does beyond that, cannot be seen from here.
  *
@@ -73,12 +89,16 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   const schema = schemaOf(settings.schema)
   const sockets = new Set<Socket>()
   const ours = { connectTimeoutMs: commandTimeoutMs, sockets }
+  let epoch = 0
   const connection: PostgresConnection = new PostgresConnection({
     clock,
     commandTimeoutMs,
     isOurs: pool === undefined,
     open: async () => pool ?? (await opened(url ?? '', error => connection.lost(error))),
-    prepare: client => prepare(client, schema),
+    prepare: client => {
+      epoch += 1
+      return prepare(client, schema)
+    },
     onHealth: health => {
       lifecycle.setHealth(health)
       if (health.kind === 'suspended') notices.suspect()
@@ -91,9 +111,19 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   }
   const notices = new Notices({ clock, random, open: async () => connectBeside(await connection.pool(), ours) })
   const records = new PostgresRecordStore({ clock, random, lifecycle, connection, notices, schema })
+  const { leases, stopLeases, closeLeases } = leasesOn({
+    ...settings,
+    lifecycle,
+    connection,
+    notices,
+    schema,
+    epoch: () => epoch,
+  })
   const close = (): Promise<void> => {
+    stopLeases()
     records.close()
     return lifecycle.close(async () => {
+      closeLeases()
       notices.close()
       // A polite end waits for the server's, for ever on a silent link.
       const cut = clock.setTimer(() => destroyAll(sockets), POLITE_MS, { background: false })
@@ -105,7 +135,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   return {
     kind: 'postgres',
     clock,
-    leases: unsupportedLeases('postgres'),
+    leases,
     records,
     rates: new PostgresRateStore({ lifecycle, connection, schema }),
     idempotency: new PostgresIdempotencyStore({ random, lifecycle, connection, schema }),
@@ -123,6 +153,43 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   }
 }
 
+interface LeaseParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly claimMs: number
+  readonly lifecycle: BackendLifecycle
+  readonly connection: PostgresConnection
+  readonly notices: Notices
+  readonly schema: Schema
+  readonly epoch: () => number
+}
+
+interface Leases {
+  readonly leases: LeaseStore
+  /** Rejects everybody who waits. */
+  readonly stopLeases: () => void
+  readonly closeLeases: () => void
+}
+
+function leasesOn(parts: LeaseParts): Leases {
+  const { lifecycle, connection } = parts
+  const ids = new RequestIds()
+  const commands = new LeaseCommands(parts)
+  const inbox = new LeaseInbox({
+    ...parts,
+    channel: inboxOf(ids.source),
+    say: (channel, text) => connection.within(client => client.query('SELECT pg_notify($1, $2)', [channel, text])),
+  })
+  const leases = new PostgresLeaseStore({ ...parts, commands, inbox, ids })
+  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
+  lifecycle.onClose(() => commands.idle())
+  const closeLeases = (): void => {
+    commands.close()
+    inbox.close()
+  }
+  return { leases, stopLeases: () => leases.close(), closeLeases }
+}
+
 function destroyAll(sockets: ReadonlySet<Socket>): void {
   for (const socket of sockets) socket.destroy()
 }
@@ -137,7 +204,8 @@ function checkOptions(options: PostgresBackendOptions): void {
   }
   if (options.pool === undefined) checkUrl(options.url)
   else checkPool(options.pool)
-  const { schema, commandTimeoutMs } = options
+  const { schema, claimMs, commandTimeoutMs } = options
   if (schema !== undefined) checkSchema(schema)
+  if (claimMs !== undefined) checkDurationMs('claimMs', claimMs, { min: 200, max: 60_000 })
   if (commandTimeoutMs !== undefined) checkDurationMs('commandTimeoutMs', commandTimeoutMs, { min: 50, max: 60_000 })
 }

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { IDEMPOTENCY_OBJECTS, idempotencyFunctions, idempotencyTables } from './idempotency-functions.ts'
+import { LEASE_OBJECTS, leaseFunctions, leaseTables } from './lease-functions.ts'
 import { RATE_OBJECTS, rateFunctions, rateTables } from './rate-functions.ts'
 import { recordFunctions } from './record-functions.ts'
 
@@ -32,6 +33,7 @@ export function schemaOf(name: string): Schema {
       'beat_v1',
       ...IDEMPOTENCY_OBJECTS,
       ...RATE_OBJECTS,
+      ...LEASE_OBJECTS,
     ],
     definition:
       tables(quoted) +
@@ -39,7 +41,9 @@ export function schemaOf(name: string): Schema {
       idempotencyTables(quoted) +
       idempotencyFunctions(quoted) +
       rateTables(quoted) +
-      rateFunctions(quoted),
+      rateFunctions(quoted) +
+      leaseTables(quoted) +
+      leaseFunctions(quoted),
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RedisRequestCounter, ZooKeeperRequestCounter } from './request-counters.ts'
+import { PostgresRequestCounter, RedisRequestCounter, ZooKeeperRequestCounter } from './request-counters.ts'
 
 function countAll(counter: { count(chunk: Uint8Array): number }, chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + counter.count(chunk), 0)
@@ -72,6 +72,27 @@ describe('ZooKeeperRequestCounter', () => {
         expect(countAll(new ZooKeeperRequestCounter(), cut(bytes, at))).toBe(bodies.length - 1)
       }),
       { seed: 8, numRuns: 300 },
+    )
+  })
+})
+
+describe('PostgresRequestCounter', () => {
+  const message = (letter: string, body: Uint8Array): Buffer => {
+    const header = Buffer.alloc(4)
+    header.writeUInt32BE(body.length + 4)
+    return Buffer.concat([Buffer.from(letter), header, body])
+  }
+
+  it('counts queries and executions, however they are cut, and nothing of what stands around them', () => {
+    const letters = fc.constantFrom('Q', 'P', 'B', 'D', 'E', 'S', 'X', 'p')
+    fc.assert(
+      fc.property(fc.array(fc.tuple(letters, part)), sizes, (messages, at) => {
+        const startup = message('', Buffer.from('user\0Q\0E\0'))
+        const bytes = Buffer.concat([startup, ...messages.map(([letter, body]) => message(letter, body))])
+        const asked = messages.filter(([letter]) => letter === 'Q' || letter === 'E').length
+        expect(countAll(new PostgresRequestCounter(), cut(bytes, at))).toBe(asked)
+      }),
+      { seed: 3, numRuns: 200 },
     )
   })
 })

@@ -5,10 +5,17 @@ export interface RequestCounter {
 }
 
 /** Which protocol a proxy counts requests of. */
-export type CountedProtocol = 'redis' | 'zookeeper'
+export type CountedProtocol = 'redis' | 'zookeeper' | 'postgres'
 
 export function requestCounter(protocol: CountedProtocol): RequestCounter {
-  return protocol === 'redis' ? new RedisRequestCounter() : new ZooKeeperRequestCounter()
+  switch (protocol) {
+    case 'redis':
+      return new RedisRequestCounter()
+    case 'zookeeper':
+      return new ZooKeeperRequestCounter()
+    case 'postgres':
+      return new PostgresRequestCounter()
+  }
 }
 
 const CR = 13
@@ -128,5 +135,49 @@ export class ZooKeeperRequestCounter implements RequestCounter {
     if (this.#isOpened) return 1
     this.#isOpened = true
     return 0
+  }
+}
+
+const QUERY = 81 // 'Q'
+const EXECUTE = 69 // 'E'
+
+/**
+ * Counts what a PostgreSQL client has done: queries and executions. The first message of a connection has no letter before its length,
+ * and is not counted; a connection that asks for TLS cannot be read.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
+export class PostgresRequestCounter implements RequestCounter {
+  #letter = 0
+  #headerLeft = 4
+  #length = 0
+  #bodyLeft = 0
+
+  count(chunk: Uint8Array): number {
+    let requests = 0
+    for (let at = 0; at < chunk.length;) {
+      if (this.#headerLeft === 5) {
+        this.#letter = chunk[at++] ?? 0
+        this.#headerLeft -= 1
+      } else if (this.#headerLeft > 0) {
+        this.#length = this.#length * 256 + (chunk[at++] ?? 0)
+        this.#headerLeft -= 1
+        // The length counts itself.
+        if (this.#headerLeft === 0) this.#bodyLeft = this.#length - 4
+      } else {
+        const skipped = Math.min(this.#bodyLeft, chunk.length - at)
+        this.#bodyLeft -= skipped
+        at += skipped
+      }
+      if (this.#headerLeft === 0 && this.#bodyLeft === 0) requests += this.#endMessage()
+    }
+    return requests
+  }
+
+  #endMessage(): number {
+    const isRequest = this.#letter === QUERY || this.#letter === EXECUTE
+    this.#headerLeft = 5
+    this.#length = 0
+    return isRequest ? 1 : 0
   }
 }
