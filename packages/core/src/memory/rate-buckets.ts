@@ -61,7 +61,7 @@ export class MemoryRateBuckets {
     const isNew = !this.#buckets.has(key)
     this.#buckets.set(key, { ...bucket, wholeAtMs })
     if (isNew) this.#expect(key, wholeAtMs)
-    this.#sweeper ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS)
+    if (this.#sweeper === undefined) this.#sweepLater()
   }
 
   #expect(key: string, wholeAtMs: number): void {
@@ -69,6 +69,10 @@ export class MemoryRateBuckets {
     const due = this.#dueBySecond.get(second)
     if (due === undefined) this.#dueBySecond.set(second, [key])
     else due.push(key)
+  }
+
+  #sweepLater(): void {
+    this.#sweeper = this.#clock.setTimer(() => this.#sweep(), SWEEP_MS)
   }
 
   #sweep(): void {
@@ -79,7 +83,7 @@ export class MemoryRateBuckets {
       this.#dueBySecond.delete(second)
       for (const key of keys) this.#look(key, nowMs)
     }
-    if (this.#dueBySecond.size > 0) this.#sweeper = this.#clock.setTimer(() => this.#sweep(), SWEEP_MS)
+    if (this.#dueBySecond.size > 0) this.#sweepLater()
   }
 
   #look(key: string, nowMs: number): void {
