@@ -32,6 +32,27 @@ describe('a fetch with a policy', () => {
     expect([response.status, asked.length, cancelled]).toEqual([200, 3, [503, 429]])
   })
 
+  it('reads what is short, so that its connection can be used again', async () => {
+    const pulled: number[] = []
+    let runs = 0
+    const fetch: Fetch = async () => {
+      const run = (runs += 1)
+      const body = new ReadableStream({
+        pull(controller) {
+          pulled.push(run)
+          if (pulled.length === 2) controller.close()
+          else controller.enqueue(new Uint8Array(1))
+        },
+      })
+      return await Promise.resolve(
+        new Response(body, { status: run === 1 ? 503 : 200, headers: { 'content-length': '1' } }),
+      )
+    }
+    await resilientFetch(trying(2), { fetch })(url)
+    await new Promise(resolve => void setImmediate(resolve))
+    expect(pulled.filter(run => run === 1)).toEqual([1, 1])
+  })
+
   it('returns the last response where all failed, with its body', async () => {
     const { fetch, cancelled } = answers(500, 503)
     const response = await resilientFetch(trying(2), { fetch })(url)

@@ -28,7 +28,7 @@ const KNOWN: ReadonlySet<string> = new Set(['fetch', 'call', 'isFailure', 'sendH
 /**
  * A `fetch` with a policy. Each attempt has the signal of its call; the caller's own signal still ends a body that streams after the
  * call has settled. Responses of status 429 and from 500 on are failures inside, with `Retry-After` as `retryAfterMs`; the last of them is
- * what the caller gets, as from any `fetch`. Those that are not the last are discarded, so that their connections can be used again.
+ * what the caller gets, as from any `fetch`. Those that are not the last are let go of, so that none holds a connection.
  *
  * Only what may be sent twice is sent twice: methods that are idempotent by RFC 9110, requests with an `Idempotency-Key`, and those that
  * `call` says it of; never one whose body is a stream. All others fail at once with `isRetryable: false`.
