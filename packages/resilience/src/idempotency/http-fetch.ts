@@ -62,6 +62,8 @@ export function idempotentFetchHandler<Rest extends readonly unknown[] = []>(
   return Object.assign(serve, { policy: requests.policy })
 }
 
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+
 /** A response as it is kept, and, where it is too large for that, as it is sent. */
 async function answerOf(
   response: Response,
@@ -69,7 +71,7 @@ async function answerOf(
 ): Promise<{ readonly answer: Answer; readonly rest: Response | undefined }> {
   const { status, headers, body } = response
   const kept = { status, headers: keptHeaders(headers, { keepsCookies: keepCookies }), isReplayed: false }
-  const reader = body?.getReader()
+  const reader: Reader | undefined = body?.getReader()
   const chunks: Uint8Array[] = []
   let sizeBytes = 0
   for (;;) {
@@ -97,10 +99,7 @@ function bodyOf(status: number, chunks: readonly Uint8Array[]): Uint8Array<Array
   return [101, 204, 205, 304].includes(status) ? null : new Uint8Array(Buffer.concat(chunks))
 }
 
-function joined(
-  chunks: readonly Uint8Array[],
-  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
+function joined(chunks: readonly Uint8Array[], reader: Reader | undefined): ReadableStream<Uint8Array<ArrayBuffer>> {
   const waiting = [...chunks]
   return new ReadableStream({
     pull: async controller => {

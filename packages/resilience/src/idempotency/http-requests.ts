@@ -155,8 +155,8 @@ export class HttpRequests<Request> {
   }
 }
 
-function checkedMethods(methods: readonly string[]): readonly string[] {
-  if (Array.isArray(methods) && methods.length > 0 && methods.every(isMethod)) return methods
+function checkedMethods(methods: unknown): readonly string[] {
+  if (Array.isArray(methods) && methods.length > 0 && methods.every(isMethod)) return methods as readonly string[]
   throw new InvalidArgumentError(
     'methods',
     `Expected \`methods\` to be an array like ['POST'], in upper case, got ${show(methods)}.`,
