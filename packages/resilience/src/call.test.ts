@@ -63,7 +63,7 @@ describe('a call', () => {
   it('tells those who listen, in the depth of the tree too, and each only once', () => {
     const caller = new AbortController()
     const inner = callWith(caller.signal).derive().derive()
-    const heard = vi.fn()
+    const heard = vi.fn<(event: unknown) => void>()
     inner.onCancel(heard)
     const { signal } = inner
     caller.abort('enough')
@@ -74,14 +74,14 @@ describe('a call', () => {
 
   it('tells at once who comes when it is over', () => {
     const call = callWith(AbortSignal.abort('before'))
-    const heard = vi.fn()
+    const heard = vi.fn<(event: unknown) => void>()
     call.onCancel(heard)()
     expect(heard.mock.calls).toEqual([['before']])
   })
 
   it('does not tell who has stopped listening', () => {
     const call = callWith()
-    const heard = vi.fn()
+    const heard = vi.fn<(event: unknown) => void>()
     call.onCancel(heard)()
     call.cancel('over')
     expect(heard).not.toHaveBeenCalled()

@@ -26,7 +26,7 @@ test('D1: a retry ends its sleep when its caller gives up, with his reason, and 
   const clock = new SimulatedClock()
   const policy = retry({ baseMs: 10_000, clock })
   const caller = new AbortController()
-  const work = vi.fn(failing)
+  const work = vi.fn<() => Promise<never>>(failing)
   const result = policy.execute(work, caller.signal)
   const caught = result.catch((error: unknown) => error)
   await clock.advance(0)

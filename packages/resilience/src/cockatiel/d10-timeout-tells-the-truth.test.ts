@@ -16,7 +16,7 @@ describe.each([
 
   it('calls it a timeout when the caller gives up', async () => {
     const policy = make(10_000)
-    const timedOut = vi.fn()
+    const timedOut = vi.fn<(event: unknown) => void>()
     policy.onTimeout(timedOut)
     const caller = new AbortController()
     const result = policy.execute(never, caller.signal)
@@ -45,7 +45,7 @@ describe.each([
 describe('D10, our timeout', () => {
   it('gives a caller who gives up his own reason, and calls it no timeout', async () => {
     const policy = timeout({ timeoutMs: 10_000, clock: new SimulatedClock() })
-    const timedOut = vi.fn()
+    const timedOut = vi.fn<(event: unknown) => void>()
     policy.onTimeout(timedOut)
     const caller = new AbortController()
     const result = policy.execute(never, caller.signal)

@@ -20,7 +20,7 @@ describe.each(COCKATIELS)('$name', ({ cockatiel }) => {
 
 test('D14: by default a retry gives up after three attempts, and waits longer before each.', async () => {
   const clock = new SimulatedClock()
-  const work = vi.fn(failing)
+  const work = vi.fn<() => Promise<never>>(failing)
   const policy = retry({ clock, random: { next: () => 0.5, bytes: () => new Uint8Array() } })
   const delays: number[] = []
   policy.onRetry(({ delayMs }) => void delays.push(delayMs))

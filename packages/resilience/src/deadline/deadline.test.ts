@@ -16,7 +16,7 @@ describe('deadline', () => {
   it('refuses one whose caller waits no more, and does not begin it', async () => {
     const clock = new SimulatedClock()
     const policy = deadline({ clock, name: 'in-time' })
-    const work = vi.fn()
+    const work = vi.fn<() => void>()
     const refusal = { policy: 'deadline', rule: 'in-time', ruleVersion: 1, reason: 'deadline' }
     await expect(policy.execute(work, { timeoutMs: 0 })).rejects.toMatchObject({
       code: 'HF_REJECTED',

@@ -9,6 +9,7 @@ import type { ResilienceEvent } from '../policy.ts'
 import { retry } from '../retry/retry.ts'
 import { retryBudget } from '../retry/retry-budget.ts'
 import type { Ended, Gate } from '../stage.ts'
+import type { Hedged } from './hedge.ts'
 import { hedge } from './hedge.ts'
 
 const told: ResilienceEvent[] = []
@@ -52,7 +53,7 @@ describe('hedge', () => {
     const clock = new SimulatedClock()
     const ended: string[] = []
     const policy = hedge({ delayMs: 50, clock })
-    const [begun, won] = [vi.fn(), vi.fn()]
+    const [begun, won] = [vi.fn<(event: Hedged) => void>(), vi.fn<(event: Hedged) => void>()]
     policy.onHedge(begun)
     policy.onHedgeWon(won)
     const both = pipeline(policy, witness(clock, ended))
@@ -93,7 +94,7 @@ describe('hedge', () => {
 
   it('begins nothing for a call that may not be done twice, and for one that is fast', async () => {
     const clock = new SimulatedClock()
-    const work = vi.fn(attempts(clock, [40, 'done'], [0, 'twice']))
+    const work = vi.fn<(context: CallContext) => Promise<unknown>>(attempts(clock, [40, 'done'], [0, 'twice']))
     const policy = hedge({ delayMs: 50, clock })
     const slow = policy.execute(attempts(clock, [400, 'once'], [0, 'twice']))
     const fast = policy.execute(work, idempotent)
@@ -122,7 +123,9 @@ describe('hedge', () => {
 
   it('does not wait for the delay when the first attempt fails before it', async () => {
     const clock = new SimulatedClock()
-    const work = vi.fn(attempts(clock, [10, new Error('down')], [0, 'second']))
+    const work = vi.fn<(context: CallContext) => Promise<unknown>>(
+      attempts(clock, [10, new Error('down')], [0, 'second']),
+    )
     const result = settled(hedge({ delayMs: 50, clock }).execute(work, idempotent))
     await clock.advance(10)
     await expect(result).resolves.toMatchObject({ message: 'down' })
@@ -206,7 +209,7 @@ describe('hedge', () => {
   it('begins nothing for a caller who gave up, and passes his reason on', async () => {
     const clock = new SimulatedClock()
     const caller = new AbortController()
-    const work = vi.fn(attempts(clock, [900, 1], [900, 2]))
+    const work = vi.fn<(context: CallContext) => Promise<unknown>>(attempts(clock, [900, 1], [900, 2]))
     const options = { ...idempotent, signal: caller.signal }
     const result = settled(hedge({ delayMs: 50, clock }).execute(work, options))
     await clock.advance(20)

@@ -8,6 +8,7 @@ import { KeyReusedError, rejected } from '../errors.ts'
 import { pipeline } from '../pipeline.ts'
 import type { ResilienceEvent } from '../policy.ts'
 import { timeout } from '../timeout/timeout.ts'
+import type { GaveUp, Retried } from './retry.ts'
 import { retry } from './retry.ts'
 import { retryBudget } from './retry-budget.ts'
 
@@ -45,8 +46,10 @@ describe('retry', () => {
 
   it('gives up after three attempts, with the last error as it is', async () => {
     const errors = [1, 2, 3].map(number => new Error(`failure ${number}`))
-    const work = vi.fn(({ attempt }: CallContext) => Promise.reject(errors[attempt - 1] as Error))
-    const gaveUp = vi.fn()
+    const work = vi.fn<(context: CallContext) => Promise<never>>(({ attempt }) =>
+      Promise.reject(errors[attempt - 1] as Error),
+    )
+    const gaveUp = vi.fn<(event: GaveUp) => void>()
     const policy = retry(at)
     policy.onGiveUp(gaveUp)
     expect(await through(policy.execute(work))).toBe(errors[2])
@@ -56,7 +59,7 @@ describe('retry', () => {
 
   it('sleeps longer each time, and tells of it before', async () => {
     const policy = retry({ ...at, maxAttempts: 4, baseMs: 100, capMs: 300 })
-    const retried = vi.fn()
+    const retried = vi.fn<(event: Retried) => void>()
     policy.onRetry(retried)
     const startedAtMs = clock.monotonicMs()
     const times: number[] = []
@@ -98,7 +101,7 @@ describe('retry', () => {
     ['a reused key', new KeyReusedError('k')],
     ['a misuse', Object.assign(new Error('wrong'), { code: 'HF_INVALID_ARGUMENT' })],
   ])('never does again what ended with %s, whatever its filter says', async (_, error) => {
-    const work = vi.fn(() => Promise.reject(error))
+    const work = vi.fn<() => Promise<never>>(() => Promise.reject(error))
     expect(await through(retry({ ...at, handle: () => true }).execute(work))).toBe(error)
     expect(work).toHaveBeenCalledOnce()
   })
@@ -111,7 +114,7 @@ describe('retry', () => {
 
   it('does nothing again inside a timeout that ended the whole, and hears of it in its sleep', async () => {
     const policy = pipeline(timeout({ timeoutMs: 100, clock }), retry({ ...at, baseMs: 190 }))
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     const result = settled(policy.execute(work))
     await clock.advance(95)
     expect(work).toHaveBeenCalledTimes(2)
@@ -123,9 +126,9 @@ describe('retry', () => {
 
   it('begins no attempt at or after the deadline', async () => {
     const policy = retry({ ...at, baseMs: 100 })
-    const gaveUp = vi.fn()
+    const gaveUp = vi.fn<(event: GaveUp) => void>()
     policy.onGiveUp(gaveUp)
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await through(policy.execute(work, { timeoutMs: 50 }))
     expect(work).toHaveBeenCalledTimes(1)
     await through(policy.execute(work, { timeoutMs: 51 }))
@@ -169,7 +172,7 @@ describe('retry', () => {
       vi.spyOn(caller.signal, 'addEventListener'),
       vi.spyOn(caller.signal, 'removeEventListener'),
     ]
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     const result = settled(policy.execute(work, caller.signal))
     await clock.advance(10)
     expect(clock.holdingTimers).toBe(1)
@@ -182,7 +185,7 @@ describe('retry', () => {
 
   it('does nothing again for a caller who gave up during the attempt', async () => {
     const caller = new AbortController()
-    const work = vi.fn(() => {
+    const work = vi.fn<() => Promise<never>>(() => {
       caller.abort('enough')
       return failing()
     })
@@ -192,7 +195,7 @@ describe('retry', () => {
 
   it('only tells in shadow', async () => {
     subscribe('holdfast:resilience.event', hear)
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     const policy = retry({ ...at, mode: 'shadow' })
     await settled(policy.execute(work))
     expect(work).toHaveBeenCalledOnce()
@@ -203,7 +206,7 @@ describe('retry', () => {
   it('goes by a changed rule from the next call on', async () => {
     const maxAttempts = new LiveValue(1)
     const policy = retry({ ...at, maxAttempts })
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await through(policy.execute(work))
     maxAttempts.set(2)
     await through(policy.execute(work))
@@ -231,7 +234,7 @@ describe('retries and their budget', () => {
   it('stop when it is used up, with the error of the work', async () => {
     subscribe('holdfast:resilience.event', hear)
     const policy = retry({ ...fast, budget: retryBudget({ minPerSecond: 0.1, clock }) })
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await expect(policy.execute(work)).rejects.toThrow('down')
     expect(work).toHaveBeenCalledTimes(2)
     expect(told.map(({ event }) => event)).toEqual(['retried', 'retryBudgetExhausted'])
@@ -240,7 +243,7 @@ describe('retries and their budget', () => {
 
   it('add a tenth to the calls, and what a second allows, however long the outage is', async () => {
     const policy = retry(fast)
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     for (let call = 0; call < 1_000; call++) await settled(policy.execute(work))
     expect(work.mock.calls.length).toBe(1_000 + 10 + 100)
   })
@@ -255,7 +258,7 @@ describe('retries and their budget', () => {
   it('keep to the one that is given to them inside another', async () => {
     const budget = retryBudget({ minPerSecond: 0, clock })
     const policy = pipeline(retry(fast), retry({ ...fast, budget }))
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await settled(policy.execute(work))
     // The inner one cannot pay, the outer one can.
     expect(work).toHaveBeenCalledTimes(3)
@@ -263,10 +266,10 @@ describe('retries and their budget', () => {
 
   // cockatiel calls 64 times: its three retries of three multiply.
   it('do not multiply: three inside each other make seven calls', async () => {
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await settled(pipeline(retry(fast), retry(fast), retry(fast)).execute(work))
     expect(work).toHaveBeenCalledTimes(7)
-    const theirs = vi.fn(failing)
+    const theirs = vi.fn<() => Promise<never>>(failing)
     const theirRetry = (): cockatiel4.RetryPolicy => cockatiel4.retry(cockatiel4.handleAll, { maxAttempts: 3 })
     await settled(cockatiel4.wrap(theirRetry(), theirRetry(), theirRetry()).execute(theirs))
     expect(theirs).toHaveBeenCalledTimes(64)
@@ -274,21 +277,21 @@ describe('retries and their budget', () => {
 
   it('do not multiply through the signal of a call either', async () => {
     const policy = retry(fast)
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await settled(policy.execute(({ signal }) => policy.execute(work, signal)))
     expect(work).toHaveBeenCalledTimes(5)
   })
 
   it('pay from that of the retry around them', async () => {
     const budget = retryBudget({ minPerSecond: 0.1, clock })
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await settled(pipeline(retry({ ...fast, budget }), retry(fast)).execute(work))
     expect(work).toHaveBeenCalledTimes(2)
   })
 
   it('are free of it where it is false, and multiply then', async () => {
     const free = { ...fast, budget: false } as const
-    const work = vi.fn(failing)
+    const work = vi.fn<() => Promise<never>>(failing)
     await settled(pipeline(retry(free), retry(free), retry(free)).execute(work))
     expect(work).toHaveBeenCalledTimes(27)
   })
