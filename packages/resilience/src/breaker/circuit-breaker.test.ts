@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { LiveValue } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { handleResultType, handleType } from 'cockatiel'
@@ -257,6 +258,32 @@ test('Whoever hears of a change finds the state changed, and may change it.', as
   expect(await refusalOf(policy)).toMatchObject({ reason: 'circuit-isolated' })
   listening.dispose()
   expect(kinds).toEqual(['open open', 'half-open half-open', 'isolated isolated'])
+})
+
+test('Tools hear of each change, with what it was decided on.', async () => {
+  const told: unknown[] = []
+  const hear = (message: unknown): void => void told.push(message)
+  subscribe('holdfast:resilience.event', hear)
+  try {
+    const time = clock()
+    const policy = circuitBreaker({ ...PLAIN, clock: time, name: 'stock' })
+    await failTimes(policy, 2)
+    await time.advance(1_000)
+    await policy.execute(() => 'fine')
+    policy.isolate().dispose()
+    const who = { policy: 'circuitBreaker', rule: 'stock' }
+    const failed = { calls: 2, failures: 2, slow: 0 }
+    const none = { calls: 0, failures: 0, slow: 0 }
+    expect(told).toEqual([
+      { ...who, event: 'opened', cause: 'failures', openings: 1, openMs: 1_000, ...failed },
+      { ...who, event: 'halfOpened', ...failed },
+      { ...who, event: 'closed', ...none, calls: 1 },
+      { ...who, event: 'isolated', ...none },
+      { ...who, event: 'closed', ...none },
+    ])
+  } finally {
+    unsubscribe('holdfast:resilience.event', hear)
+  }
 })
 
 test('In shadow it goes through all of its states, and refuses nothing.', async () => {

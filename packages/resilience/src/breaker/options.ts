@@ -231,6 +231,8 @@ function checkedShared(shared: SharedBreaker, name: string | undefined): SharedR
   if (name === undefined) {
     throw new InvalidArgumentError('name', 'Expected a shared circuitBreaker to have a `name`, got undefined.')
   }
+  // It is a part of names in the store, which are no longer than others.
+  checkName('name', `breaker/${name}/probe`)
   checkNumber('shared.quorum', quorum, RATIO)
   checkDurationMs('shared.ttlMs', ttlMs, TTL_MS)
   if (instance !== undefined) checkName('shared.instance', instance)

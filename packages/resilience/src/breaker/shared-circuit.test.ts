@@ -290,4 +290,6 @@ test('A shared breaker needs a name, so that instances find each other.', () => 
   expect(() => circuitBreaker({ shared: { backend: memoryBackend() } })).toThrow('to have a `name`, got undefined')
   const shared = { backend: memoryBackend(), quorum: 2 }
   expect(() => circuitBreaker({ name: 'stock', shared })).toThrow('Expected `shared.quorum`')
+  const name = 'n'.repeat(190)
+  expect(() => circuitBreaker({ name, shared: { backend: memoryBackend() } })).toThrow('at most 200 bytes of UTF-8')
 })
