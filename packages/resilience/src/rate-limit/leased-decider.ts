@@ -96,21 +96,19 @@ export class LeasedDecider implements Decider {
     const { rule, store, link } = this.#shared
     lease.isRefilling = true
     do {
-      const { epoch } = link
-      const { clock, storeTimeoutMs, leaseMs } = rule.current
+      const { clock, storeTimeoutMs: timeoutMs, leaseMs } = rule.current
       const quota = this.#shared.quotaOf(lease.key)
       const nowMs = clock.monotonicMs()
       const want = lease.wanted({ leaseMs, atMost: this.#batchMax(quota), burst: quota.burst }, nowMs)
+      const take = { key: this.#shared.nameOf(lease.key), quota, ...want }
       this.#refills += 1
-      let decision: RateDecision
       try {
-        const take = { key: this.#shared.nameOf(lease.key), quota, ...want }
-        decision = await store.take(take, { timeoutMs: storeTimeoutMs })
-      } catch (error) {
-        lease.isRefilling = false
-        return this.#lost(lease, epoch, error)
+        const decision = await link.ask(() => store.take(take, { timeoutMs }), timeoutMs)
+        if (decision === undefined) this.#decideAway(lease)
+        else this.#took(lease, decision, { quota, least: want.least, nowMs })
+      } catch (mistake) {
+        lease.rejectWaiters(mistake)
       }
-      this.#took(lease, decision, { quota, least: want.least, nowMs })
     } while (lease.hasWaiters)
     lease.isRefilling = false
     if (this.#isClosed) this.#emptied(lease)
@@ -128,12 +126,7 @@ export class LeasedDecider implements Decider {
     }
   }
 
-  #lost(lease: PermitLease, epoch: number, error: unknown): void {
-    try {
-      this.#shared.link.failed(epoch, error)
-    } catch (permanent) {
-      return lease.rejectWaiters(permanent)
-    }
+  #decideAway(lease: PermitLease): void {
     const nowMs = this.#shared.rule.current.clock.monotonicMs()
     lease.decideWaiters(call => {
       call.nowMs = nowMs

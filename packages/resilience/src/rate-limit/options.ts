@@ -78,7 +78,12 @@ export interface RateLimitOptions extends StageOptions {
   readonly whenUnavailable?: WhenUnavailable
   /** How many instances share the quota, 1 to 100,000; a `Live` follows discovery. */
   readonly instances?: number
-  /** The longest that a decision waits for the store, in milliseconds, 1 to 60,000. @default 25 */
+  /**
+   * The longest that a decision waits for the store, in milliseconds, 1 to 60,000. Where this process itself stood still meanwhile,
+   * it asks once more.
+   *
+   * @default 25
+   */
   readonly storeTimeoutMs?: number
   /**
    * Takes permits in batches that follow the demand and decides here, most often without a wait: for many thousand calls a second.

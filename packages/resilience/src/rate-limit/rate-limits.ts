@@ -133,18 +133,12 @@ class RateLimitsGate implements Gate {
   }
 
   async #ask(call: Call, parts: readonly Part[]): Promise<number> {
-    const { epoch } = this.#link
     const { cost, nowMs } = call
-    const { backend, storeTimeoutMs } = this.rule.current
+    const { backend, storeTimeoutMs: timeoutMs } = this.rule.current
+    const takes = parts.map(({ name, quota }) => ({ key: name, quota, cost }))
     this.#asked += 1
-    let decisions: readonly RateDecision[]
-    try {
-      decisions = await backend.rates.takeAll(
-        parts.map(({ name, quota }) => ({ key: name, quota, cost })),
-        { timeoutMs: storeTimeoutMs },
-      )
-    } catch (error) {
-      this.#link.failed(epoch, error)
+    const decisions = await this.#link.ask(() => backend.rates.takeAll(takes, { timeoutMs }), timeoutMs)
+    if (decisions === undefined) {
       call.nowMs = this.clock.monotonicMs()
       const answer = this.#decideAway(call, parts)
       if (typeof answer === 'number') return answer

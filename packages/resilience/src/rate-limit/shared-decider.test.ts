@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { LiveValue, RefusedError, UnsupportedError } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -213,6 +214,50 @@ describe('while the store is away', () => {
     expect(policy.describe().state['store']).toBe('distributed')
     await clock.advance(2_000)
     expect(policy.describe().state).toMatchObject({ store: 'distributed', failures: 2 })
+  })
+
+  it('tells tools when the store goes and when it is back', async () => {
+    const heard: unknown[] = []
+    const hear = (message: unknown): void => void heard.push(message)
+    subscribe('holdfast:resilience.event', hear)
+    const policy = rateLimit({ ...usual, limit: 1_000, whenUnavailable: 'open' })
+    rates.weather = { kind: 'down' }
+    await policy.execute(() => 1)
+    await clock.advance(60)
+    rates.weather = { kind: 'fair', delayMs: 0 }
+    await policy.execute(() => 1)
+    await clock.advance(0)
+    unsubscribe('holdfast:resilience.event', hear)
+    const cause = rates.downWith
+    expect(heard).toEqual([
+      { event: 'storeLost', policy: 'rateLimit', rule: 'api', cause },
+      { event: 'storeBack', policy: 'rateLimit', rule: 'api', awayMs: 60 },
+    ])
+  })
+
+  it('asks once more where this process stood still, for the answer may lie unread', async () => {
+    const policy = rateLimit({ ...usual, limit: 1_000, whenUnavailable: 'closed' })
+    rates.weather = { kind: 'silent' }
+    const calls = [policy.execute(() => 1), policy.execute(() => 1)]
+    await Promise.resolve()
+    clock.stall(60)
+    rates.weather = { kind: 'fair', delayMs: 1 }
+    await clock.advance(1)
+    expect(await Promise.all(calls)).toEqual([1, 1])
+    expect(policy.describe().state).toMatchObject({ store: 'distributed', failures: 2 })
+  })
+
+  it('takes a store for away that is silent once more after that', async () => {
+    const policy = rateLimit({ ...usual, limit: 1_000, whenUnavailable: 'closed' })
+    rates.weather = { kind: 'silent' }
+    const call = policy.execute(() => 1).catch((error: unknown) => error)
+    await Promise.resolve()
+    clock.stall(60)
+    await clock.advance(1)
+    clock.stall(60)
+    await clock.advance(1)
+    expect(((await call) as RejectedError).rejection.reason).toBe('store-unavailable')
+    expect(policy.describe().state).toMatchObject({ store: 'closed', failures: 2 })
   })
 
   it('takes a store that refuses for one that is away', async () => {

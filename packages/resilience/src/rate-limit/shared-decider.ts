@@ -1,7 +1,6 @@
-import type { RateDecision, RateStore } from '@holdfast/core'
+import type { RateStore } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import type { RejectedError } from '../errors.ts'
-import { codeOf } from '../errors.ts'
 import type { Rule } from '../rule.ts'
 import type { Admission } from '../stage.ts'
 import type { Decider } from './decider.ts'
@@ -121,26 +120,21 @@ export class SharedDecider implements Decider {
   }
 
   async sendBack(key: string | undefined, count: number): Promise<void> {
-    const { epoch } = this.link
     const timeoutMs = this.rule.current.storeTimeoutMs
     try {
       await this.store.giveBack(this.nameOf(key), this.quotaOf(key), count, { timeoutMs })
-    } catch (error) {
-      // Nobody waits for it: to what is wrong with it, the next call says the same.
-      if (codeOf(error) === 'HF_UNAVAILABLE') this.link.failed(epoch, error)
+    } catch {
+      // Nobody waits for it. If the store is away, the next call finds that out.
     }
   }
 
   async #ask(call: Call, key: string | undefined, { name, quota }: { name: string; quota: Quota }): Promise<number> {
-    const { epoch } = this.link
     const { cost, nowMs } = call
+    const { clock, storeTimeoutMs: timeoutMs } = this.rule.current
     this.#asked += 1
-    let decision: RateDecision
-    try {
-      decision = await this.store.take({ key: name, quota, cost }, { timeoutMs: this.rule.current.storeTimeoutMs })
-    } catch (error) {
-      this.link.failed(epoch, error)
-      call.nowMs = this.rule.current.clock.monotonicMs()
+    const decision = await this.link.ask(() => this.store.take({ key: name, quota, cost }, { timeoutMs }), timeoutMs)
+    if (decision === undefined) {
+      call.nowMs = clock.monotonicMs()
       const answer = await this.decideAway(call, key)
       if (typeof answer === 'number') return answer
       throw answer
