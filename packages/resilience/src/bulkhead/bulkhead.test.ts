@@ -191,11 +191,20 @@ test('Who waits is let in when it is switched off.', async () => {
 })
 
 test('A slot that another gate made useless is handed on.', async () => {
-  const [outer, inner] = [bulkhead({ limit: 1, queue: 1 }), bulkhead({ limit: 1 })]
+  const [outer, inner] = [bulkhead({ limit: 1, queue: 2 }), bulkhead({ limit: 1 })]
   const both = pipeline(outer, inner)
   const blocking = begin(inner)
   await expect(both.execute(() => 'in')).rejects.toThrow('all slots and the queue are full')
   expect(outer.executionSlots).toBe(1)
+  const first = begin(outer)
+  const refused = begin(both)
+  const waiting = begin(outer)
+  first.finish()
+  await expect(refused.result).rejects.toThrow('all slots and the queue are full')
+  await turn()
+  expect([refused.isBegun, waiting.isBegun]).toEqual([false, true])
+  waiting.finish()
+  await waiting.result
   blocking.finish()
   await blocking.result
   expect(await both.execute(() => 'in')).toBe('in')
