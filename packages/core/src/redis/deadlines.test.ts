@@ -76,6 +76,22 @@ describe('The deadlines of commands', () => {
     expect(expired).toEqual(['short'])
   })
 
+  it('let in what was answered during a hitch, and then wait only a little for those that may take 25 ms', async () => {
+    const short = (name: string): Expiring => {
+      const command = { timeoutMs: 25, endsAtMs: deadlines.next(25), expire: () => void expired.push(name) }
+      deadlines.add(command)
+      return command
+    }
+    const answered = short('answered')
+    short('silent')
+    clock.stall(40)
+    await clock.advance(0)
+    expect(expired).toEqual([])
+    deadlines.remove(answered)
+    await clock.advance(5)
+    expect(expired).toEqual(['silent'])
+  })
+
   it('forget what was answered', async () => {
     deadlines.remove(started('a'))
     const b = started('b')

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.ts'
 
 const STALL_MS = 50
+const HITCH_MS = 5
 
 /** Something that must be over by a time. */
 export interface Expiring {
@@ -81,7 +82,8 @@ export class CommandDeadlines {
     const nowMs = this.#clock.monotonicMs()
     // The loop, or the whole process, stood still: the answers may lie in the socket, unread. By the second look they were read,
     // however late that is: a loop that is always late must not wait for ever.
-    if (!this.#isSecondLook && nowMs - this.#dueMs > STALL_MS) return this.#arm(STALL_MS, true)
+    const lateMs = nowMs - this.#dueMs
+    if (!this.#isSecondLook && lateMs > HITCH_MS) return this.#arm(lateMs > STALL_MS ? STALL_MS : HITCH_MS, true)
     this.#isSecondLook = false
     let nextMs = Infinity
     for (const lane of this.#lanes()) {
