@@ -3,10 +3,11 @@ import { config } from './config/suite.ts'
 import { lock } from './lock/suite.ts'
 import { rowText, verdictsText } from './report.ts'
 import type { Measured } from './row.ts'
+import { resilience } from './resilience/suite.ts'
 import { saveResults } from './save.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES = [lock, config]
+const SUITES = [lock, config, resilience]
 
 async function main(): Promise<void> {
   const asked = readArguments(process.argv.slice(2), SUITES)
