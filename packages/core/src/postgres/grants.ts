@@ -15,6 +15,10 @@ export interface PostgresGrants {
   readonly publishers?: readonly string[]
   /** May take of rates, and nothing else. */
   readonly limiters?: readonly string[]
+  /** May run idempotent calls, and nothing else. */
+  readonly callers?: readonly string[]
+  /** May hold leases, wait for them, and check and raise fences; nothing else. */
+  readonly holders?: readonly string[]
 }
 
 /**
@@ -30,12 +34,14 @@ export function postgresGrants(grants: PostgresGrants): readonly string[] {
     instances = [],
     publishers = [],
     limiters = [],
+    callers = [],
+    holders = [],
   } = grants
   checkSchema(name)
   const { quoted: schema } = schemaOf(name)
   const all = [...readers, ...instances, ...publishers]
   return [
-    ...granted(`USAGE ON SCHEMA ${schema}`, [...all, ...limiters]),
+    ...granted(`USAGE ON SCHEMA ${schema}`, [...all, ...limiters, ...callers, ...holders]),
     ...granted(`SELECT ON ${schema}.directories, ${schema}.records, ${schema}.ephemerals`, all),
     // A directory is made by its first instance or commit; only commits change it.
     ...granted(`INSERT (name, history) ON ${schema}.directories`, [...instances, ...publishers]),
@@ -47,6 +53,14 @@ export function postgresGrants(grants: PostgresGrants): readonly string[] {
     ...granted(`EXECUTE ON FUNCTION ${schema}.commit_v1`, publishers),
     ...granted(`SELECT, INSERT, UPDATE, DELETE ON ${schema}.rates`, limiters),
     ...granted(`EXECUTE ON FUNCTION ${schema}.take_rates_v1, ${schema}.give_back_rate_v1`, limiters),
+    ...granted(`SELECT, INSERT, UPDATE, DELETE ON ${schema}.idempotency_runs`, callers),
+    ...granted(`EXECUTE ON FUNCTION ${schema}.begin_run_v1, ${schema}.renew_run_v1, ${schema}.end_run_v1`, callers),
+    ...granted(`SELECT, INSERT, UPDATE, DELETE ON ${schema}.leases, ${schema}.lease_waiters`, holders),
+    ...granted(
+      `EXECUTE ON FUNCTION ${schema}.acquire_lease_v1, ${schema}.release_lease_v1, ${schema}.renew_leases_v1`,
+      holders,
+    ),
+    ...granted(`SELECT, INSERT, UPDATE ON ${schema}.fences`, holders),
   ]
 }
 

@@ -57,9 +57,12 @@ export const endCases: readonly IdempotencyCase[] = [
     name: 'Who names another owner or another fence touches nothing.',
     body: async scene => {
       const client = await scene.client()
-      const run = await scene.run(client, scene.key())
+      const before = await scene.run(client, scene.key())
+      await scene.release(client, before)
+      const run = await scene.run(client, before.key)
       await isStale(scene, client, { ...run, fence: run.fence + 1n })
-      await isStale(scene, client, { ...run, fence: run.fence - 1n })
+      await isStale(scene, client, { ...run, fence: before.fence })
+      await isStale(scene, client, before)
       await isStale(scene, client, { ...run, owner: client.idempotency.newOwner() })
       await isStale(scene, client, { ...run, key: scene.key() })
       assert.equal(await scene.complete(client, run, 'mine'), 'kept')
