@@ -59,7 +59,13 @@ function callWithin(work: (context: CallContext) => unknown, clock: Clock, signa
   const parent = callOf(signal)
   // Deadlines count by one clock: a call of another's only passes on that it ended.
   if (parent === undefined || parent.clock !== clock) return new Call(work, { clock, outer: signal })
-  return new Call(work, { clock, parent })
+  const call = new Call(work, { clock, parent })
+  // Another operation: what stands for that one does not stand for this.
+  call.cost = 1
+  call.idempotent = false
+  call.idempotencyKey = undefined
+  call.fingerprint = undefined
+  return call
 }
 
 function checkedPriority(priority: unknown): Priority {

@@ -190,3 +190,74 @@ describe('one call through a pipeline', () => {
     await expect(policy.execute(() => 1)).rejects.toBe(refusal)
   })
 })
+
+describe('a call with a time', () => {
+  it('rejects at its deadline whatever the work does, and its signal says why', async () => {
+    const clock = new SimulatedClock()
+    const policy = pipeline(gate({ clock }).policy)
+    let signal: AbortSignal | undefined
+    const running = policy.execute(
+      context => {
+        signal = context.signal
+        return new Promise(() => {})
+      },
+      { timeoutMs: 100 },
+    )
+    const ended = running.catch((error: unknown) => error)
+    await clock.advance(115)
+    expect(await ended).toMatchObject({ code: 'HF_TIMEOUT', timeoutMs: 100 })
+    expect(signal?.reason).toBe(await ended)
+  })
+
+  it('is refused when it has none left, before any policy is asked', async () => {
+    const clock = new SimulatedClock()
+    const { policy, asked } = gate({ clock })
+    await expect(policy.execute(() => 1, { timeoutMs: 0 })).rejects.toMatchObject({ rejection: { reason: 'deadline' } })
+    expect(asked()).toBe(0)
+  })
+
+  it('ends sooner when its caller gives up, with his reason', async () => {
+    const clock = new SimulatedClock()
+    const { policy } = gate({ clock })
+    const abort = new AbortController()
+    const running = policy.execute(() => new Promise(() => {}), { timeoutMs: 100, signal: abort.signal })
+    abort.abort(new Error('enough'))
+    await expect(running).rejects.toThrow('enough')
+    expect(clock.pendingTimers).toBeLessThanOrEqual(1)
+  })
+
+  it('that is part of another knows nothing of what that one stands for', async () => {
+    const clock = new SimulatedClock()
+    const { policy } = gate({ clock })
+    const options = { idempotencyKey: 'order-7', fingerprint: { a: 1 }, cost: 5, idempotent: true, key: 'ann' } as const
+    const inner = await policy.execute(
+      outer => policy.execute(context => ({ ...context, key: context.key }), outer.signal),
+      options,
+    )
+    expect(inner).toMatchObject({
+      key: 'ann',
+      cost: 1,
+      idempotent: false,
+      idempotencyKey: undefined,
+      fingerprint: undefined,
+    })
+  })
+})
+
+function gate({ clock }: { readonly clock: SimulatedClock }) {
+  let asked = 0
+  const policy = policyOf(
+    {
+      kind: 'gate',
+      policy: 'gate',
+      clock,
+      rule: undefined,
+      describe: () => ({}),
+      enter: () => asked++,
+      leave: () => {},
+      undo: () => {},
+    },
+    {},
+  )
+  return { policy, asked: () => asked }
+}

@@ -9,6 +9,7 @@ import { GateRun } from './gates.ts'
 import type { Policy, PolicyDescription, WrapOptions } from './policy.ts'
 import { endedOf, Probe } from './policy.ts'
 import type { Layer, Next, Stage } from './stage.ts'
+import { runInTime } from './timeout/call-time.ts'
 
 const PARTS = Symbol.for('holdfast.resilience.parts')
 
@@ -147,8 +148,9 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
     options: AbortSignal | CallOptions,
   ): Promise<T> {
     const call = callFrom(work, this.#clock, options)
+    const isTimed = !(options instanceof AbortSignal) && options.timeoutMs !== undefined
     try {
-      return (await this.#run(call)) as T
+      return (await (isTimed ? runInTime(call, this.#run) : this.#run(call))) as T
     } finally {
       call.end()
     }
