@@ -113,6 +113,7 @@ describe('timeout', () => {
     const clock = new SimulatedClock()
     const work = vi.fn<() => void>()
     const policy = timeout({ timeoutMs: 100, clock })
+    subscribe('holdfast:resilience.event', hear)
     const late: Promise<unknown> = policy.execute(
       async ({ signal }) => {
         await clock.advance(100)
@@ -120,8 +121,10 @@ describe('timeout', () => {
       },
       { timeoutMs: 100 },
     )
-    await expect(late).rejects.toMatchObject({ code: 'HF_TIMEOUT' })
+    const refusal = { code: 'HF_REJECTED', rejection: { policy: 'timeout', reason: 'deadline' } }
+    await expect(late).rejects.toMatchObject(refusal)
     expect(work).not.toHaveBeenCalled()
+    expect(told.map(({ event }) => event)).toEqual(['refused'])
   })
 
   it('holds no listener on the signal of a caller once the call has settled, however it did', async () => {
