@@ -32,6 +32,13 @@ const through = async (promise: Promise<unknown>, ms = 100_000): Promise<unknown
 }
 
 describe('retry', () => {
+  it('does not do again what an error says is no use', async () => {
+    const spent = Object.assign(new Error('spent'), { isRetryable: false })
+    const work = vi.fn<() => Promise<never>>(() => Promise.reject(spent))
+    await expect(retry(at).execute(work)).rejects.toBe(spent)
+    expect(work).toHaveBeenCalledTimes(1)
+  })
+
   it('does it again until it succeeds, and says which attempt it is', async () => {
     const attempts: number[] = []
     const policy = retry(at)

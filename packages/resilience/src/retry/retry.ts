@@ -199,7 +199,13 @@ function isRetriable(call: Call, { filter }: RetryRule, failure: FailedAttempt):
   if (call.isCancelled) return false
   if ('value' in failure) return true
   const { error } = failure
-  return !isRejection(error) && !NEVER_RETRIED.has(codeOf(error)) && filter.isFailure(error)
+  if (isRejection(error) || NEVER_RETRIED.has(codeOf(error)) || saysNo(error)) return false
+  return filter.isFailure(error)
+}
+
+// An error may know that the same again is no use, as that of a request whose body is spent.
+function saysNo(error: unknown): boolean {
+  return (error as { readonly isRetryable?: unknown } | null | undefined)?.isRetryable === false
 }
 
 function delaysOf({ backoff, random, baseMs, capMs }: RetryRule): Delays {
