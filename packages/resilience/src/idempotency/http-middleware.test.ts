@@ -8,7 +8,7 @@ import { memoryBackend } from '@holdfast/core/memory'
 import fastify from 'fastify'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { IdempotentHttpOptions } from '../index.ts'
-import { idempotencyMiddleware, requestContext } from '../index.ts'
+import { idempotencyMiddleware, pipeline as policies, protect, requestContext } from '../index.ts'
 
 /** As much of Express, which has no types of its own, as the tests use. */
 type App = RequestListener & {
@@ -209,6 +209,32 @@ describe('idempotencyMiddleware on node:http', () => {
     await post(url)
     expect((fences[1] ?? 0n) > (fences[0] ?? 0n)).toBe(true)
     expect(fences).toHaveLength(2)
+  })
+
+  it('is a part of the call that `protect` makes of the request, and goes on when that is given up', async () => {
+    const once = idempotencyMiddleware({ backend: memoryBackend() })
+    const fences: (bigint | undefined)[] = []
+    let open: () => void = () => {}
+    const opened = new Promise<void>(resolve => (open = resolve))
+    const serveOnce = (request: IncomingMessage, response: ServerResponse): Promise<void> =>
+      once(request, response, async () => {
+        fences.push(requestContext(request)?.fence)
+        await opened
+        response.end('done')
+      })
+    const url = await listening(createServer(protect(policies(), serveOnce)))
+    const abort = new AbortController()
+    const options = { method: 'POST', headers: { 'idempotency-key': 'k' }, signal: abort.signal }
+    const gone = fetch(url, options).catch(() => 'gone')
+    await untilInFlight(once.policy)
+    abort.abort()
+    expect(await gone).toBe('gone')
+    open()
+    let response = await post(url, 'k', null)
+    while (response.status === 409) response = await post(url, 'k', null)
+    expect([await response.text(), response.headers.get('idempotency-replayed')]).toEqual(['done', 'true'])
+    expect(fences).toHaveLength(1)
+    expect(fences[0]).toBeGreaterThan(0n)
   })
 
   it('answers 413 to a body that is larger than what is compared, and 400 to two keys', async () => {
