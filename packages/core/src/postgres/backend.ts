@@ -94,7 +94,8 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
     clock,
     commandTimeoutMs,
     isOurs: pool === undefined,
-    open: async () => pool ?? (await opened(url ?? '', error => connection.lost(error))),
+    // An error of a connection that nobody uses just now: nobody would hear of it otherwise, and that ends the process.
+    open: async () => pool ?? (await poolFor(url ?? '', ours)).on('error', error => connection.lost(error)),
     prepare: client => {
       epoch += 1
       return prepare(client, schema)
@@ -104,11 +105,6 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
       if (health.kind === 'suspended') notices.suspect()
     },
   })
-  const opened = async (address: string, onError: (error: unknown) => void): Promise<Pool> => {
-    const made = await poolFor(address, ours)
-    // Of a connection that nobody uses just now; nobody would hear of it otherwise, and that ends the process.
-    return made.on('error', onError)
-  }
   const notices = new Notices({ clock, random, open: async () => connectBeside(await connection.pool(), ours) })
   const records = new PostgresRecordStore({ clock, random, lifecycle, connection, notices, schema })
   const { leases, stopLeases, closeLeases } = leasesOn({

@@ -208,8 +208,7 @@ export class PostgresConnection {
 
   #giveBack(client: PoolClient): void {
     this.#heardAtMs.set(client, this.#settings.clock.monotonicMs())
-    client.off('error', ignore)
-    client.release()
+    letGo(client)
   }
 
   // The time of a command is over, and nothing had said no: the link is silent, if it was long enough.
@@ -278,13 +277,19 @@ export class PostgresConnection {
 
 // While a client is ours the pool does not listen, and an error that nobody hears ends the process. Seen: the server ended the
 // connection in the packet in which it had accepted it, before a promise could have told of the client.
-function connected(pool: Pool): Promise<PoolClient> {
+export function connected(pool: Pool): Promise<PoolClient> {
   return new Promise((resolve, reject) => {
     pool.connect((error, client) => {
       if (client === undefined) return reject(error ?? new Error('the pool has no client'))
       resolve(client.on('error', ignore))
     })
   })
+}
+
+/** Gives a client back that `connected` brought. One that is of no use any more is ended. */
+export function letGo(client: PoolClient, isUsable = true): void {
+  if (isUsable) client.off('error', ignore)
+  client.release(!isUsable)
 }
 
 function ignore(): undefined {}

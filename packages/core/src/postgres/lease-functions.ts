@@ -96,7 +96,27 @@ BEGIN
     -- Who waits longer than its caller would be granted behind his back.
     PERFORM set_config('lock_timeout', p_patience_ms::text, true);
     span := p_ttl_ms * interval '1 ms';
-    IF lease.resource IS NULL THEN
+    ${grantIfFree(schema)}
+    SELECT * INTO lease FROM ${schema}.leases WHERE resource = p_resource FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+      RAISE serialization_failure USING MESSAGE = 'the row of the lease was removed meanwhile';
+    END IF;
+    now_at := clock_timestamp();
+    ${grantInTurn(schema)}
+    IF p_claim_ms = 0 THEN
+      RETURN 'held';
+    END IF;
+    ${queue(schema)}
+  END IF;
+  RETURN 'queued ' || ${micros('now_at')} || ' ' || ${millis('lease.ends_at - now_at')} || ' ' ||
+    (SELECT count(*) FROM (SELECT FROM ${schema}.lease_waiters w WHERE w.resource = p_resource AND w.ticket < own_ticket
+      LIMIT ${POSITION_MAX}) AS ahead) || ' ' || is_new::integer;
+END $holdfast$;`
+}
+
+// A new resource, or one that nobody holds or waits for: most often it is. One statement, which locks, looks and takes.
+function grantIfFree(schema: string): string {
+  return `IF lease.resource IS NULL THEN
       INSERT INTO ${schema}.leases (resource, token, holder, meta, since, ends_at, kept_until)
         VALUES (p_resource, ${micros('now_at')}, p_request, p_meta, now_at, now_at + span, ${keptUntil('now_at + span')})
         ON CONFLICT (resource) DO NOTHING RETURNING token INTO new_token;
@@ -112,21 +132,17 @@ BEGIN
       RETURNING token INTO new_token;
     IF FOUND THEN
       RETURN 'granted ' || new_token;
-    END IF;
-    SELECT * INTO lease FROM ${schema}.leases WHERE resource = p_resource FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-      -- It was removed meanwhile, and is made anew.
-      RAISE serialization_failure USING MESSAGE = 'the row of the lease was removed';
-    END IF;
-    now_at := clock_timestamp();
-    IF lease.holder = p_request AND lease.ends_at > now_at THEN
-      -- The same request again: it is alive, and gets all of its time.
+    END IF;`
+}
+
+// The same request again is alive, and gets all of its time. What nobody holds is the first waiter's, whoever asked.
+function grantInTurn(schema: string): string {
+  return `IF lease.holder = p_request AND lease.ends_at > now_at THEN
       UPDATE ${schema}.leases SET ends_at = now_at + span, kept_until = ${keptUntil('now_at + span')} WHERE resource = p_resource;
       RETURN 'granted ' || lease.token;
     END IF;
     IF lease.holder IS NULL OR lease.ends_at <= now_at THEN
-      -- Nobody holds it: it is the first waiter's.
-      ${firstWaiter(schema, 'head')}
+      ${firstWaiter(schema)}
       IF head.request IS NULL OR head.request = p_request THEN
         head.request := p_request;
         head.ttl_ms := p_ttl_ms;
@@ -137,22 +153,17 @@ BEGIN
       END IF;
       ${handOver(schema, { tells: true })}
       lease.ends_at := now_at + span;
-    END IF;
-    IF p_claim_ms = 0 THEN
-      RETURN 'held';
-    END IF;
-    SELECT w.ticket INTO own_ticket FROM ${schema}.lease_waiters w WHERE w.resource = p_resource AND w.request = p_request;
+    END IF;`
+}
+
+function queue(schema: string): string {
+  return `SELECT w.ticket INTO own_ticket FROM ${schema}.lease_waiters w WHERE w.resource = p_resource AND w.request = p_request;
     IF NOT FOUND THEN
       is_new := true;
       INSERT INTO ${schema}.lease_waiters (resource, request, ttl_ms, claim_ms, meta)
         VALUES (p_resource, p_request, p_ttl_ms, p_claim_ms, p_meta) RETURNING ticket INTO own_ticket;
       UPDATE ${schema}.leases SET is_queued = true WHERE resource = p_resource AND NOT is_queued;
-    END IF;
-  END IF;
-  RETURN 'queued ' || ${micros('now_at')} || ' ' || ${millis('lease.ends_at - now_at')} || ' ' ||
-    (SELECT count(*) FROM (SELECT FROM ${schema}.lease_waiters w WHERE w.resource = p_resource AND w.ticket < own_ticket
-      LIMIT ${POSITION_MAX}) AS ahead) || ' ' || is_new::integer;
-END $holdfast$;`
+    END IF;`
 }
 
 /** Answers `released` when it was held until now, else `lost`. A place in the queue is left as well. */
@@ -179,7 +190,7 @@ BEGIN
   SELECT * INTO lease FROM ${schema}.leases WHERE resource = p_resource FOR NO KEY UPDATE;
   now_at := clock_timestamp();
   IF lease.holder = p_request THEN
-    ${firstWaiter(schema, 'head')}
+    ${firstWaiter(schema)}
     IF FOUND THEN
       ${handOver(schema, { tells: true })}
     ELSE
@@ -188,7 +199,7 @@ BEGIN
     RETURN CASE WHEN lease.ends_at > now_at THEN 'released' ELSE 'lost' END;
   END IF;
   IF lease.is_queued THEN
-    ${firstWaiter(schema, 'head')}
+    ${firstWaiter(schema)}
     DELETE FROM ${schema}.lease_waiters WHERE resource = p_resource AND request = p_request;
     IF head.request = p_request THEN
       SELECT w.request INTO next_request FROM ${schema}.lease_waiters w WHERE w.resource = p_resource ORDER BY w.ticket LIMIT 1;
@@ -234,8 +245,8 @@ BEGIN
 END $holdfast$;`
 }
 
-function firstWaiter(schema: string, into: string): string {
-  return `SELECT w.ticket, w.request, w.ttl_ms, w.claim_ms, w.meta INTO ${into} FROM ${schema}.lease_waiters w
+function firstWaiter(schema: string): string {
+  return `SELECT w.ticket, w.request, w.ttl_ms, w.claim_ms, w.meta INTO head FROM ${schema}.lease_waiters w
       WHERE w.resource = p_resource ORDER BY w.ticket LIMIT 1;`
 }
 

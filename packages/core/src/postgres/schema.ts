@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
+import { FENCE_TABLE, fenceTable } from './fence-table.ts'
 import { IDEMPOTENCY_OBJECTS, idempotencyFunctions, idempotencyTables } from './idempotency-functions.ts'
 import { LEASE_OBJECTS, leaseFunctions, leaseTables } from './lease-functions.ts'
 import { RATE_OBJECTS, rateFunctions, rateTables } from './rate-functions.ts'
@@ -34,6 +35,7 @@ export function schemaOf(name: string): Schema {
       ...IDEMPOTENCY_OBJECTS,
       ...RATE_OBJECTS,
       ...LEASE_OBJECTS,
+      FENCE_TABLE,
     ],
     definition:
       tables(quoted) +
@@ -43,7 +45,8 @@ export function schemaOf(name: string): Schema {
       rateTables(quoted) +
       rateFunctions(quoted) +
       leaseTables(quoted) +
-      leaseFunctions(quoted),
+      leaseFunctions(quoted) +
+      fenceTable(quoted, FENCE_TABLE),
   }
 }
 
