@@ -92,6 +92,17 @@ describe('rateLimits', () => {
     expect(policy.describe().state['store']).toBe('distributed')
   })
 
+  it('takes no part of a call that another part refuses while the store is away', async () => {
+    const rules = {
+      user: { limit: 4, periodMs: 60_000, perKey: ({ key }: { key: string | undefined }) => key?.split('/')[1] },
+      tenant: { limit: 2, periodMs: 60_000, perKey: ({ key }: { key: string | undefined }) => key?.split('/')[0] },
+    }
+    const policy = rateLimits({ ...usual, rules })
+    rates.weather = { kind: 'down' }
+    expect(await admittedOf(policy, 5, { key: 'acme/ann' })).toBe(1)
+    expect(await admittedOf(policy, 5, { key: 'other/ann' })).toBe(1)
+  })
+
   it('is open or closed while the store is away, as declared', async () => {
     rates.weather = { kind: 'silent' }
     expect(await admittedOf(rateLimits({ ...usual, whenUnavailable: 'open' }), 30, { key: 'a' })).toBe(30)

@@ -87,7 +87,8 @@ describe.each(outages)('a rate limit whose Redis is $outage', ({ begin, end }) =
       expect(store).toBe(whenUnavailable)
       // One call waited for the store; all others were decided at once, and what was asked beside them was no call's.
       expect(asked).toBe(11)
-      expect(failures).toBe(1)
+      // Once more where this process itself stood still meanwhile.
+      expect(failures).toBeLessThanOrEqual(2)
       expect(decidedAway).toBe(CALLS)
       expect(probes).toBeLessThan(30)
       await end()

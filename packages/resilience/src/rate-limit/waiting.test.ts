@@ -89,21 +89,49 @@ describe('a rate limit that lets calls wait', () => {
     expect(log).toEqual(['a in at 0', 'b in at 550'])
   })
 
-  it('waits for permits of a store as well, and gives back one that comes for a call that is gone', async () => {
+  it('waits for permits of a store as well', async () => {
     const { backend, rates } = scriptedBackend(clock)
     const policy = rateLimit({ name: 'rateLimit', limit: 10, burst: 1, waitMs: 500, backend, instances: 1, clock })
     rates.weather = { kind: 'fair', delayMs: 10 }
-    const controller = new AbortController()
     void call(policy, 'a')
     await clock.advance(10)
     void call(policy, 'b')
-    void call(policy, 'c', { signal: controller.signal })
-    await clock.advance(105)
-    expect(log).toEqual(['a in at 10'])
-    await clock.advance(100)
-    controller.abort(new Error('gone'))
+    void call(policy, 'c')
     await clock.advance(500)
-    expect(log.slice(1)).toEqual([expect.stringMatching(/^b in at 1[12]\d$/), expect.stringMatching(/^c: gone/)])
-    expect(rates.out.get('rateLimit')).toBe(2)
+    expect(log).toEqual([
+      'a in at 10',
+      expect.stringMatching(/^b in at 1[12]\d$/),
+      expect.stringMatching(/^c in at 2[23]\d$/),
+    ])
+  })
+
+  it('gives back a permit of the store that comes for a call that is gone', async () => {
+    const { backend, rates } = scriptedBackend(clock)
+    const policy = rateLimit({ name: 'rateLimit', limit: 10, burst: 1, waitMs: 500, backend, instances: 1, clock })
+    await call(policy, 'a')
+    const controller = new AbortController()
+    void call(policy, 'b', { signal: controller.signal })
+    await clock.advance(0)
+    rates.weather = { kind: 'fair', delayMs: 10 }
+    await clock.advance(105)
+    controller.abort(new Error('gone'))
+    await clock.advance(100)
+    expect(log).toEqual(['a in at 0', 'b: gone at 105'])
+    expect(rates.givenBack).toEqual([{ key: 'rateLimit', count: 1 }])
+    expect(clock.holdingTimers).toBe(0)
+  })
+
+  it('lets no call wait that is gone when the store has refused it', async () => {
+    const { backend, rates } = scriptedBackend(clock)
+    const policy = rateLimit({ name: 'rateLimit', limit: 10, burst: 1, waitMs: 500, backend, instances: 1, clock })
+    await call(policy, 'a')
+    rates.weather = { kind: 'fair', delayMs: 10 }
+    const controller = new AbortController()
+    void call(policy, 'b', { signal: controller.signal })
+    await clock.advance(5)
+    controller.abort(new Error('gone'))
+    await clock.advance(5)
+    expect(log).toEqual(['a in at 0', 'b: gone at 10'])
+    expect(policy.describe().state['waiting']).toBe(0)
   })
 })
