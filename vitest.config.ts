@@ -7,6 +7,7 @@ export default defineConfig({
       'examples/*/src/**/*.test.ts',
       'bench/src/**/*.test.ts',
       'faults/src/**/*.test.ts',
+      'sim/src/**/*.test.ts',
       'scripts/**/*.test.mjs',
     ],
     pool: 'forks',

@@ -15,6 +15,7 @@ const programs = {
   'live-config': { folder: 'examples/live-config', needsOf: needsOfOwnBackend, canBorrow: false },
   bench: { folder: 'bench', needsOf: needsOfServers, canBorrow: false },
   faults: { folder: 'faults', needsOf: needsOfServers, canBorrow: false },
+  sim: { folder: 'sim', needsOf: () => ['npm'], canBorrow: false },
 }
 
 /**

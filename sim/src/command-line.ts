@@ -15,6 +15,8 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
+const KNOWN: ReadonlySet<string> = new Set(['-h', ...Object.keys(OPTIONS).map(name => `--${name}`)])
+
 const SEED_MAX = 1_000_000
 const RUNS_MAX = 1_000
 const RUNS_DEFAULT = 3
@@ -66,9 +68,7 @@ function parse(
   try {
     return parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true })
   } catch {
-    const unknown = words.find(
-      word => word.startsWith('-') && !((word.replace(/^-+/, '').split('=')[0] as string) in OPTIONS),
-    )
+    const unknown = words.find(word => /^-+[a-z]/i.test(word) && !KNOWN.has(word.split('=')[0] as string))
     const names = Object.keys(OPTIONS)
       .map(name => `--${name}`)
       .join(', ')

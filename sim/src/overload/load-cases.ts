@@ -61,7 +61,11 @@ const CASES: readonly LoadCase[] = [
   },
   {
     name: 'capacity-quarter',
-    options: ({ servers }) => ({ load: 3, capacity: [{ fromMs: CUT_AT_MS, ...quarterOf(servers) }] }),
+    options: ({ servers, meanMs }) => {
+      const left = quarterOf(servers)
+      // Twelve mean service times, as they are then.
+      return { load: 3, capacity: [{ fromMs: CUT_AT_MS, ...left }], deadlineMs: (12 * meanMs) / left.speed }
+    },
     fromMs: CUT_AT_MS,
     bounds: ({ goodput }) => [{ text: 'goodput >= 0.85 of what is left', isKept: goodput >= 0.85 }],
   },

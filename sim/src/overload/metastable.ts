@@ -5,7 +5,7 @@ import type { Bound, Row, Task } from '../row.ts'
 import { rowOf } from '../row.ts'
 import { MIDDLE } from './shapes.ts'
 
-const PER_SECOND = 800
+const PER_SECOND = 750
 const BURST = 1.5
 const BURST_FROM_MS = 10_000
 const BURST_MS = 4_000
@@ -15,7 +15,7 @@ const MEASURED_MS = 10_000
 const TIMEOUT_MS = 192
 
 /**
- * A service at 0.8 of what it can do gets half as much again for four seconds. Clients time out and come again, up to three times.
+ * A service at 0.75 of what it can do gets half as much again for four seconds. Clients time out and come again, up to three times.
  * Without a budget the retries alone are more than it can do, so it never comes back.
  */
 export function metastableTasks(seeds: readonly number[]): readonly Task[] {

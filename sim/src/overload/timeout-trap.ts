@@ -36,8 +36,8 @@ async function played(seed: number): Promise<Row> {
     },
   })
   const bounds = [
-    { text: `limit never above ${before}, where it was (${after})`, isKept: after <= before && after > 0 },
-    { text: 'calls that time out', isKept: report.failed > 100 },
+    { text: `limit stays at or below the ${before} it was (at most ${after})`, isKept: after <= before && after > 0 },
+    { text: 'more than 100 calls time out', isKept: report.failed > 100 },
   ]
   return rowOf(
     {

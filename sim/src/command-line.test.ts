@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
+
+const SUITES = ['overload']
+
+it('runs a suite with three seeds from 1 on, where nothing else is said', () => {
+  expect(parseCommandLine(['overload'], SUITES)).toEqual({
+    kind: 'suite',
+    suite: 'overload',
+    seeds: [1, 2, 3],
+    isJson: false,
+  })
+  expect(parseCommandLine(['overload', '--seed', '7', '--runs=2', '--json'], SUITES)).toEqual({
+    kind: 'suite',
+    suite: 'overload',
+    seeds: [7, 8],
+    isJson: true,
+  })
+  expect(parseCommandLine(['plots'], SUITES)).toEqual({ kind: 'plots' })
+  expect(parseCommandLine(['--help'], SUITES)).toBeUndefined()
+})
+
+it.each([
+  [[], 'Expected one of overload, plots, got nothing.'],
+  [['overlode'], 'Expected one of overload, plots, got overlode.'],
+  [['overload', 'plots'], 'Expected one of overload, plots, got overload plots.'],
+  [['overload', '--fast'], 'Expected the options --seed, --runs, --json, --help, got --fast.'],
+  [
+    ['overload', '--seed'],
+    'Expected a number behind --seed and --runs, and nothing behind --json, got overload --seed.',
+  ],
+  [
+    ['overload', '--seed', '-1'],
+    'Expected a number behind --seed and --runs, and nothing behind --json, got overload --seed -1.',
+  ],
+  [['overload', '--runs', '0'], 'Expected --runs to be an integer from 1 to 1000, got "0".'],
+  [['overload', '--runs', '1e2'], 'Expected --runs to be an integer from 1 to 1000, got "1e2".'],
+  [['plots', '--json'], 'Expected plots without options.'],
+])('refuses %j in a sentence', (words, message) => {
+  expect(() => parseCommandLine(words, SUITES)).toThrow(new CommandLineError(message))
+})
+
+it('says what there is', () => {
+  expect(usage([{ name: 'overload', about: 'too much' }])).toContain('  overload   too much')
+})
