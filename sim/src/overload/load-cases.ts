@@ -1,7 +1,7 @@
 import type { AdaptiveLimit } from '@holdfast/resilience'
 import { adaptiveLimit } from '@holdfast/resilience'
-import type { OverloadOptions, OverloadReport, SimulatedWorld, TimelineSlice } from '@holdfast/resilience/testing'
-import { simulateOverload } from '@holdfast/resilience/testing'
+import type { OverloadOptions, OverloadReport, SimulatedWorld } from '@holdfast/resilience/testing'
+import { poisson, simulateOverload, steps } from '@holdfast/resilience/testing'
 import type { Bound, Row, Task } from '../row.ts'
 import { rowOf } from '../row.ts'
 import type { Shape } from './shapes.ts'
@@ -13,7 +13,7 @@ interface LoadCase {
   /** A control: nothing stands before the server. @default false */
   readonly isUnprotected?: boolean
   options(shape: Shape): Partial<OverloadOptions>
-  /** From when on the goodput counts, in milliseconds. */
+  /** From when on goodput and refusals count, in milliseconds. */
   readonly fromMs: number
   bounds(measured: Measured, shape: Shape): readonly Bound[]
 }
@@ -26,6 +26,8 @@ interface Measured {
 }
 
 const CUT_AT_MS = 10_000
+const BURST_MS = 10_000
+const SETTLED_MS = 5_000
 
 const CASES: readonly LoadCase[] = [
   {
@@ -69,6 +71,16 @@ const CASES: readonly LoadCase[] = [
     fromMs: CUT_AT_MS,
     bounds: ({ goodput }) => [{ text: 'goodput >= 0.85 of what is left', isKept: goodput >= 0.85 }],
   },
+  {
+    // From a start it may never have come to bind; here the limit has been learned, by an overload.
+    name: 'load-0.9-after-3',
+    options({ servers, meanMs }) {
+      const perSecond = (servers * 1_000) / meanMs
+      return { arrivals: poisson(steps([0, 3 * perSecond], [BURST_MS, 0.9 * perSecond])) }
+    },
+    fromMs: BURST_MS + SETTLED_MS,
+    bounds: ({ refused }) => [{ text: 'refused < 0.02 from 5 s after', isKept: refused < 0.02 }],
+  },
 ]
 
 /** Every case on every shape, once for each seed. */
@@ -84,7 +96,7 @@ async function played(of: LoadCase, shape: Shape, seed: number): Promise<Row> {
   const report = await simulateOverload(optionsOf(of, shape, seed))
   const { name, fromMs } = of
   const p99 = report.latency.p99Ms / shape.meanMs
-  const measured = { goodput: goodputFrom(report, fromMs), p99, refused: report.refusedRatio }
+  const measured = { ...ratiosFrom(report, fromMs), p99 }
   return rowOf({ suite: 'overload', case: name, shape: shape.name, seed, ...measured }, of.bounds(measured, shape))
 }
 
@@ -98,11 +110,11 @@ function limited({ clock }: SimulatedWorld): AdaptiveLimit {
   return adaptiveLimit({ clock })
 }
 
-function goodputFrom({ timeline }: OverloadReport, fromMs: number): number {
+function ratiosFrom({ timeline }: OverloadReport, fromMs: number): Pick<Measured, 'goodput' | 'refused'> {
   const slices = timeline.filter(slice => slice.fromMs >= fromMs)
-  const sum = (key: keyof TimelineSlice & ('good' | 'capacity')): number =>
+  const sum = (key: 'good' | 'capacity' | 'refused' | 'offered'): number =>
     slices.reduce((total, slice) => total + slice[key], 0)
-  return sum('good') / sum('capacity')
+  return { goodput: sum('good') / sum('capacity'), refused: sum('refused') / sum('offered') }
 }
 
 // Half a server is one at half speed.
