@@ -36,7 +36,7 @@ const STORIES = [
   {
     file: 'overload-burst-slow.svg',
     title: 'The same, and the server loses three quarters of itself at 15 s',
-    about: ['As before, with 4 of 16 left from 15 s to 30 s: settings that were right are wrong now.'],
+    about: ['As before, with 4 of 16 left from 15 s to 30 s: a rate that was right is too much now.'],
     capacity: [
       { fromMs: 15_000, servers: 4 },
       { fromMs: 30_000, servers: 16 },
