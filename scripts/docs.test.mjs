@@ -37,6 +37,7 @@ describe('Examples', () => {
       'README.md',
       'docs/locks.md',
       'docs/config.md',
+      'docs/resilience.md',
       'docs/testing.md',
       'docs/do-you-need-a-lock.md',
     ]) {
@@ -131,6 +132,49 @@ describe('Tables of options', () => {
     }
   })
 
+  /** What all policies have is said once. */
+  const COMMON = ['name', 'mode', 'clock', 'random']
+  /** @type {[of: string, file: string, types: string[]][]} */
+  const policies = [
+    ['a call', 'call.ts', ['CallOptions']],
+    ['timeout', 'timeout/timeout.ts', ['TimeoutOptions']],
+    ['retry', 'retry/options.ts', ['RetryOptions']],
+    ['retryBudget', 'retry/retry-budget.ts', ['RetryBudgetOptions']],
+    ['hedge', 'hedge/hedge.ts', ['HedgeOptions']],
+    ['circuitBreaker', 'breaker/options.ts', ['CircuitBreakerRule', 'CircuitBreakerOptions']],
+    ['shared', 'breaker/options.ts', ['SharedBreaker']],
+    ['bulkhead', 'bulkhead/options.ts', ['BulkheadOptions']],
+    ['fallback', 'fallback/fallback.ts', ['FallbackOptions']],
+    ['rateLimit', 'rate-limit/options.ts', ['RateLimitOptions']],
+    ['adaptiveLimit', 'adaptive/adaptive-options.ts', ['AdaptiveLimitOptions']],
+    ['shed', 'shed/shed.ts', ['ShedOptions']],
+    ['degradation', 'degrade/degradation.ts', ['DegradationOptions']],
+    ['degrade', 'degrade/degrade.ts', ['DegradeOptions']],
+    ['throttle', 'throttle/throttle.ts', ['ThrottleOptions']],
+    ['cache', 'cache/options.ts', ['CacheOptions']],
+    ['idempotent', 'idempotency/options.ts', ['IdempotentOptions']],
+    ['protect', 'http/options.ts', ['ProtectOptions']],
+    ['resilientFetch', 'http/resilient-fetch.ts', ['ResilientFetchOptions']],
+  ]
+
+  test.each(policies)(
+    'of %s in the guide of resilience: its options, and defaults that are numbers',
+    (of, file, types) => {
+      const source = readFileSync(join(root, 'packages/resilience/src', file), 'utf8')
+      const rows = rowsOfTable('docs/resilience.md', `option of ${of}`)
+      const named = rows.flatMap(([cell]) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name))
+      const known = types.flatMap(type => optionsIn(source, type)).filter(name => !COMMON.includes(name))
+      expect(named.filter(name => !COMMON.includes(name)).sort()).toEqual(known.sort())
+      for (const [option, value] of types.flatMap(type => defaultsIn(source, type))) {
+        if (COMMON.includes(option) || !/^[\d_.]+$/.test(value)) continue
+        const [cell, seen = ''] = rows.find(([first]) => first.includes(`\`${option}\``)) ?? ['']
+        const at = [...cell.matchAll(/`(\w+)`/g)].findIndex(([, name]) => name === option)
+        const shown = named.length === rows.length ? seen : (seen.split(/, (?=[\d`])/)[at] ?? '')
+        expect(`${option} ${plain(shown)}`).toContain(`${option} ${plain(value)}`)
+      }
+    },
+  )
+
   test('an option that is missing, or has another default, would be seen', () => {
     const source =
       "export interface A {\n  /** Long. @default 'hf' */\n  readonly b?: string\n  /**\n   * Longer.\n   *\n   * @default 3000\n   */\n  readonly c?: number\n  readonly d: string\n}\n"
@@ -144,7 +188,7 @@ describe('Tables of options', () => {
 
 test.each([
   ['docs/architecture.md', () => true],
-  ['docs/locks.md', (/** @type {string} */ channel) => !channel.startsWith('holdfast:config.')],
+  ['docs/locks.md', (/** @type {string} */ channel) => !/^holdfast:(?:config|resilience)\./.test(channel)],
 ])('%s lists the channels that the code publishes on', (page, isOfPage) => {
   const listed = tableRowsOf(readPage(page)).flatMap(([cell = '']) =>
     [...cell.matchAll(/^`((?:tracing:)?holdfast:[\w.]+)/g)].map(([, name]) => name),
@@ -183,6 +227,21 @@ function rowsUnder(page, heading) {
   return tableRowsOf(section)
     .slice(1)
     .map(([name = '', ...cells]) => [name.replace(/^\[?`([^`]+)`.*$/, '$1'), ...cells])
+}
+
+/**
+ * The rows of the table whose first cell says what it is a table of.
+ * @param {string} page
+ * @param {string} title
+ * @returns {[string, ...string[]][]}
+ */
+function rowsOfTable(page, title) {
+  const lines = readPage(page).split('\n')
+  const from = lines.findIndex(line => line.replaceAll('`', '').startsWith(`| ${title} |`))
+  if (from === -1) throw new Error(`${page} has no table "${title}".`)
+  const to = lines.findIndex((line, index) => index > from && !line.startsWith('|'))
+  const [, ...rows] = tableRowsOf(lines.slice(from, to === -1 ? undefined : to).join('\n'))
+  return rows.map(([name = '', ...cells]) => [name, ...cells])
 }
 
 /** @param {string} text */

@@ -39,7 +39,7 @@ export function channelsIn(sources) {
  * @param {string} type
  */
 function membersOf(source, type) {
-  const body = new RegExp(`interface ${type}(?:<[^]*?\\n>)? (?:extends [^{]+)?\\{\\n([^]*?)\\n\\}`).exec(source)?.[1]
+  const body = new RegExp(`interface ${type}(?:<[^{]*>)? (?:extends [^{]+)?\\{\\n([^]*?)\\n\\}`).exec(source)?.[1]
   if (body === undefined) throw new Error(`Found no interface ${type}.`)
   return [...body.matchAll(/((?:^ {2}\/\*\*[^]*?\*\/\n)?)^ {2}readonly (\w+)\??:/gm)].map(
     ([, comment = '', name = '']) => ({
