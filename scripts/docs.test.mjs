@@ -6,7 +6,7 @@ import { Workshop, allExamples, examplesOf } from './docs/examples.mjs'
 import { channelsIn, defaultsIn, optionsIn } from './docs/facts.mjs'
 import { anchorsOf, brokenLinks, codeBlocksOf, pagePaths, readPage, tableRowsOf } from './docs/pages.mjs'
 import { root } from './root.mjs'
-import { startRedis, startZooKeeper } from './servers.mjs'
+import { startPostgres, startRedis, startZooKeeper } from './servers.mjs'
 
 const pages = pagePaths()
 const examples = allExamples()
@@ -19,10 +19,17 @@ describe('Examples', () => {
 
   beforeAll(async () => {
     // Of our own, on other ports than the pages name: examples leave locks and data behind.
-    const [redis, zookeeper] = await Promise.all([startRedis({ appendonly: 'always' }), startZooKeeper()])
-    servers = [redis, zookeeper]
+    const [redis, zookeeper, postgres] = await Promise.all([
+      startRedis({ appendonly: 'always' }),
+      startZooKeeper(),
+      startPostgres({ args: ['-c', 'fsync=on'] }),
+    ])
+    servers = [redis, zookeeper, postgres]
     const place = (/** @type {string} */ program) =>
-      program.replaceAll('redis://127.0.0.1:6379', redis.url).replaceAll('127.0.0.1:2181', zookeeper.connectString)
+      program
+        .replaceAll('redis://127.0.0.1:6379', redis.url)
+        .replaceAll('127.0.0.1:2181', zookeeper.connectString)
+        .replaceAll('postgres://127.0.0.1:5432/shop', postgres.url)
     workshop = new Workshop(examples, place)
     await workshop.compile()
   }, 120_000)
@@ -104,6 +111,7 @@ describe('Tables of options', () => {
     ['Options of memoryBackend', 'packages/core/src/memory/index.ts', 'MemoryBackendOptions'],
     ['Options of redisBackend', 'packages/core/src/redis/backend.ts', 'RedisBackendOptions'],
     ['Options of redisFence', 'packages/core/src/redis/guard.ts', 'RedisFenceOptions'],
+    ['Options of postgresFence', 'packages/core/src/postgres/guard.ts', 'PostgresFenceOptions'],
     ['Options of zookeeperBackend', 'packages/core/src/zookeeper/options.ts', 'ZooKeeperBackendOptions'],
     ['Options of openConfig', 'packages/config-client/src/client/options.ts', 'ConfigOptions', 'docs/config.md'],
     [
