@@ -5,6 +5,7 @@ import type { Policy } from '../policy.ts'
 import { answerOf, setContext } from './options.ts'
 import type { HttpAnswer } from './rejection-response.ts'
 import { rejectionResponse } from './rejection-response.ts'
+import { onResponseClose } from './response-close.ts'
 
 /** A request on its way through a policy, and how its framework is told. */
 export interface Served {
@@ -39,7 +40,7 @@ export function serve(policy: Policy<unknown>, options: CallOptions, served: Ser
     const isFailed = (response.errored ?? undefined) !== undefined
     if (!response.writableFinished && !isFailed) gone.abort(new Error('The client closed the connection.'))
   }
-  response.once('close', noted)
+  onResponseClose(request, response, noted)
   let run: Promise<void> | undefined
   const work = (context: CallContext): Promise<void> => {
     // A policy that repeats the work has nothing to repeat: the answer was sent.
@@ -61,9 +62,9 @@ export function serve(policy: Policy<unknown>, options: CallOptions, served: Ser
 
 /** Settles with the response: rejects where it failed, or was not finished. */
 function answered(served: Served): Promise<void> {
-  const { response, isFailure } = served
+  const { request, response, isFailure } = served
   return new Promise((resolve, reject) => {
-    response.once('close', () => {
+    onResponseClose(request, response, () => {
       if (!response.writableFinished) reject(response.errored ?? new Error('The response was not finished.'))
       else if (isFailure(response.statusCode)) reject(withoutStack(() => new FailedAnswer(response.statusCode)))
       else resolve()
