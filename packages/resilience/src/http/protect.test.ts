@@ -216,6 +216,23 @@ describe('a handler of node:http under a policy', () => {
     await expect(site.ask()).resolves.toMatchObject({ status: 200, headers: { 'x-from': 'fallback' }, body: 'reduced' })
   })
 
+  it.each([
+    ['a status that is none', { status: 99_999 }],
+    ['a header of two lines', { status: 200, headers: { a: 'b\r\nc: d' } }],
+    ['a body that is no text', { status: 200, body: Object.create(null) as unknown }],
+  ])('answers 500 where a policy answers %s, and reports it', async (_what, value) => {
+    const reported: unknown[] = []
+    const report = (message: unknown): void => void reported.push(message)
+    subscribe('holdfast:listener.error', report)
+    try {
+      await using site = await serveSite(protect(pipeline(answering(value), refusing()), ok))
+      await expect(site.ask()).resolves.toMatchObject({ status: 500 })
+      expect(reported).toHaveLength(1)
+    } finally {
+      unsubscribe('holdfast:listener.error', report)
+    }
+  })
+
   it('runs once, even if a policy tries again', async () => {
     let runs = 0
     const failing = (_request: IncomingMessage, response: ServerResponse): void => {

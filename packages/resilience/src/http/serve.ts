@@ -50,7 +50,7 @@ export function serve(policy: Policy<unknown>, options: CallOptions, served: Ser
     }
     return run
   }
-  policy.execute(work, { ...options, signal: gone.signal }).then(
+  const ended = policy.execute(work, { ...options, signal: gone.signal }).then(
     value => {
       if (run === undefined) answerInstead(served, value)
     },
@@ -58,6 +58,8 @@ export function serve(policy: Policy<unknown>, options: CallOptions, served: Ser
       if (!gone.signal.aborted && !(error instanceof FailedAnswer)) end(served, error, run !== undefined)
     },
   )
+  // What a policy answers may be what no response takes.
+  ended.catch((error: unknown) => served.fail(error))
 }
 
 /** Settles with the response: rejects where it failed, or was not finished. */
