@@ -52,6 +52,12 @@ describe('a Fetch-style handler under a policy', () => {
     expect([runs, cancelled, response.body?.locked]).toEqual([3, [1, 2], false])
   })
 
+  it('is answered by a policy with a status that has no body', async () => {
+    const handler = protectFetch(pipeline(answering({ status: 204 }), refusing()), () => new Response('well'))
+    const response = await handler(new Request(url))
+    expect([response.status, response.body]).toEqual([204, null])
+  })
+
   it('rejects with errors that are not ours, and is answered 504 by a timeout', async () => {
     await expect(protectFetch(noting(), () => Promise.reject(new Error('down')))(new Request(url))).rejects.toThrow(
       'down',

@@ -57,5 +57,6 @@ function answered(value: unknown): Response {
 }
 
 function responseFrom({ status, headers, body }: HttpAnswer): Response {
-  return new Response(body, { status, headers })
+  // A response with one of these must not have a body, be it empty.
+  return new Response([204, 205, 304].includes(status) ? null : body, { status, headers })
 }
