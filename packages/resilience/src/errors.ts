@@ -137,22 +137,28 @@ export class KeyReusedError extends HoldfastError {
 
 /** The code of a Holdfast error, told by the code itself: there may be two copies of a package in one process. */
 export function codeOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null ? (error as { readonly code?: unknown }).code : undefined
+  return fieldOf(error, 'code')
 }
 
 /** Whether an error is the refusal of a policy, ours or cockatiel's: the work was not begun. */
 export function isRejection(error: unknown): boolean {
   if (codeOf(error) === 'HF_REJECTED') return true
-  if (typeof error !== 'object' || error === null) return false
-  return 'isBrokenCircuitError' in error || 'isBulkheadRejectedError' in error || 'isIsolatedCircuitError' in error
+  return REFUSALS_OF_COCKATIEL.some(mark => fieldOf(error, mark) !== undefined)
 }
 
 /** Whether an error says that a timeout ended the call, ours or cockatiel's. */
 export function isTimeout(error: unknown): boolean {
-  if (codeOf(error) === 'HF_TIMEOUT') return true
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    (error as { isTaskCancelledError?: unknown }).isTaskCancelledError === true
-  )
+  return codeOf(error) === 'HF_TIMEOUT' || fieldOf(error, 'isTaskCancelledError') === true
+}
+
+const REFUSALS_OF_COCKATIEL = ['isBrokenCircuitError', 'isBulkheadRejectedError', 'isIsolatedCircuitError'] as const
+
+// What work throws may be anything: a proxy, or an object with a getter, that throws. Whoever asks holds permits, and has to go on.
+function fieldOf(error: unknown, name: string): unknown {
+  if (typeof error !== 'object' || error === null) return undefined
+  try {
+    return (error as Readonly<Record<string, unknown>>)[name]
+  } catch {
+    return undefined
+  }
 }

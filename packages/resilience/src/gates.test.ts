@@ -150,6 +150,25 @@ describe('gates side by side', () => {
     expect(seen.log[3]).toBe('a leaves with 7: returned')
   })
 
+  it('all leave whatever is thrown: a proxy that is revoked, or an object that throws when it is looked at', async () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    const secretive = {
+      get code(): never {
+        throw new Error('Not for you.')
+      },
+    }
+    for (const thrown of [proxy, secretive]) {
+      const seen = scene()
+      let isSame = false
+      await pipeline(gate(seen, 'a'))
+        .execute(() => Promise.reject(thrown as Error))
+        .catch((error: unknown) => void (isSame = error === thrown))
+      expect(isSame).toBe(true)
+      expect(seen.log).toEqual(['a enters', 'a leaves with 7: threw'])
+    }
+  })
+
   it('are undone when one fails as it is asked', async () => {
     const seen = scene()
     const breaks = gate(seen, 'b', {
