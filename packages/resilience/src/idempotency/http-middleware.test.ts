@@ -237,6 +237,24 @@ describe('idempotencyMiddleware on node:http', () => {
     expect(fences[0]).toBeGreaterThan(0n)
   })
 
+  it('has nothing to say of a client that goes before it has sent the whole request', async () => {
+    const once = idempotencyMiddleware({ backend: memoryBackend() })
+    const served: Promise<void>[] = []
+    let isCalled = false
+    const server = createServer((request, response) => {
+      const handled = once(request, response, () => void (isCalled = true))
+      served.push(handled)
+      request.once('readable', () => sent.destroy())
+    })
+    const url = await listening(server)
+    const sent = send(url, { method: 'POST', headers: { 'idempotency-key': 'k', 'content-length': '100' } })
+    sent.on('error', () => {})
+    sent.write('half of it')
+    while (served.length === 0) await new Promise(resolve => void setImmediate(resolve))
+    await expect(served[0]).resolves.toBeUndefined()
+    expect(isCalled).toBe(false)
+  })
+
   it('answers 413 to a body that is larger than what is compared, and 400 to two keys', async () => {
     const { url } = await serve((_request, response) => response.end('no'), { bodyBytesMax: 10 })
     expect((await post(url, 'k', 'x'.repeat(11))).status).toBe(413)

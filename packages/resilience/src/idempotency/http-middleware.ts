@@ -46,26 +46,32 @@ export function idempotencyMiddleware<Request extends IncomingMessage = Incoming
     const key = requests.keyOf(method, request.headersDistinct['idempotency-key'])
     if (key === undefined) return void (await next())
     if (typeof key !== 'string') return write(response, key)
-    const body = await bodyOf(request, requests.bodyBytesMax)
-    if (body === undefined) return write(response, bodyTooLarge(requests.bodyBytesMax))
-    const facts = {
-      method,
-      target: targetOf(request),
-      tenant: requests.tenantOf(request),
-      body,
-      signal: requestContext(request)?.signal,
-    }
     let capture: ResponseCapture | undefined
-    const handle = (context: CallContext): Promise<Answer> => {
-      setContext(request, context)
-      capture = new ResponseCapture(response, { clock, keepsCookies: requests.keepCookies })
-      return handled(capture, next)
+    try {
+      const body = await bodyOf(request, requests.bodyBytesMax)
+      if (body === undefined) return write(response, bodyTooLarge(requests.bodyBytesMax))
+      const facts = {
+        method,
+        target: targetOf(request),
+        tenant: requests.tenantOf(request),
+        body,
+        signal: requestContext(request)?.signal,
+      }
+      const handle = (context: CallContext): Promise<Answer> => {
+        setContext(request, context)
+        capture = new ResponseCapture(response, { clock, keepsCookies: requests.keepCookies })
+        return handled(capture, next)
+      }
+      const answer = await requests.answer(key, facts, handle)
+      const own = capture as ResponseCapture | undefined
+      if (own?.wrote(answer) === true) return own.send()
+      own?.drop()
+      if (!response.headersSent) write(response, answer)
+    } catch (error) {
+      // Nothing was begun, and nobody is there to be told.
+      if (capture === undefined && response.closed) return
+      throw error
     }
-    const answer = await requests.answer(key, facts, handle)
-    const own = capture as ResponseCapture | undefined
-    if (own?.wrote(answer) === true) return own.send()
-    own?.drop()
-    if (!response.headersSent) write(response, answer)
   }
   return Object.assign(serve, { policy: requests.policy })
 }
