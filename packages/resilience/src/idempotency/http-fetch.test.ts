@@ -113,6 +113,17 @@ describe('idempotentFetchHandler', () => {
     expect(new Set(bodies).size).toBe(5)
   })
 
+  it.each([
+    ['a promise', Promise.resolve('ann')],
+    ['an object', {}],
+    ['null', null],
+  ])('does not take %s for a tenant: all requests would have one', async (_what, tenant) => {
+    let count = 0
+    const handle = serve(() => new Response(String((count += 1))), { tenant: () => tenant as never })
+    await expect(handle(post('k'))).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'tenant' })
+    expect(count).toBe(0)
+  })
+
   it('answers 409 with `Retry-After` while the key is at work', async () => {
     let open: () => void = () => {}
     const opened = new Promise<void>(resolve => (open = resolve))

@@ -128,6 +128,7 @@ export class HttpRequests<Request> {
     { method, target, tenant, body, signal }: HttpRequest,
     handle: (context: CallContext) => Promise<Answer>,
   ): Promise<Answer> {
+    checkTenant(tenant)
     const [path = ''] = target.split('?', 1)
     const options = {
       idempotencyKey: digestOf(JSON.stringify([tenant ?? null, method, path, key])),
@@ -153,6 +154,15 @@ export class HttpRequests<Request> {
     if (this.#keepStatus(answer.status)) return answer
     throw new NotKept(answer)
   }
+}
+
+// A promise, say, looks the same for all: their keys would be one another's.
+function checkTenant(tenant: unknown): void {
+  if (tenant === undefined || typeof tenant === 'string') return
+  throw new InvalidArgumentError(
+    'tenant',
+    `Expected \`tenant\` to return a string or undefined, at once, got ${show(tenant)}.`,
+  )
 }
 
 function checkedMethods(methods: unknown): readonly string[] {
