@@ -38,11 +38,11 @@ describe('storeKeyOf', () => {
 })
 
 describe('checkIdempotencyKey', () => {
-  it.each([['a'], ['x'.repeat(255)], ['a b'], ['ä']])('takes %j', key => {
+  it.each([['a'], ['x'.repeat(255)], ['a b'], ['ä'], ['😀']])('takes %j', key => {
     expect(() => checkIdempotencyKey(key)).not.toThrow()
   })
 
-  it.each([[''], ['x'.repeat(256)], ['a\nb'], ['\u007f'], [5], [null]])('refuses %j', key => {
+  it.each([[''], ['x'.repeat(256)], ['a\nb'], ['\u007f'], ['a\ud800'], ['\udc00a'], [5], [null]])('refuses %j', key => {
     expect(() => checkIdempotencyKey(key)).toThrow(expect.objectContaining({ code: 'HF_INVALID_ARGUMENT' }))
   })
 })

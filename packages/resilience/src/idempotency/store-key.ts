@@ -4,19 +4,20 @@ import { digestOf } from './fingerprint.ts'
 /** The longest key that a caller may give, in characters. */
 export const KEY_LENGTH_MAX = 255
 
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/u
+const REFUSED = /[\u0000-\u001f\u007f-\u009f\p{Surrogate}]/u
 const PLAIN = /^[\w.-]{1,100}$/
 
 /**
- * Refuses what cannot be an idempotency key: 1 to 255 characters without control characters.
+ * Refuses what cannot be an idempotency key: 1 to 255 characters without control characters or lone surrogates, which are all the same
+ * once they are bytes.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function checkIdempotencyKey(key: unknown): asserts key is string {
-  if (typeof key === 'string' && key.length >= 1 && key.length <= KEY_LENGTH_MAX && !CONTROL.test(key)) return
+  if (typeof key === 'string' && key.length >= 1 && key.length <= KEY_LENGTH_MAX && !REFUSED.test(key)) return
   throw new InvalidArgumentError(
     'idempotencyKey',
-    `Expected \`idempotencyKey\` to be 1 to ${KEY_LENGTH_MAX} characters without control characters, got ${show(key)}.`,
+    `Expected \`idempotencyKey\` to be 1 to ${KEY_LENGTH_MAX} characters without control characters or lone surrogates, got ${show(key)}.`,
   )
 }
 
