@@ -56,6 +56,7 @@ describe('canonicalJson', () => {
     ['a bigint', 1n],
     ['a number that is not finite', { a: NaN }],
     ['a cycle', cycle()],
+    ['a cycle of many ways', tangle()],
   ])('refuses %s', (_what, value) => {
     expect(() => canonicalJson(value)).toThrow(expect.objectContaining({ code: 'HF_INVALID_ARGUMENT' }))
   })
@@ -66,6 +67,13 @@ it('a fingerprint is a short text, the same for the same request, and that of no
   expect(fingerprintOf({ a: 1 })).toMatch(/^[\w-]{43}$/)
   expect(new Set([fingerprintOf(undefined), fingerprintOf(null), fingerprintOf('')]).size).toBe(3)
 })
+
+/** Each of 30 refers to all: as records do that know their parents and their children. */
+function tangle(): unknown {
+  const all: Record<string, unknown>[] = Array.from({ length: 30 }, () => ({}))
+  for (const one of all) one['all'] = all
+  return all
+}
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted)

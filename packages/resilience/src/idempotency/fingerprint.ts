@@ -12,7 +12,7 @@ const DEPTH_MAX = 200
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what has no JSON: a bigint, a cycle, a number that is not finite.
  */
 export function canonicalJson(value: unknown): string {
-  return textOf(value, '', 0) ?? 'null'
+  return textOf(value, '', new Set()) ?? 'null'
 }
 
 /**
@@ -29,8 +29,7 @@ export function digestOf(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('base64url')
 }
 
-function textOf(given: unknown, name: string, depth: number): string | undefined {
-  if (depth > DEPTH_MAX) throw refused(`no cycle, and at most ${DEPTH_MAX} levels`, given)
+function textOf(given: unknown, name: string, around: Set<object>): string | undefined {
   const value = plainOf(given, name)
   switch (typeof value) {
     case 'string':
@@ -43,7 +42,7 @@ function textOf(given: unknown, name: string, depth: number): string | undefined
     case 'bigint':
       throw refused('no bigint', value)
     case 'object':
-      return value === null ? 'null' : objectText(value, depth)
+      return value === null ? 'null' : objectText(value, around)
     default:
       return undefined
   }
@@ -56,15 +55,26 @@ function plainOf(value: unknown, name: string): unknown {
   return typeof toJSON === 'function' ? (toJSON.call(value, name) as unknown) : value
 }
 
-function objectText(value: object, depth: number): string {
-  if (Array.isArray(value)) {
-    const items: readonly unknown[] = value
-    return `[${items.map((item, index) => textOf(item, String(index), depth + 1) ?? 'null').join(',')}]`
+/** @param around the objects that it stands in: where one comes again, each way back to it would be gone for ever. */
+function objectText(value: object, around: Set<object>): string {
+  if (around.has(value) || around.size >= DEPTH_MAX) {
+    throw refused(`no cycle, and at most ${DEPTH_MAX} levels`, value)
   }
+  around.add(value)
+  const text = Array.isArray(value) ? arrayText(value, around) : membersText(value, around)
+  around.delete(value)
+  return text
+}
+
+function arrayText(items: readonly unknown[], around: Set<object>): string {
+  return `[${items.map((item, index) => textOf(item, String(index), around) ?? 'null').join(',')}]`
+}
+
+function membersText(value: object, around: Set<object>): string {
   const members: string[] = []
   // By UTF-16 code units, as the default order of JavaScript is.
   for (const name of Object.keys(value).sort()) {
-    const text = textOf((value as Readonly<Record<string, unknown>>)[name], name, depth + 1)
+    const text = textOf((value as Readonly<Record<string, unknown>>)[name], name, around)
     if (text !== undefined) members.push(`${JSON.stringify(name)}:${text}`)
   }
   return `{${members.join(',')}}`
