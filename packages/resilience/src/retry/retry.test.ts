@@ -23,6 +23,9 @@ const clock = new SimulatedClock()
 const half = { next: () => 0.5, bytes: () => new Uint8Array() }
 const at = { clock, random: half }
 const failing = (): Promise<never> => Promise.reject(new Error('down'))
+const down = (): never => {
+  throw new Error('down')
+}
 const settled = async (promise: Promise<unknown>): Promise<unknown> => await promise.catch((error: unknown) => error)
 /** Lets time pass until it has settled. */
 const through = async (promise: Promise<unknown>, ms = 100_000): Promise<unknown> => {
@@ -170,6 +173,13 @@ describe('retry', () => {
     policy.onRetry(({ delayMs }) => void delays.push(delayMs))
     await through(policy.execute(failing))
     expect(delays).toEqual([300, 0, 0, 0, 0])
+  })
+
+  it('goes on where the headers of an error throw when they are read', async () => {
+    const headers = { get: down }
+    const work = vi.fn<() => Promise<never>>(() => Promise.reject(Object.assign(new Error('503'), { headers })))
+    await expect(through(retry(at).execute(work))).resolves.toMatchObject({ message: '503' })
+    expect(work).toHaveBeenCalledTimes(3)
   })
 
   it('ends its sleep at once when the caller gives up, with his reason, and leaves no timer and no listener', async () => {

@@ -229,9 +229,8 @@ function backOffOf(
 /** How long the failure says to wait: 0 where it says nothing. */
 function toldMsOf({ retryAfter }: RetryRule, failure: FailedAttempt, clock: Clock): number {
   const outcome = 'error' in failure ? failure.error : failure.value
-  if (retryAfter === undefined) return retryAfterOf(outcome, clock.wallMs()) ?? 0
   try {
-    const ms = retryAfter(outcome)
+    const ms = retryAfter === undefined ? retryAfterOf(outcome, clock.wallMs()) : retryAfter(outcome)
     return typeof ms === 'number' && ms > 0 ? ms : 0
   } catch (error) {
     reportListenerError('resilience.retryAfter', error)
