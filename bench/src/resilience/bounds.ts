@@ -12,4 +12,6 @@ export const BOUNDS: Bounds = {
   'redis/distributed-limit:off_ideal': { on: 'ours', max: 0.01 },
   'redis/leased-limit': { on: 'ratio', min: 20 },
   'redis/leased-limit:over_quota': { on: 'ours', max: 0 },
+  'http-overload': { on: 'ours', min: 0.85 },
+  'http-overload:broken': { on: 'ours', max: 0 },
 }

@@ -2,6 +2,7 @@ import { Servers } from '../lock/servers.ts'
 import type { Measure, Suite } from '../suite.ts'
 import { BOUNDS } from './bounds.ts'
 import { callCost } from './call-cost.ts'
+import { httpOverload } from './http-overload.ts'
 import { distributedLimit, leasedLimit } from './limit.ts'
 
 const MEASURES: readonly Measure<Servers>[] = [
@@ -10,9 +11,10 @@ const MEASURES: readonly Measure<Servers>[] = [
   callCost('timeout'),
   distributedLimit,
   leasedLimit,
+  httpOverload,
 ]
 
-/** What protection costs a call, and how fast and how exact a shared limit is. */
+/** What protection costs a call, and how fast and how exact a shared limit is, and how much of an overloaded server's work is done. */
 export const resilience: Suite = {
   name: 'resilience',
   measures: MEASURES.map(({ name }) => name),
