@@ -161,6 +161,15 @@ describe('what is not kept', () => {
     expect(runs()).toBe(6)
   })
 
+  it.each([NaN, -1, '4', undefined])('a value whose `sizeOf` says %j, and what comes later is kept', async size => {
+    const sizes: unknown[] = [size, 4]
+    const { get, runs, policy } = scene({ sizeOf: () => sizes.shift() as number, sizeBytesMax: 10 })
+    await get('odd')
+    for (let count = 0; count < 2; count += 1) await get('even')
+    expect(runs()).toBe(2)
+    expect(policy.describe().state).toMatchObject({ keys: 1, sizeBytes: 4 })
+  })
+
   it('a value whose `sizeOf` throws, which is the answer all the same', async () => {
     const { get, runs } = scene({ sizeOf: down, sizeBytesMax: 10 })
     await expect(get()).resolves.toBe(1)

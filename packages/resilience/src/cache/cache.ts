@@ -3,6 +3,7 @@ import { reportListenerError } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import type { SharedRun } from '../coalesce/shared-runs.ts'
 import { SharedRuns } from '../coalesce/shared-runs.ts'
+import { checkNumber } from '../checks.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
 import { tellTools } from '../policy.ts'
@@ -138,7 +139,10 @@ class CacheStage implements Layer {
     const rule = this.rule.current
     try {
       if (rule.filter.isFailedResult(value) || !rule.keep(value)) return
-      this.#entries.write(key, { value, storedAtMs: this.clock.monotonicMs(), sizeBytes: rule.sizeOf(value) }, rule)
+      const sizeBytes = rule.sizeOf(value)
+      // One size that is no number, and the sum of all is none any more.
+      checkNumber('sizeOf', sizeBytes, { min: 0, max: Infinity })
+      this.#entries.write(key, { value, storedAtMs: this.clock.monotonicMs(), sizeBytes }, rule)
     } catch (error) {
       // A function of its user's that throws costs him the cache, not the value.
       reportListenerError('resilience.cache', error)
