@@ -7,7 +7,9 @@ import type { CacheOwn } from './cache.ts'
 import { cache } from './cache.ts'
 import { CacheEntries } from './entries.ts'
 import type { CacheOptions } from './options.ts'
+import { pipeline } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
+import { timeout } from '../timeout/timeout.ts'
 
 interface Scene {
   readonly clock: SimulatedClock
@@ -61,6 +63,17 @@ describe('a value that is kept', () => {
     await clock.advance(150)
     await expect(get()).resolves.toBe(3)
     expect(policy.describe().state).toMatchObject({ hits: 1, stale: 2, missed: 2, keys: 1 })
+  })
+
+  it('is renewed in the time that the renewal needs, whatever time the caller had', async () => {
+    const clock = new SimulatedClock()
+    const policy = pipeline(cache({ ttlMs: 100, staleMs: 1_000, clock }), timeout({ timeoutMs: 500, clock }))
+    await policy.execute(() => 'old', { key: 'k' })
+    await clock.advance(100)
+    const work = (): Promise<string> => new Promise(resolve => clock.setTimer(() => resolve('new'), 90))
+    await expect(policy.execute(work, { key: 'k', timeoutMs: 10 })).resolves.toBe('old')
+    await clock.advance(90)
+    await expect(policy.execute(down, { key: 'k' })).resolves.toBe('new')
   })
 
   it('stays the answer when renewing it fails, until `staleMs` has passed', async () => {

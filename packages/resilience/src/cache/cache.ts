@@ -104,8 +104,7 @@ class CacheStage implements Layer {
   /** The old value at once; nobody waits for the run that renews it, and nobody can end it. */
   #renew(miss: Miss & { readonly entry: CacheEntry }): unknown {
     if (this.#runs.find(miss.key) === undefined) {
-      const run = this.#begin(miss)
-      run.call.deadlineMs = Infinity
+      const run = this.#begin(miss, Infinity)
       run.callers += 1
       run.result.catch((cause: unknown) => tellTools(this, 'renewalFailed', { key: miss.key, cause }))
     }
@@ -126,12 +125,17 @@ class CacheStage implements Layer {
     }
   }
 
-  #begin({ key, call, next }: Miss): SharedRun {
-    const run: SharedRun = this.#runs.begin(key, call, async shared => {
-      const value = await next(shared)
-      if (!this.#invalidated.has(run)) this.#keep(key, value)
-      return value
-    })
+  #begin({ key, call, next }: Miss, deadlineMs: number = call.deadlineMs): SharedRun {
+    const run: SharedRun = this.#runs.begin(
+      key,
+      call,
+      async shared => {
+        const value = await next(shared)
+        if (!this.#invalidated.has(run)) this.#keep(key, value)
+        return value
+      },
+      deadlineMs,
+    )
     return run
   }
 

@@ -30,11 +30,12 @@ export class SharedRuns {
     return this.#runs.get(key)
   }
 
-  /** Begins a run for a key, with what is known of `call`, but for its end. Nobody waits for it yet. */
-  begin(key: string, call: Call, next: Next): SharedRun {
+  /** Begins a run for a key, with what is known of `call`, but for its end, and its deadline where another is given. Nobody waits for it yet. */
+  begin(key: string, call: Call, next: Next, deadlineMs: number = call.deadlineMs): SharedRun {
     const shared = new Call(call.work, { clock: call.clock })
     shared.takeFrom(call)
     shared.nowMs = call.nowMs
+    shared.deadlineMs = deadlineMs
     const result = (async () => await next(shared))()
     const run: SharedRun = { key, call: shared, result, callers: 0 }
     this.#runs.set(key, run)
