@@ -59,17 +59,13 @@ describe('postgresBackend', () => {
     [{ url, schema: '' }, 'schema', 'a name'],
     [{ url, schema: 'x'.repeat(64) }, 'schema', 'at most 63 bytes'],
     [{ url, schema: 'pg_mine' }, 'schema', 'not to start with pg_'],
+    [{ url, claimMs: 199 }, 'claimMs', 'from 200 to 60000'],
     [{ url, commandTimeoutMs: 49 }, 'commandTimeoutMs', 'from 50 to 60000'],
     [{ url, prefix: 'hf' }, 'prefix', 'Unknown option'],
   ])('refuses %j', (options, argument, part) => {
     const error = thrownBy(() => postgresBackend(options as PostgresBackendOptions))
     expect(error).toBeInstanceOf(InvalidArgumentError)
     expect(error).toMatchObject({ argument, message: expect.stringContaining(part) as string })
-  })
-
-  it('has no leases', async () => {
-    await using backend = postgresBackend({ url })
-    await expect(backend.leases.inspect('a')).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
   })
 
   it('says in a sentence which package is missing', async () => {

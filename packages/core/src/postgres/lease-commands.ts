@@ -27,6 +27,8 @@ export interface LeaseCommandsParts {
 export class LeaseCommands implements WaitingCommands {
   readonly #parts: LeaseCommandsParts
   readonly #takeBacks: TakeBacks
+  // By request: the last question that is on its way.
+  readonly #asking = new Map<string, Promise<unknown>>()
   #isClosed = false
 
   constructor(parts: LeaseCommandsParts) {
@@ -47,32 +49,22 @@ export class LeaseCommands implements WaitingCommands {
     return request.ttlMs ?? TTL_MS_DEFAULT
   }
 
-  async acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
-    const ttlMs = this.ttlMsOf(request)
-    const claimMs = options.mayQueue ? this.#parts.claimMs : 0
-    const { answer, sent } = await this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6)', [
-      request.resource,
-      request.requestId,
-      ttlMs,
-      claimMs,
-      request.meta,
-    ])
-    const [kind, first = '', ...rest] = answer.split(' ')
-    switch (kind) {
-      case 'granted': {
-        const deadline = answeredDeadline(this.#parts.clock, sent, ttlMs)
-        const token = FencingToken.parse(first)
-        return { kind, grant: { request, token, ttlMs, deadline, isProvisional: false } }
-      }
-      case 'held':
-        return { kind }
-      case 'queued': {
-        const [remainingMs, position, isNew] = rest.map(Number) as [number, number, number]
-        return { kind, sent, serverUs: Number(first), remainingMs, position, isNew: isNew === 1 }
-      }
-      default:
-        throw new InvariantError(`acquire_lease_v1 answered ${answer}.`)
-    }
+  acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
+    const { requestId } = request
+    const asking = this.#acquire(request, options).finally(() => {
+      if (this.#asking.get(requestId) === asking) this.#asking.delete(requestId)
+    })
+    this.#asking.set(requestId, asking)
+    return asking
+  }
+
+  /**
+   * Gives back a lease that came by message. A question that is still on its way goes by another connection, and would take
+   * the lease anew if it came later: so its answer is waited for.
+   */
+  async releaseInTurn(request: LeaseRequest): Promise<'released' | 'lost'> {
+    await this.#asking.get(request.requestId)?.catch(() => undefined)
+    return await this.release(request)
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -101,6 +93,34 @@ export class LeaseCommands implements WaitingCommands {
   /** What is not taken back by now ends with its TTL. */
   close(): void {
     this.#isClosed = true
+  }
+
+  async #acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
+    const ttlMs = this.ttlMsOf(request)
+    const claimMs = options.mayQueue ? this.#parts.claimMs : 0
+    const { answer, sent } = await this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6)', [
+      request.resource,
+      request.requestId,
+      ttlMs,
+      claimMs,
+      request.meta,
+    ])
+    const [kind, first = '', ...rest] = answer.split(' ')
+    switch (kind) {
+      case 'granted': {
+        const deadline = answeredDeadline(this.#parts.clock, sent, ttlMs)
+        const token = FencingToken.parse(first)
+        return { kind, grant: { request, token, ttlMs, deadline, isProvisional: false } }
+      }
+      case 'held':
+        return { kind }
+      case 'queued': {
+        const [remainingMs, position, isNew] = rest.map(Number) as [number, number, number]
+        return { kind, sent, serverUs: Number(first), remainingMs, position, isNew: isNew === 1 }
+      }
+      default:
+        throw new InvariantError(`acquire_lease_v1 answered ${answer}.`)
+    }
   }
 
   async #renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {

@@ -84,7 +84,7 @@ export class PostgresLeaseStore implements LeaseStore {
 
   async release(grant: Grant): Promise<'released' | 'lost'> {
     this.#parts.lifecycle.checkUsable()
-    return await this.#parts.commands.release(grant.request)
+    return await this.#parts.commands.releaseInTurn(grant.request)
   }
 
   async inspect(resource: string): Promise<LeaseInfo> {

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import type { LeaseRequest } from '../ports/leases.ts'
+import { SimulatedClock } from '../testing/index.ts'
+import type { PostgresConnection } from './connection.ts'
+import { LeaseCommands } from './lease-commands.ts'
+import { schemaOf } from './schema.ts'
+
+/** Stands for the connection: a test answers what was asked, in any order. */
+class FakeConnection {
+  readonly commandTimeoutMs = 2_000
+  readonly asked: { readonly step: string; readonly answer: (text: string) => void }[] = []
+
+  within<T>(ask: (client: unknown, remainingMs: number) => Promise<T>): Promise<T> {
+    const query = ({ text }: { readonly text: string }) =>
+      new Promise(resolve => {
+        const step = /\w+_v1/.exec(text)?.[0] ?? ''
+        this.asked.push({ step, answer: answer => resolve({ rows: [[answer]] }) })
+      })
+    return ask({ query }, this.commandTimeoutMs)
+  }
+
+  steps(): readonly string[] {
+    return this.asked.map(({ step }) => step)
+  }
+}
+
+function scene() {
+  const connection = new FakeConnection()
+  const commands = new LeaseCommands({
+    clock: new SimulatedClock(),
+    connection: connection as unknown as PostgresConnection,
+    schema: schemaOf('holdfast'),
+    claimMs: 3_000,
+    epoch: () => 1,
+  })
+  return { connection, commands }
+}
+
+const request: LeaseRequest = { resource: 'r', requestId: 'p-1.a', ttlMs: 500, allowProvisional: true, meta: '{}' }
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+describe('LeaseCommands', () => {
+  it('give back what came by message after the question that is under way: it would take the lease anew (seen in the conformance suite)', async () => {
+    const { connection, commands } = scene()
+    const asked = commands.acquire(request, { mayQueue: true })
+    const released = commands.releaseInTurn(request)
+    await turn()
+    expect(connection.steps()).toEqual(['acquire_lease_v1'])
+    connection.asked[0]?.answer('queued 1000 250 0 1')
+    expect(await asked).toMatchObject({ kind: 'queued', serverUs: 1_000, remainingMs: 250, position: 0, isNew: true })
+    await turn()
+    expect(connection.steps()).toEqual(['acquire_lease_v1', 'release_lease_v1'])
+    connection.asked[1]?.answer('released')
+    expect(await released).toBe('released')
+  })
+
+  it('give back at once when nothing is under way', async () => {
+    const { connection, commands } = scene()
+    const released = commands.releaseInTurn(request)
+    await turn()
+    connection.asked[0]?.answer('lost')
+    expect(await released).toBe('lost')
+  })
+
+  it('count the deadline of a grant from before the question was sent', async () => {
+    const { connection, commands } = scene()
+    const asked = commands.acquire(request, { mayQueue: false })
+    await turn()
+    connection.asked[0]?.answer('granted 17')
+    const outcome = await asked
+    expect(outcome).toMatchObject({ kind: 'granted', grant: { token: { value: 17n }, ttlMs: 500 } })
+    expect(outcome.kind === 'granted' && outcome.grant.deadline.remainingMs()).toBe(500 - (0.01 * 500 + 2))
+  })
+
+  it('take an answer that they do not know for a broken promise', async () => {
+    for (const step of [
+      (commands: LeaseCommands) => commands.acquire(request, { mayQueue: false }),
+      (commands: LeaseCommands) => commands.release(request),
+    ]) {
+      const { connection, commands } = scene()
+      const asked = step(commands)
+      await turn()
+      connection.asked[0]?.answer('perhaps')
+      await expect(asked).rejects.toMatchObject({ code: 'HF_INVARIANT' })
+    }
+  })
+})
