@@ -8,6 +8,7 @@ import { rejected } from './errors.ts'
 import type { AnyPolicy } from './pipeline.ts'
 import { pipeline, policyOf } from './pipeline.ts'
 import type { Policy } from './policy.ts'
+import { retry } from './retry/retry.ts'
 import { openRule } from './rule.ts'
 import type { Layer, StageOptions } from './stage.ts'
 
@@ -46,6 +47,15 @@ describe('a pipeline', () => {
   it('refuses what is no policy', () => {
     expect(() => pipeline({} as AnyPolicy)).toThrow('Expected each argument of pipeline to be a policy, got an object.')
     expect(() => pipeline(null as unknown as AnyPolicy)).toThrow('got null')
+  })
+
+  it('refuses work that is no function, before any policy hears of it', async () => {
+    const policy = retry()
+    const wrong = { code: 'HF_INVALID_ARGUMENT', argument: 'work' }
+    await expect(policy.execute(undefined as never)).rejects.toMatchObject(wrong)
+    await expect(policy.execute('work' as never, { key: 'k' })).rejects.toMatchObject(wrong)
+    expect(() => policy.wrap(5 as never)).toThrow(expect.objectContaining(wrong))
+    expect(policy.describe().admitted).toBe(0)
   })
 
   it('refuses policies of two clocks, also where one is deep inside', () => {

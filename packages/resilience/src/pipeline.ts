@@ -107,6 +107,7 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
   }
 
   execute<T>(work: (context: CallContext) => PromiseLike<T> | T, options?: AbortSignal | CallOptions): Promise<T> {
+    if (typeof work !== 'function') return Promise.reject(noFunction('execute', work))
     if (options !== undefined) return this.#executeWith(work, options)
     try {
       return this.#run(new Call(work, { clock: this.#clock })) as Promise<T>
@@ -120,6 +121,7 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
     work: (this: This, ...args: Args) => PromiseLike<T> | T,
     { options }: WrapOptions<Args> = {},
   ): (this: This, ...args: Args) => Promise<T> {
+    if (typeof work !== 'function') throw noFunction('wrap', work)
     const execute = this.execute.bind(this)
     return function wrapped(this: This, ...args) {
       try {
@@ -155,6 +157,13 @@ class PolicyShell implements Omit<Policy<unknown>, '_altReturn'> {
       call.end()
     }
   }
+}
+
+function noFunction(method: string, work: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(
+    'work',
+    `Expected the first argument of ${method} to be a function, got ${show(work)}.`,
+  )
 }
 
 /** From parts to a function: gates side by side become one, a layer runs what is inside it. */
