@@ -104,6 +104,7 @@ describe('a budget of retries', () => {
     [{ minPerSecond: -1 }, 'got -1'],
     [{ ttlMs: 10 }, 'Expected `ttlMs` to be an integer from 1000'],
     [{ percent: 10 }, 'Unknown option `percent` of retryBudget'],
+    [{ ttlMs: 60_001 }, /Expected `ttlMs` to be .*60000.*got 60001/],
   ])('refuses %j', (options, message) => {
     expect(() => retryBudget(options as object)).toThrow(message)
   })

@@ -1,7 +1,7 @@
 import type { Clock } from '@holdfast/core'
-import { checkKeys, systemClock } from '@holdfast/core'
+import { checkDurationMs, checkKeys, systemClock } from '@holdfast/core'
 import type { CallBudget } from '../call.ts'
-import { checkMs, checkNumber } from '../checks.ts'
+import { checkNumber } from '../checks.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 
@@ -16,6 +16,8 @@ export interface RetryBudgetOptions {
   /** Read once, when the budget is made. @default the system's clock */
   readonly clock?: Clock
 }
+
+const TTL_MS = Object.freeze({ min: 1_000, max: 60_000 })
 
 /** More attempts, paid for by calls. One object can serve several policies: those that call the same service should share one. */
 export interface RetryBudget extends CallBudget, Disposable {
@@ -52,7 +54,7 @@ function checked(options: RetryBudgetOptions): BudgetRule {
   const rule = { ...DEFAULTS, ...options }
   checkNumber('ratio', rule.ratio, { min: 0, max: 1 })
   checkNumber('minPerSecond', rule.minPerSecond, { min: 0, max: 1_000 })
-  checkMs('ttlMs', rule.ttlMs, 1_000)
+  checkDurationMs('ttlMs', rule.ttlMs, TTL_MS)
   return rule
 }
 
