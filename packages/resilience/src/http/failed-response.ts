@@ -1,4 +1,5 @@
 import { systemClock } from '@holdfast/core'
+import { retryAfterOf } from '../retry/retry-after.ts'
 
 /**
  * What policies hear of a response that counts as a failure, so that a `retry` repeats it and a breaker counts it. Whoever called gets the
@@ -17,7 +18,7 @@ export class FailedResponseError extends Error {
     super(`The response has status ${response.status}.`)
     this.status = response.status
     this.response = response
-    this.retryAfterMs = retryAfterMsOf(response.headers.get('retry-after'), systemClock.wallMs())
+    this.retryAfterMs = retryAfterOf(response, systemClock.wallMs())
     this.isRetryable = isRetryable
   }
 }
@@ -47,12 +48,4 @@ export function discard(response: Response): void {
   const gone: Promise<unknown> = sizeBytes <= READ_BYTES_MAX ? response.arrayBuffer() : body.cancel()
   // A body that has failed already is as good as gone.
   gone.catch(() => {})
-}
-
-/** @see RFC 9110 section 10.2.3: whole seconds, or a date */
-export function retryAfterMsOf(field: string | null, wallMs: number): number | undefined {
-  if (field === null) return undefined
-  if (/^\d{1,9}$/.test(field.trim())) return Number(field) * 1_000
-  const atMs = Date.parse(field)
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - wallMs)
 }

@@ -11,6 +11,7 @@ describe('what an error or a result says of when to come again', () => {
     ['seconds in headers of fetch', new Response('', { headers: { 'retry-after': '3' } }), 3_000],
     ['seconds in plain headers', httpError({ 'Retry-After': ' 2 ' }), 2_000],
     ['seconds as a number', httpError({ 'retry-after': 4 }), 4_000],
+    ['more seconds than anybody waits', httpError({ 'retry-after': '9'.repeat(400) }), Number.MAX_SAFE_INTEGER],
     ['a date to come', httpError({ 'retry-after': at(5_000) }), 5_000],
     ['a date that has passed', httpError({ 'retry-after': at(-60_000) }), 0],
     ['headers of the response of an error', { response: { headers: { 'retry-after': '1' } } }, 1_000],

@@ -1,4 +1,4 @@
-const DIGITS = /^\d{1,10}$/
+const DIGITS = /^\d+$/
 
 /**
  * When to come again, in milliseconds from now, as far as an error or a result says: by `retryAfterMs`, or by the header
@@ -21,7 +21,7 @@ function headerMs(headers: unknown, wallMs: number): number | undefined {
   const text = headerOf(headers)
   if (typeof text === 'number') return text >= 0 ? text * 1_000 : undefined
   if (typeof text !== 'string') return undefined
-  if (DIGITS.test(text.trim())) return Number(text) * 1_000
+  if (DIGITS.test(text.trim())) return Math.min(Number(text) * 1_000, Number.MAX_SAFE_INTEGER)
   // Dates have letters; Date.parse takes much else, -5 for one.
   const atMs = /[a-z]/i.test(text) ? Date.parse(text) : NaN
   return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - wallMs)
