@@ -159,7 +159,8 @@ describe('shed with turns', () => {
   it('holds a standing queue at its target, and lets a burst pass', async () => {
     const clock = new StillClock()
     const monitor = new LoadMonitor(clock, () => new ScriptedLoad())
-    const policy = pipeline(shed({ clock, monitor, random: seededRandom(7) }), ownTurn({ clock }))
+    const shedder = shed({ clock, monitor, random: seededRandom(7) })
+    const policy = pipeline(shedder, ownTurn({ clock }))
     const running: Promise<string>[] = []
     const ask = (): void => {
       running.push(policy.execute(() => 'done').catch((error: { code: string }) => error.code))
@@ -178,7 +179,7 @@ describe('shed with turns', () => {
       for (let call = 0; call < 3; call += 1) ask()
       await turn()
     }
-    const state = policy.wrapped[0].describe().state
+    const { state } = shedder.describe()
     expect(state['hasStandingQueue']).toBe(true)
     expect(state['queueWaitMs']).toBeLessThan(40)
     for (let step = 0; step < 300; step += 1) await turn()
