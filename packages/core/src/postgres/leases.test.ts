@@ -167,7 +167,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const filter = await NoticeFilter.open(server.port)
     onTestFinished(() => filter.close())
     filter.isMuffled = true
-    const [one, deaf, heard] = [opened().leases, opened({ claimMs: 1_000 }, filter.port).leases, opened().leases]
+    const [one, deaf, heard] = [opened().leases, opened({ claimMs: 3_000 }, filter.port).leases, opened().leases]
     const held = await taken(one)
     const first = deaf.grant(request(deaf))
     await expect.poll(() => queueOf(one)).toHaveLength(1)
@@ -176,7 +176,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const startMs = performanceMs()
     await one.release(held)
     const grant = await first
-    expect(performanceMs() - startMs).toBeLessThan(1_000)
+    expect(performanceMs() - startMs).toBeLessThan(3_000)
     expect(grant.deadline.remainingMs()).toBeGreaterThan(50_000)
     await deaf.release(grant)
     await heard.release(await second)
@@ -252,7 +252,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const grant = await waiting
     const tookMs = performanceMs() - startMs
     expect(tookMs).toBeGreaterThan(claimMs - 20)
-    expect(tookMs).toBeLessThan(claimMs + 600)
+    expect(tookMs).toBeLessThan(claimMs + 1_500)
     abort.abort(new Error('enough'))
     expect(await never).toMatchObject({ message: 'enough' })
     proxy.heal()
