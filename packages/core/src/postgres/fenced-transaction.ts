@@ -125,7 +125,7 @@ class FencedTransaction implements AsyncDisposable {
     if (error instanceof HoldfastError) return error
     if (isStatementError(error) && !isBusy(error)) return refusal(error)
     const why = error instanceof Error ? error.message : String(error)
-    return new UnavailableError(`A write to "${this.#lease.resource}" could not begin: ${why}.`, {
+    return new UnavailableError(`A write to "${this.#lease.resource}" was not done: ${why}.`, {
       cause: withoutSecrets(error),
     })
   }
