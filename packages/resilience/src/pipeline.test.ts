@@ -1,6 +1,6 @@
 import { LiveValue } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Call, callOf } from './call.ts'
 import type { CallContext } from './call.ts'
 import { describePolicies } from './describe.ts'
@@ -84,6 +84,18 @@ describe('a pipeline', () => {
     })
     await expect(pipeline(breaks).execute(() => 'done')).rejects.toThrow('at once')
     await expect(pipeline(breaks).execute(() => 'done', {})).rejects.toThrow('at once')
+  })
+
+  it('takes policies of another copy of the package, gates and layers', async () => {
+    vi.resetModules()
+    const other = await import('./index.ts')
+    expect(other.pipeline).not.toBe(pipeline)
+    const slots = other.bulkhead({ limit: 1 })
+    const policy = pipeline(retry({ baseMs: 0 }), slots, other.retry({ maxAttempts: 1 }))
+    await expect(
+      policy.execute(({ attempt }) => (attempt < 3 ? Promise.reject(new Error('down')) : attempt)),
+    ).resolves.toBe(3)
+    expect([slots.describe().admitted, slots.executionSlots]).toEqual([3, 1])
   })
 
   it('runs the work inside a foreign policy that passes on no context', async () => {

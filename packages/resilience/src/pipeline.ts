@@ -11,7 +11,8 @@ import { endedOf, Probe } from './policy.ts'
 import type { Layer, Next, Stage } from './stage.ts'
 import { runInTime } from './timeout/call-time.ts'
 
-const PARTS = Symbol.for('holdfast.resilience.parts')
+// Of this copy of the package alone: a policy of another one is foreign here, as cockatiel's are.
+const PARTS = Symbol('holdfast.resilience.parts')
 
 /** What a pipeline is made of: a policy of ours, or anything else that can be put around what is inside it. */
 type Part = Probe | { readonly around: (next: Next) => Next; readonly clock: Clock | undefined }
@@ -240,14 +241,18 @@ function foreign(policy: AnyPolicy, next: Next): Next {
       const inner = callFrom(call.work, call.clock, told?.signal ?? call.signal)
       inner.takeFrom(call)
       inner.nowMs = call.nowMs
-      // cockatiel's `retry` counts from 0.
-      if (typeof told?.attempt === 'number') inner.attempt = told.attempt + 1
+      if (typeof told?.attempt === 'number') inner.attempt = attemptOf(call, told as { readonly attempt: number })
       try {
         return await next(inner)
       } finally {
         inner.end()
       }
     }, call.signal)
+}
+
+// cockatiel's `retry` counts from 0. What another copy of this package tells counts from 1, and knows nothing of attempts further out.
+function attemptOf(call: Call, told: { readonly attempt: number }): number {
+  return 'remainingMs' in told ? call.attempt + told.attempt - 1 : told.attempt + 1
 }
 
 function clockOf(parts: readonly Part[]): Clock {
