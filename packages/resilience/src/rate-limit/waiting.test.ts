@@ -134,4 +134,20 @@ describe('a rate limit that lets calls wait', () => {
     expect(log).toEqual(['a in at 0', 'b: gone at 10'])
     expect(policy.describe().state['waiting']).toBe(0)
   })
+
+  it('takes a call into a line whose last one has gone while the store was asked for him', async () => {
+    const { backend, rates } = scriptedBackend(clock)
+    const policy = rateLimit({ name: 'rateLimit', limit: 10, burst: 1, waitMs: 500, backend, instances: 1, clock })
+    await call(policy, 'a')
+    const controller = new AbortController()
+    void call(policy, 'b', { signal: controller.signal })
+    await clock.advance(0)
+    rates.weather = { kind: 'fair', delayMs: 10 }
+    await clock.advance(105)
+    controller.abort(new Error('gone'))
+    void call(policy, 'c')
+    await clock.advance(500)
+    expect(log).toEqual(['a in at 0', 'b: gone at 105', 'c in at 120'])
+    expect(policy.describe().state['waiting']).toBe(0)
+  })
 })

@@ -21,6 +21,8 @@ interface Line {
   cost: number
   /** When the first of it can be asked for again. */
   readyAtMs: number
+  /** What the first of it was told last: who comes later is told the same. */
+  refusal: RejectedError
   timer: Timer | undefined
 }
 
@@ -97,7 +99,7 @@ export class WaitLines {
   enter(call: Call, key: string | undefined, settings: WaitSettings): Admission {
     const line = this.#lines.get(key)
     // Nobody overtakes those who wait; what costs nothing takes nothing from them.
-    if (line !== undefined && call.cost > 0) return this.#join(line, call, this.#refusalFor(line), settings)
+    if (line !== undefined && call.cost > 0) return this.#join(line, call, line.refusal, settings)
     const answer = this.#decider.decide(call, key)
     if (typeof answer === 'number') return answer
     if (!isPromise(answer)) return this.#waitOr(answer, call, key, settings)
@@ -134,7 +136,8 @@ export class WaitLines {
     if (reason !== 'rate-limited' || retryAfterMs === undefined) return refusal
     const known = this.#lines.get(key)
     if (known !== undefined) return this.#join(known, call, refusal, settings)
-    const line: Line = { key, waiters: [], cost: 0, readyAtMs: call.nowMs + retryAfterMs, timer: undefined }
+    const readyAtMs = call.nowMs + retryAfterMs
+    const line: Line = { key, waiters: [], cost: 0, readyAtMs, refusal, timer: undefined }
     const answer = this.#join(line, call, refusal, settings)
     if (!isPromise(answer)) return answer
     this.#lines.set(key, line)
@@ -169,10 +172,6 @@ export class WaitLines {
     return readyAtMs + ((line.cost - first.call.cost + cost) * periodMs) / limit
   }
 
-  #refusalFor(line: Line): RejectedError {
-    return (line.waiters[0] as Waiter).refusal
-  }
-
   #left(line: Line, waiter: Waiter): void {
     const index = line.waiters.indexOf(waiter)
     if (index < 0) return
@@ -200,6 +199,7 @@ export class WaitLines {
       if (answer === undefined || first.isSettled) continue
       const { retryAfterMs } = answer.rejection
       first.refusal = answer
+      line.refusal = answer
       if (answer.rejection.reason !== 'rate-limited' || retryAfterMs === undefined) first.refuse(answer)
       else {
         line.readyAtMs = nowMs + retryAfterMs
