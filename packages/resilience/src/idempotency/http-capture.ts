@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '@holdfast/core'
+import { show } from '@holdfast/core'
 import type { Answer } from './http-answer.ts'
 import { BODY_BYTES_MAX, keptHeaders } from './http-answer.ts'
 
@@ -115,7 +116,7 @@ export class ResponseCapture {
 
   #writeHead(status: number, rest: readonly unknown[]): ServerResponse {
     const response = this.#response
-    response.statusCode = status
+    response.statusCode = checkedStatus(status)
     const [first, second] = rest
     if (typeof first === 'string') response.statusMessage = first
     setHeaders(response, typeof first === 'string' ? second : first)
@@ -159,6 +160,7 @@ export class ResponseCapture {
     const hasChunk = typeof chunk === 'string' || chunk instanceof Uint8Array
     const { encoding, written } = writtenWith(hasChunk ? rest.slice(1) : rest)
     if (this.#isEnded) return this.#response
+    this.#response.statusCode = checkedStatus(this.#response.statusCode)
     if (hasChunk) this.#take(chunk, encoding)
     this.#isBegun = true
     this.#isEnded = true
@@ -183,6 +185,13 @@ export class ResponseCapture {
     const headers = keptHeaders(own, { keepsCookies: this.#keepsCookies })
     return { status: this.#response.statusCode, headers, body, isReplayed: false }
   }
+}
+
+/** As Node takes it. What Node refuses is refused here, where the handler hears of it: once it is kept, nobody could be answered with it. */
+function checkedStatus(status: unknown): number {
+  const whole = Math.trunc(Number(status))
+  if (whole >= 100 && whole <= 999) return whole
+  throw new RangeError(`Expected the status of a response to be a number from 100 to 999, got ${show(status)}.`)
 }
 
 function define(response: ServerResponse, name: string, descriptor: PropertyDescriptor): void {

@@ -237,6 +237,18 @@ describe('idempotencyMiddleware on node:http', () => {
     expect(fences[0]).toBeGreaterThan(0n)
   })
 
+  it('keeps no status that none is: the handler hears of it, and the key is given back', async () => {
+    const statuses: unknown[] = [0, 99_999, '201']
+    const site = await serve((_request, response) => {
+      response.statusCode = statuses.shift() as number
+      response.end('made')
+    })
+    expect((await post(site.url)).status).toBe(500)
+    expect((await post(site.url)).status).toBe(500)
+    for (let count = 0; count < 2; count += 1) expect((await post(site.url)).status).toBe(201)
+    expect(site.errors.map(error => (error as Error).name)).toEqual(['RangeError', 'RangeError'])
+  })
+
   it('has nothing to say of a client that goes before it has sent the whole request', async () => {
     const once = idempotencyMiddleware({ backend: memoryBackend() })
     const served: Promise<void>[] = []
