@@ -126,6 +126,11 @@ export class ResponseCapture {
 
   #write(chunk: Chunk, rest: readonly unknown[]): boolean {
     const { encoding, written } = writtenWith(rest)
+    // What comes after the end is not a part of what is kept, so it must not be sent either.
+    if (this.#isEnded) {
+      if (written !== undefined) process.nextTick(written, new Error('The response has ended.'))
+      return false
+    }
     this.#isBegun = true
     this.#take(chunk, encoding)
     if (written !== undefined) process.nextTick(written)

@@ -249,6 +249,17 @@ describe('idempotencyMiddleware on node:http', () => {
     expect(site.errors.map(error => (error as Error).name)).toEqual(['RangeError', 'RangeError'])
   })
 
+  it('sends and keeps the same where a handler writes on after the end', async () => {
+    const heard: unknown[] = []
+    const site = await serve((_request, response) => {
+      response.end('whole')
+      response.write(' and more', error => heard.push(error))
+      response.end('!')
+    })
+    for (let count = 0; count < 2; count += 1) expect(await (await post(site.url)).text()).toBe('whole')
+    expect(heard).toEqual([expect.any(Error)])
+  })
+
   it('has nothing to say of a client that goes before it has sent the whole request', async () => {
     const once = idempotencyMiddleware({ backend: memoryBackend() })
     const served: Promise<void>[] = []
