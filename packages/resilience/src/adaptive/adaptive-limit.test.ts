@@ -67,6 +67,36 @@ describe('adaptiveLimit', () => {
     expect(world.limit.describe().state).toEqual({ limit: 10, inFlight: 0, baseMs: undefined, lastWindow: undefined })
   })
 
+  it('refuses none of the first calls after a rest, however long an overload was before', async () => {
+    const world = setUp({ limitStart: 20, limitMax: 20 })
+    // A fifth is refused for two seconds, and the last window is under way when calls stop.
+    for (let round = 0; round < 200; round++) await together(world, 25, 10)
+    await world.clock.advance(3_600_000)
+    await together(world, 1, 10)
+    expect(world.limit.limit).toBe(20)
+    const results = await together(world, 20, 10)
+    expect(results.map(({ status }) => status)).not.toContain('rejected')
+  })
+
+  it('ends a probe that a rest has come into', async () => {
+    const world = setUp({ limitStart: 20, limitMax: 20 })
+    for (let round = 0; round < 400 && world.limit.limit === 20; round++) await together(world, 25, 10)
+    expect(world.limit.limit).toBe(12)
+    await world.clock.advance(1_000)
+    expect(world.limit.limit).toBe(12)
+    await world.clock.advance(1)
+    await together(world, 1, 10)
+    expect(world.limit.limit).toBe(20)
+  })
+
+  it('keeps a probe through a rest that is short', async () => {
+    const world = setUp({ limitStart: 20, limitMax: 20 })
+    for (let round = 0; round < 400 && world.limit.limit === 20; round++) await together(world, 25, 10)
+    await world.clock.advance(1_000)
+    await together(world, 1, 10)
+    expect(world.limit.limit).toBe(12)
+  })
+
   it('goes down when calls time out, and never below its minimum', async () => {
     const world = setUp({ limitStart: 40, limitMin: 5 })
     await together(world, 40, 500, throwing(new TimeoutError(500, 'timeout')))

@@ -36,6 +36,8 @@ class AdaptiveGate implements Gate {
   /** Until when calls say nothing of how long one takes that does not queue: those before it are still among them. */
   #settledAtMs = 0
   #isDraining = false
+  /** When the last call left, and none was in flight. */
+  #emptySinceMs: number
   #last: Readonly<Record<string, unknown>> | undefined = undefined
   readonly #law: HoldLaw
   readonly #window: SampleWindow
@@ -45,7 +47,8 @@ class AdaptiveGate implements Gate {
     this.rule = rule
     this.clock = rule.current.clock
     this.#law = new HoldLaw(rule.current)
-    this.#window = new SampleWindow(this.clock.monotonicMs())
+    this.#emptySinceMs = this.clock.monotonicMs()
+    this.#window = new SampleWindow(this.#emptySinceMs)
     this.#limit = Math.round(this.#law.limit)
     this.limits = new LiveValue(this.#limit)
     rule.onChange(next => {
@@ -58,8 +61,9 @@ class AdaptiveGate implements Gate {
     return this.#limit
   }
 
-  enter(_call: Call): Admission {
+  enter({ nowMs }: Call): Admission {
     if (this.inFlight >= this.#limit) return this.#refusal()
+    if (this.inFlight === 0 && nowMs - this.#emptySinceMs > REST_MS) this.#rested(nowMs)
     this.inFlight += 1
     if (this.inFlight > this.#window.inFlightMax) this.#window.inFlightMax = this.inFlight
     return ++this.#entered
@@ -67,6 +71,7 @@ class AdaptiveGate implements Gate {
 
   leave(call: Call, ticket: number, ended: Ended): void {
     this.inFlight -= 1
+    if (this.inFlight === 0) this.#emptySinceMs = ended.atMs
     if (this.#isDraining) this.#drain(ended.atMs)
     else if (ended.atMs >= this.#settledAtMs) this.#sample(call, ticket, ended)
   }
@@ -90,8 +95,8 @@ class AdaptiveGate implements Gate {
     } else if (this.#isDrop(call, ended)) window.drops += 1
     else return
     const baseMs = this.#baseMs()
-    if (window.isFull(atMs, baseMs)) this.#endWindow(atMs)
-    else if (window.isStale(atMs, baseMs)) window.reset(atMs, this.inFlight)
+    if (window.isStale(atMs, baseMs)) window.reset(atMs, this.inFlight)
+    else if (window.isFull(atMs, baseMs)) this.#endWindow(atMs)
   }
 
   #queues(ticket: number, durationMs: number): boolean {
@@ -135,6 +140,14 @@ class AdaptiveGate implements Gate {
     this.#window.reset(nowMs, this.inFlight)
   }
 
+  /** What was seen before is over: a window of both would take the rest for calls that were served slowly. */
+  #rested(nowMs: number): void {
+    this.#law.rest(this.rule.current)
+    this.#apply('held')
+    this.#isDraining = false
+    this.#window.reset(nowMs, 0)
+  }
+
   #drain(nowMs: number): void {
     if (this.inFlight > this.#limit && nowMs - this.#window.sinceMs < DRAIN_MS_MAX) return
     this.#isDraining = false
@@ -164,6 +177,8 @@ class AdaptiveGate implements Gate {
   }
 }
 
+// Without a call for so long, nothing is overloaded. Calls that come one by one, each second, still make windows.
+const REST_MS = 1_000
 // What was queued when a probe began is gone by then, or hangs.
 const DRAIN_MS_MAX = 2_000
 // Then it takes some times the duration of a call until those that end are a fair choice.

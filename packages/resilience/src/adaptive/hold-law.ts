@@ -103,6 +103,16 @@ export class HoldLaw {
     this.limit = Math.min(limitMax, Math.max(limitMin, this.limit))
   }
 
+  /** Nothing was in flight for a while: that ends an overload, and a probe, which would refuse those that come now. */
+  rest(bounds: HoldBounds): void {
+    this.#saturatedSinceMs = Infinity
+    this.#cut = undefined
+    if (!this.isProbing) return
+    this.isProbing = false
+    this.limit = this.limit / LAW.probeRatio + this.#spare
+    this.clamp(bounds)
+  }
+
   /** Calls queue already, before anything is known but how long the first ones took. */
   startOver(baseMs: number, perMs: number, nowMs: number, bounds: HoldBounds): void {
     this.baseMs = baseMs

@@ -31,10 +31,10 @@ describe('SampleWindow', () => {
     expect(windowOf(9).isFull(60_000, 20)).toBe(false)
   })
 
-  it('is stale after ten seconds with fewer than 10 samples', () => {
+  it('is stale after ten seconds, or ten times a call, however many samples came before a gap', () => {
     expect(windowOf(9).isStale(11_000, 20)).toBe(false)
     expect(windowOf(9).isStale(11_001, 20)).toBe(true)
-    expect(windowOf(10).isStale(11_001, 20)).toBe(false)
+    expect(windowOf(49).isStale(11_001, 20)).toBe(true)
     expect(windowOf(9).isStale(11_001, 2_000)).toBe(false)
   })
 

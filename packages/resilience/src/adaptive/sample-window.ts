@@ -53,8 +53,8 @@ export class SampleWindow {
     return samples >= WINDOW.samplesMin && elapsedMs >= Math.max(WINDOW.msMin, WINDOW.bases * baseMs)
   }
 
-  /** Whether so few calls came for so long that what was seen at first says nothing of now. */
+  /** Whether so few calls came for so long that what was seen at first says nothing of now: with more it had been full before. */
   isStale(nowMs: number, baseMs: number): boolean {
-    return nowMs - this.sinceMs > Math.max(WINDOW.msMax, 10 * baseMs) && this.samples < WINDOW.slowSamplesMin
+    return nowMs - this.sinceMs > Math.max(WINDOW.msMax, 10 * baseMs)
   }
 }
