@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '@holdfast/core'
 import { show } from '@holdfast/core'
+import { onResponseClose } from '../http/response-close.ts'
 import type { Answer } from './http-answer.ts'
 import { BODY_BYTES_MAX, keptHeaders } from './http-answer.ts'
 
@@ -48,7 +49,7 @@ export class ResponseCapture {
       this.#reject = reject
     })
     this.answer.catch(() => {})
-    response.once('close', () => {
+    onResponseClose(response.req, response, () => {
       if (this.#isEnded) return
       this.#isGone = true
       const abandon = (): void => this.fail(new Error('The client is gone, and the handler did not end the response.'))

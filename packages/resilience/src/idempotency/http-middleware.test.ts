@@ -4,6 +4,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import type { IdempotencyStore } from '@holdfast/core'
 import { memoryBackend } from '@holdfast/core/memory'
 import fastify from 'fastify'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -258,6 +259,37 @@ describe('idempotencyMiddleware on node:http', () => {
     })
     for (let count = 0; count < 2; count += 1) expect(await (await post(site.url)).text()).toBe('whole')
     expect(heard).toEqual([expect.any(Error)])
+  })
+
+  it('gives the key back where the client went while the key was asked for, and the handler never answers', async () => {
+    const { idempotency } = memoryBackend()
+    if (idempotency === undefined) throw new Error('It has none.')
+    let isGone = (): void => {}
+    const gone = new Promise<void>(resolve => (isGone = resolve))
+    const store: IdempotencyStore = {
+      newOwner: () => idempotency.newOwner(),
+      begin: async asked => {
+        sent.destroy()
+        await gone
+        return await idempotency.begin(asked)
+      },
+      renew: async (run, leaseMs) => await idempotency.renew(run, leaseMs),
+      complete: async (run, result) => await idempotency.complete(run, result),
+      release: async run => await idempotency.release(run),
+    }
+    const once = idempotencyMiddleware({ store })
+    const served: Promise<void>[] = []
+    const server = createServer((request, response) => {
+      response.once('close', isGone)
+      // To whom?
+      served.push(once(request, response, async () => {}))
+    })
+    const sent = send(await listening(server), { method: 'POST', headers: { 'idempotency-key': 'k' } })
+    sent.on('error', () => {})
+    sent.end()
+    await gone
+    await expect(served[0]).rejects.toThrow('The client is gone')
+    expect(once.policy.describe().state['inFlight']).toBe(0)
   })
 
   it('has nothing to say of a client that goes before it has sent the whole request', async () => {
