@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { SimulatedClock } from '@holdfast/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { CallContext } from '../call.ts'
 import { rejected } from '../errors.ts'
 import type { CacheOwn } from './cache.ts'
 import { cache } from './cache.ts'
@@ -201,6 +202,15 @@ describe('a cache', () => {
     const [settled] = await Promise.all([Promise.allSettled(calls), clock.advance(10)])
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
     expect(runs()).toBe(1)
+  })
+
+  it('lets the call run that a miss makes with its own key, which would wait for itself', async () => {
+    const { policy } = scene()
+    const outer = async ({ signal }: CallContext): Promise<string> => {
+      await Promise.resolve()
+      return `outer of ${await policy.execute(() => 'inner', { key: 'k', signal })}`
+    }
+    await expect(policy.execute(outer, { key: 'k' })).resolves.toBe('outer of inner')
   })
 
   it('runs each call in shadow, and says what would have been a hit', async () => {

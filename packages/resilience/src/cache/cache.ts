@@ -2,7 +2,7 @@ import type { Clock } from '@holdfast/core'
 import { reportListenerError } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import type { SharedRun } from '../coalesce/shared-runs.ts'
-import { SharedRuns } from '../coalesce/shared-runs.ts'
+import { isInside, SharedRuns } from '../coalesce/shared-runs.ts'
 import { checkNumber } from '../checks.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
@@ -112,11 +112,13 @@ class CacheStage implements Layer {
   }
 
   async #miss(miss: Miss): Promise<unknown> {
-    const { key, call, entry } = miss
+    const { key, call, next, entry } = miss
     this.#missed += 1
     tellTools(this, 'missed', { key })
     try {
-      const value = await this.#runs.join(this.#runs.find(key) ?? this.#begin(miss), call)
+      const known = this.#runs.find(key)
+      if (known !== undefined && isInside(call, known)) return await next(call)
+      const value = await this.#runs.join(known ?? this.#begin(miss), call)
       if (!this.rule.current.filter.isFailedResult(value)) return value
       return this.#isUsable(entry) ? this.#serveStale(key, entry, value) : value
     } catch (cause) {

@@ -3,6 +3,8 @@ import { SimulatedClock } from '@holdfast/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { CallContext } from '../call.ts'
 import { pipeline } from '../pipeline.ts'
+import { retry } from '../retry/retry.ts'
+import { timeout } from '../timeout/timeout.ts'
 import { coalesce } from './coalesce.ts'
 
 interface Gate {
@@ -108,6 +110,16 @@ describe('calls that share nothing', () => {
     expect(runs).toHaveLength(4)
     runs.forEach((_run, index) => settle(index, index))
     await expect(Promise.all(calls)).resolves.toEqual([0, 1, 2, 3])
+  })
+
+  it('are one, and the call that its work makes with the same key, which would wait for itself', async () => {
+    const policy = pipeline(retry(), coalesce(), timeout({ timeoutMs: 1_000 }))
+    const inner = ({ signal }: CallContext): Promise<string> => policy.execute(() => 'inner', { key: 'k', signal })
+    const outer = async (context: CallContext): Promise<string> => {
+      await Promise.resolve()
+      return `outer of ${await inner(context)}`
+    }
+    await expect(policy.execute(outer, { key: 'k' })).resolves.toBe('outer of inner')
   })
 
   it('are those of further keys when `keysMax` have a run', async () => {

@@ -8,7 +8,7 @@ import { tellTools } from '../policy.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Layer, Next, StageOptions } from '../stage.ts'
-import { SharedRuns } from './shared-runs.ts'
+import { isInside, SharedRuns } from './shared-runs.ts'
 
 /** What `coalesce` can be given. */
 export interface CoalesceOptions extends StageOptions {
@@ -34,6 +34,8 @@ type Settings = CoalesceOptions & Required<Pick<CoalesceOptions, 'key' | 'keysMa
 /**
  * Identical calls in flight share one run: the value and the error of the first are those of all. A caller that aborts leaves alone;
  * the run is cancelled when all have left. It has the priority of the one that began it, and the latest deadline of all.
+ *
+ * A call that the run itself makes, with its signal, runs by itself.
  *
  * Only for what may be shared: reads, with everything that the result depends on in the key, its user's rights as well. A value that
  * can be read once only (a `Response`) cannot be shared. In `shadow` calls run by themselves, and are reported as `wouldJoin`.
@@ -79,6 +81,7 @@ class CoalesceStage implements Layer {
     const key = keyOf(call)
     if (key === undefined) return await next(call)
     const known = this.runs.find(key)
+    if (known !== undefined && isInside(call, known)) return await next(call)
     if (known !== undefined) tellTools(this, mode === 'shadow' ? 'wouldJoin' : 'joined', { key })
     if (mode === 'shadow' || (known === undefined && this.runs.count >= keysMax)) return await next(call)
     if (known !== undefined) this.#joined += 1

@@ -10,6 +10,12 @@ export interface SharedRun {
   callers: number
 }
 
+/** Whether a call was made by the work of a run, as far as its signal tells: it would wait for what waits for it. */
+export function isInside(call: Call, run: SharedRun): boolean {
+  for (let at: Call | undefined = call; at !== undefined; at = at.parent) if (at === run.call) return true
+  return false
+}
+
 /**
  * Runs by key, at most one of a key at a time. A run is nobody's own: it is cancelled when all who waited for it have left.
  */
