@@ -72,4 +72,27 @@ describe('a queue of turns', () => {
     expect(loop.queue.waitMs).toBeGreaterThan(490)
     expect(loop.queue.waitMs).toBeLessThanOrEqual(500)
   })
+
+  it('expects no long turns of those that come because one stood for an hour', async () => {
+    const loop = new Loop()
+    for (let index = 0; index < 100; index += 1) loop.queue.add(() => {})
+    for (let turn = 0; turn < 90; turn += 1) {
+      await loop.clock.advance(1)
+      loop.turn()
+    }
+    await loop.clock.advance(3_600_000)
+    loop.turn()
+    expect(loop.queue.length).toBe(9)
+    expect(loop.queue.waitMs).toBeLessThan(60)
+  })
+
+  it('learns within some turns that all have become long', async () => {
+    const loop = new Loop()
+    for (let index = 0; index < 200; index += 1) loop.queue.add(() => {})
+    for (let turn = 0; turn < 50; turn += 1) {
+      await loop.clock.advance(turn < 10 ? 1 : 2_000)
+      loop.turn()
+    }
+    expect(loop.queue.waitMs / loop.queue.length).toBeGreaterThan(1_800)
+  })
 })

@@ -9,6 +9,10 @@ interface Waiting {
 
 // How much the newest turn counts for how long a turn takes.
 const NEWEST = 0.1
+// One turn counts for at most so many times what they took lately, or for so long where that is more: one that stood for seconds, or
+// a machine that slept, says nothing of those that come. Where turns have become as long as that, a few of them say so.
+const TIMES_MAX = 10
+const ONE_TURN_MS_MAX = 50
 
 /**
  * Starts one thing in each turn of the event loop, first come, first served.
@@ -62,7 +66,8 @@ export class TurnQueue {
   #turn(): void {
     const nowMs = this.#clock.monotonicMs()
     const tookMs = nowMs - (this.#startedMs ?? nowMs)
-    this.#turnMs += NEWEST * (tookMs - this.#turnMs)
+    const countsMs = Math.min(tookMs, Math.max(ONE_TURN_MS_MAX, TIMES_MAX * this.#turnMs))
+    this.#turnMs += NEWEST * (countsMs - this.#turnMs)
     const waiting = this.#take()
     if (waiting === undefined) {
       this.#startedMs = undefined
