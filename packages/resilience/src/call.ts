@@ -69,6 +69,8 @@ export class Call implements CallContext {
   readonly clock: Clock
   /** The clock of its pipeline, as it was read last: by whoever admits calls, shortly before policies are asked. */
   nowMs: number
+  /** Whether `nowMs` was read in the same synchronous run: see `beginAtOnce`. */
+  isNowFresh = false
   /** By the pipeline's monotonic clock; Infinity when there is none. */
   deadlineMs: number
   attempt = 1
@@ -115,6 +117,11 @@ export class Call implements CallContext {
     this.fence = parent.fence
     this.budget = parent.budget
     this.deadlineMs = parent.deadlineMs
+  }
+
+  /** Brings `nowMs` up to date. To read a clock costs more than a gate does, so it is not read twice in one synchronous run. */
+  readClock(): void {
+    if (!this.isNowFresh) this.nowMs = this.clock.monotonicMs()
   }
 
   /** A call that ends with this one, and can end before it. Whoever derives it calls `end` on it. */

@@ -175,7 +175,7 @@ function compiled(parts: readonly Part[], inside: Next | undefined): Next {
     for (let part = parts[index]; part instanceof Probe && part.stage.kind === 'gate'; part = parts[--index])
       gates.unshift(part)
     if (gates.length > 0) {
-      const run = new GateRun(gates, next ?? (runWork as Next))
+      const run = new GateRun(gates, next ?? begun)
       next = call => run.run(call)
     } else {
       const part = parts[index--] as Part
@@ -234,8 +234,9 @@ function partsOf(policy: AnyPolicy): readonly Part[] {
 
 /** A policy that is not ours: what it tells its work is a signal of its own, and with cockatiel's `retry` an attempt. */
 function foreign(policy: AnyPolicy, next: Next): Next {
-  return call =>
-    policy.execute(async context => {
+  // A user's own may throw at once, or return what is not quite a promise.
+  return async call =>
+    await policy.execute(async context => {
       // A policy of a user's own may tell its work nothing.
       const told = context as { readonly signal?: AbortSignal; readonly attempt?: unknown } | undefined
       const inner = callFrom(call.work, call.clock, told?.signal ?? call.signal)

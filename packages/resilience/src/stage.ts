@@ -63,14 +63,29 @@ export interface Gate extends StageFacts {
    * In `shadow` it must not wait: what would wait is refused.
    */
   enter(call: Call): Admission
-  /** Exactly once for each ticket whose call went on to the work. */
-  leave(call: Call, ticket: number, ended: Ended): void
+  /** Exactly once for each ticket whose call went on to the work. Where no gate of a run has it, nobody waits for the end. */
+  leave?(call: Call, ticket: number, ended: Ended): void
   /** Instead of `leave`, when another gate refused: as if it had never been asked. */
   undo(call: Call, ticket: number): void
 }
 
-/** Does what is left of the pipeline, for a call. A synchronous throw is a rejection. */
+/** Does what is left of the pipeline, for a call: what it would throw it rejects with. */
 export type Next = (call: Call) => Promise<unknown>
+
+/**
+ * Begins what is inside, by whoever has read the clock for `call` just now: as far as that runs without an await, nobody has to read
+ * it again.
+ */
+export function beginAtOnce(call: Call, next: Next): Promise<unknown> {
+  call.isNowFresh = true
+  try {
+    return next(call)
+  } catch (error) {
+    return Promise.reject(error)
+  } finally {
+    call.isNowFresh = false
+  }
+}
 
 /** A policy that decides whether, when and how often what is inside it runs. */
 export interface Layer extends StageFacts {

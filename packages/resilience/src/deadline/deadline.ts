@@ -56,8 +56,6 @@ class DeadlineGate implements Gate {
     })
   }
 
-  leave(): void {}
-
   undo(): void {}
 
   describe(): Readonly<Record<string, unknown>> {

@@ -73,8 +73,6 @@ class RateGate implements Gate {
     return this.#mayWait ? this.#lines.enter(call, key, rule) : this.#decider.decide(call, key)
   }
 
-  leave(): void {}
-
   undo(call: Call, ticket: number): void {
     this.#decider.undo(call, keyOf(this.rule.current.perKey, call), ticket)
   }

@@ -104,8 +104,6 @@ class RateLimitsGate implements Gate {
     return this.#ask(call, parts)
   }
 
-  leave(): void {}
-
   undo(call: Call, ticket: number): void {
     if (ticket === FREE) return
     const parts = this.#partsOf(call)
