@@ -104,19 +104,14 @@ class RetryLayer implements Layer {
   }
 
   // The first attempt is the call itself: most have no second one.
-  async run(call: Call, next: Next): Promise<unknown> {
-    if (call.isCancelled) throw call.reason
+  run(call: Call, next: Next): Promise<unknown> {
+    if (call.isCancelled) return Promise.reject(call.reason)
     const rule = this.rule.current
-    const budget = this.#budgetOf(call, rule)
-    let failure: FailedAttempt
-    try {
-      const value = await next(call)
-      if (!rule.filter.isFailedResult(value)) return value
-      failure = { value }
-    } catch (error) {
-      failure = { error }
-    }
-    return this.#again(call, next, { rule, budget }, failure)
+    const terms = { rule, budget: this.#budgetOf(call, rule) }
+    return next(call).then(
+      value => (rule.filter.isFailedResult(value) ? this.#again(call, next, terms, { value }) : value),
+      (error: unknown) => this.#again(call, next, terms, { error }),
+    )
   }
 
   describe(): Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import type { Call } from '../call.ts'
 import type { Next } from '../stage.ts'
+import { beginAtOnce } from '../stage.ts'
 import type { TimerWheel, WheelEntry } from '../timer-wheel.ts'
 
 /** What ends a call whose time is over, with what it rejects with. */
@@ -19,7 +20,7 @@ export class Race implements WheelEntry {
   readonly #wheel: TimerWheel
   readonly #expiry: Expiry
   readonly #timeoutMs: number
-  #reject: (reason: unknown) => void = () => {}
+  #reject: ((reason: unknown) => void) | undefined = undefined
   #unlisten: (() => void) | undefined = undefined
 
   constructor(call: Call, wheel: TimerWheel, expiry: Expiry) {
@@ -36,7 +37,7 @@ export class Race implements WheelEntry {
       this.#reject = reject
       // Who has no signal cannot give up.
       if (call.parent?.isCancellable === true) this.#unlisten = call.parent.onCancel(reason => this.#lose(reason))
-      this.#start(next).then(
+      beginAtOnce(call, next).then(
         value => {
           this.#over()
           resolve(value)
@@ -54,16 +55,8 @@ export class Race implements WheelEntry {
     this.#lose(this.#call.reason)
   }
 
-  #start(next: Next): Promise<unknown> {
-    try {
-      return next(this.#call)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
   #lose(reason: unknown): void {
-    this.#reject(reason)
+    this.#reject?.(reason)
     this.#over()
   }
 

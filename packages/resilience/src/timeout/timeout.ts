@@ -98,7 +98,8 @@ class TimeoutLayer implements Layer, Expiry {
   run(call: Call, next: Next): Promise<unknown> {
     if (call.isCancelled) return Promise.reject(call.reason)
     const { timeoutMs, strategy, mode } = this.rule.current
-    const nowMs = this.clock.monotonicMs()
+    call.readClock()
+    const { nowMs } = call
     if (mode === 'shadow') return this.#watch(call, next, nowMs)
     const deadlineMs = Math.min(call.deadlineMs, nowMs + timeoutMs)
     if (deadlineMs <= nowMs) return Promise.reject(this.#refusal())
