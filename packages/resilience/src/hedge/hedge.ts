@@ -188,11 +188,12 @@ class HedgeLayer implements Layer {
   }
 
   // A budget that its user gave is also what retries inside are paid from, and a call pays for itself once.
-  #budgetOf(call: Call, { budget }: HedgeRule): RetryBudget | undefined {
+  #budgetOf(call: Call, { budget, mode }: HedgeRule): RetryBudget | undefined {
     if (budget === false) return undefined
     const used = budget ?? this.#ownBudget
     if (call.budget !== used) used.deposit()
-    if (budget !== undefined) call.budget ??= budget
+    // In shadow it changes nothing further in either.
+    if (budget !== undefined && mode !== 'shadow') call.budget ??= budget
     return used
   }
 

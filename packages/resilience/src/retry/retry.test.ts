@@ -5,6 +5,7 @@ import * as cockatiel4 from 'cockatiel-4'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CallContext } from '../call.ts'
 import { KeyReusedError, rejected } from '../errors.ts'
+import { hedge } from '../hedge/hedge.ts'
 import { pipeline } from '../pipeline.ts'
 import type { ResilienceEvent } from '../policy.ts'
 import { timeout } from '../timeout/timeout.ts'
@@ -218,6 +219,19 @@ describe('retry', () => {
     expect(work).toHaveBeenCalledOnce()
     expect(told.map(({ event }) => event)).toEqual(['wouldRetry'])
     expect(policy.describe().state).toMatchObject({ wouldRetry: 1, retries: 0, budgetBalance: 10.1 })
+  })
+
+  it('in shadow leaves retries further in the budgets that they have', async () => {
+    const work = vi.fn<() => Promise<never>>(failing)
+    const spent = retryBudget({ ratio: 0, minPerSecond: 0, clock })
+    for (const outer of [
+      retry({ ...at, mode: 'shadow', budget: spent }),
+      hedge({ clock, mode: 'shadow', budget: spent }),
+    ]) {
+      work.mockClear()
+      await through(pipeline(outer, retry(at)).execute(work, { idempotent: true }))
+      expect(work).toHaveBeenCalledTimes(3)
+    }
   })
 
   it('goes by a changed rule from the next call on', async () => {

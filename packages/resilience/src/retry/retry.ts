@@ -156,7 +156,8 @@ class RetryLayer implements Layer {
     const own = rule.budget ?? (call.budget === undefined ? this.#ownBudget : undefined)
     if (own === undefined) return call.budget
     if (call.budget !== own) own.deposit()
-    call.budget ??= own
+    // In shadow it changes nothing further in either.
+    if (rule.mode !== 'shadow') call.budget ??= own
     return own
   }
 
