@@ -76,7 +76,17 @@ describe('throttle', () => {
     expect(policy.describe().refused).toBeGreaterThan(0)
   })
 
+  it('refuses nothing because a user function that looks at outcomes throws', async () => {
+    const broken = (): never => {
+      throw new Error('broken')
+    }
+    const { policy } = stage({ isRefusal: broken })
+    for (let call = 0; call < 50; call += 1) await policy.execute(() => 'fine')
+    expect(policy.describe().state).toMatchObject({ requests: 50, accepts: 50 })
+  })
+
   it.each([
+    [{ isRefusal: 503 }, 'Expected `isRefusal` to be a function, got 503.'],
     [{ multiplier: 0.5 }, 'Expected `multiplier` to be a number from 1 to 10, got 0.5.'],
     [{ windowMs: 5 }, 'Expected `windowMs` to be an integer from 1000'],
     [{ k: 2 }, 'Unknown option `k` of throttle'],

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '@holdfast/core'
-import { systemClock, systemRandom } from '@holdfast/core'
+import { reportListenerError, systemClock, systemRandom } from '@holdfast/core'
 import type { Call } from '../call.ts'
-import { checkInteger, checkMs, checkNumber, checkStageOptions } from '../checks.ts'
+import { checkFunction, checkInteger, checkMs, checkNumber, checkStageOptions } from '../checks.ts'
 import { rejected } from '../errors.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
@@ -26,8 +26,9 @@ export interface ThrottleOptions extends StageOptions {
   /** The highest ratio that is refused, 0 to 1: some go on asking how it is. @default 0.9 */
   readonly refuseRatioMax?: number
   /**
-   * What the callee says when it refuses, by error or by value. @default a refusal or a timeout of a policy; `status` or
-   * `statusCode` 429 or 503
+   * What the callee says when it refuses, by error or by value. Where it throws that is reported, and the call counts as accepted.
+   *
+   * @default a refusal or a timeout of a policy; `status` or `statusCode` 429 or 503
    */
   readonly isRefusal?: (outcome: unknown) => boolean
   /** @default systemClock */
@@ -78,6 +79,7 @@ function checked(given: ThrottleOptions): Settings {
   checkMs('windowMs', settings.windowMs, 1_000)
   checkInteger('minCalls', settings.minCalls, { min: 1, max: 1_000_000 })
   checkNumber('refuseRatioMax', settings.refuseRatioMax, { min: 0, max: 1 })
+  checkFunction('isRefusal', settings.isRefusal)
   return settings
 }
 
@@ -127,8 +129,13 @@ class Throttle implements Gate {
   }
 
   #isRefusal(kind: Ended['kind'], outcome: unknown): boolean {
-    const { isRefusal } = this.rule.current
-    return kind === 'rejected' || (isRefusal ?? isRefusalOfCallee)(outcome)
+    if (kind === 'rejected') return true
+    try {
+      return (this.rule.current.isRefusal ?? isRefusalOfCallee)(outcome)
+    } catch (error) {
+      reportListenerError('resilience.isRefusal', error)
+      return false
+    }
   }
 
   #refuseRatio(nowMs: number): number {
