@@ -27,10 +27,12 @@ export class AcceptWindow {
     if (bucket > this.#bucket) this.#bucket = bucket
   }
 
-  asked(nowMs: number): void {
+  /** @returns a ticket for `forget`. */
+  asked(nowMs: number): number {
     this.advance(nowMs)
     this.#requests[this.#bucket % BUCKETS] = (this.#requests[this.#bucket % BUCKETS] ?? 0) + 1
     this.requests += 1
+    return this.#bucket
   }
 
   accepted(nowMs: number): void {
@@ -39,10 +41,13 @@ export class AcceptWindow {
     this.accepts += 1
   }
 
-  /** One call says nothing after all. */
-  forget(nowMs: number): void {
-    // As one that was accepted would weigh: it neither raises nor lowers what is refused.
+  /** One call says nothing after all: as if it had not been sent. */
+  forget(ticket: number, nowMs: number): void {
     this.advance(nowMs)
-    if (this.requests > 0) this.accepted(nowMs)
+    const count = this.#requests[ticket % BUCKETS] ?? 0
+    // It has left the window, or belongs to another one.
+    if (ticket > this.#bucket || ticket <= this.#bucket - BUCKETS || count === 0) return
+    this.#requests[ticket % BUCKETS] = count - 1
+    this.requests -= 1
   }
 }

@@ -2,12 +2,18 @@ import { seededRandom } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { bulkhead } from '../bulkhead/bulkhead.ts'
+import { pipeline } from '../pipeline.ts'
 import { AcceptWindow } from './accept-window.ts'
 import type { ThrottleOptions } from './throttle.ts'
 import { throttle } from './throttle.ts'
 
 class Busy extends Error {
   readonly status = 503
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
 }
 
 function stage(options: ThrottleOptions = {}) {
@@ -76,6 +82,21 @@ describe('throttle', () => {
     expect(policy.describe().refused).toBeGreaterThan(0)
   })
 
+  it('counts calls that say nothing as if they had not been sent: given up, or refused by a policy beside it', async () => {
+    const { clock, policy } = stage()
+    const beside = bulkhead({ limit: 1, clock })
+    const both = pipeline(policy, beside)
+    for (let round = 0; round < 20; round += 1) {
+      const controller = new AbortController()
+      const givenUp = both.execute(({ signal }) => untilAborted(signal), { signal: controller.signal }).catch(() => {})
+      await both.execute(() => 'refused by the bulkhead').catch(() => {})
+      controller.abort()
+      await givenUp
+    }
+    expect(beside.describe().refused).toBe(20)
+    expect(policy.describe().state).toMatchObject({ requests: 0, accepts: 0 })
+  })
+
   it('refuses nothing because a user function that looks at outcomes throws', async () => {
     const broken = (): never => {
       throw new Error('broken')
@@ -96,6 +117,19 @@ describe('throttle', () => {
 })
 
 describe('a window of accepts', () => {
+  it('forgets a call at the time at which it was sent, and none twice that has left the window', () => {
+    const window = new AcceptWindow(6_000)
+    const ticket = window.asked(1_000)
+    window.asked(1_000)
+    window.asked(2_000)
+    window.forget(ticket, 2_000)
+    expect(window.requests).toBe(2)
+    window.advance(7_000)
+    expect(window.requests).toBe(1)
+    window.forget(ticket, 7_000)
+    expect(window.requests).toBe(1)
+  })
+
   it('has what a list of all calls has, but for one part in sixty', () => {
     const step = fc.record({ afterMs: fc.integer({ min: 0, max: 400 }), isAccepted: fc.boolean() })
     fc.assert(

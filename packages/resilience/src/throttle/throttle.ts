@@ -106,20 +106,20 @@ class Throttle implements Gate {
 
   enter({ nowMs }: Call): Admission {
     const ratio = this.#refuseRatio(nowMs)
-    this.#window.asked(nowMs)
-    if (ratio === 0) return 0
+    const ticket = this.#window.asked(nowMs)
+    if (ratio === 0) return ticket
     if (this.#random.next() < ratio && nowMs - this.#passedMs < PASS_MS) return this.#refuse()
     this.#passedMs = nowMs
-    return 0
+    return ticket
   }
 
-  leave(_call: Call, _ticket: number, { kind, outcome, atMs }: Ended): void {
-    if (kind === 'cancelled') return this.#window.forget(atMs)
+  leave(_call: Call, ticket: number, { kind, outcome, atMs }: Ended): void {
+    if (kind === 'cancelled') return this.#window.forget(ticket, atMs)
     if (!this.#isRefusal(kind, outcome)) this.#window.accepted(atMs)
   }
 
-  undo({ nowMs }: Call): void {
-    this.#window.forget(nowMs)
+  undo({ nowMs }: Call, ticket: number): void {
+    this.#window.forget(ticket, nowMs)
   }
 
   describe(): Readonly<Record<string, unknown>> {
