@@ -184,6 +184,21 @@ describe('hedge', () => {
     expect(policy.describe().state).toMatchObject({ hedges: 10, unpaid: 190 })
   })
 
+  it('goes on with the first attempt when a budget of its user’s own throws', async () => {
+    const clock = new SimulatedClock()
+    const budget = {
+      ...retryBudget({ clock }),
+      deposit: () => {},
+      tryWithdraw: (): never => {
+        throw new Error('It is closed.')
+      },
+    }
+    const result = hedge({ delayMs: 50, budget, clock }).execute(attempts(clock, [90, 'first']), idempotent)
+    // The clock rejects with what a timer throws.
+    await clock.advance(100)
+    await expect(result).resolves.toBe('first')
+  })
+
   it('can share its budget with the retry inside, which a call pays into once', async () => {
     const clock = new SimulatedClock()
     const budget = retryBudget({ minPerSecond: 0, clock })

@@ -1,5 +1,5 @@
 import type { Clock } from '@holdfast/core'
-import { checkBoolean, Emitter, InvalidArgumentError, systemClock } from '@holdfast/core'
+import { checkBoolean, Emitter, InvalidArgumentError, reportListenerError, systemClock } from '@holdfast/core'
 import type { Event } from 'cockatiel'
 import type { Call } from '../call.ts'
 import { checkInteger, checkMs, checkNumber, checkStageOptions } from '../checks.ts'
@@ -114,6 +114,16 @@ function checked(options: HedgeOptions): HedgeRule {
   return rule
 }
 
+// It is asked by a timer: what a budget of a user's own throws there would end the process.
+function pays(budget: RetryBudget): boolean {
+  try {
+    return budget.tryWithdraw()
+  } catch (error) {
+    reportListenerError('resilience.hedge', error)
+    return false
+  }
+}
+
 const EVERY_ERROR: Filter = { isFailure: () => true, isFailedResult: () => false }
 
 interface HedgeEvents {
@@ -204,7 +214,7 @@ class HedgeLayer implements Layer {
       tellTools(this, 'wouldHedge', { ...hedged })
       return false
     }
-    if (budget?.tryWithdraw() === false) {
+    if (budget !== undefined && !pays(budget)) {
       this.#unpaid += 1
       tellTools(this, 'hedgeBudgetExhausted', { ...hedged })
       return false
