@@ -12,7 +12,7 @@ export interface DegradationOptions {
   readonly levels?: number
   /** Above it for `stepDownMs` the level goes up by one: less is done. @default 0.05 */
   readonly worseAbove?: number
-  /** Below it for `stepUpMs` the level goes down by one: more is done again. @default 0.01 */
+  /** At it or below for `stepUpMs` the level goes down by one: more is done again. Up to `worseAbove`. @default 0.01 */
   readonly betterBelow?: number
   /** How long it must be bad before each step, in milliseconds. @default 1000 */
   readonly stepDownMs?: number
@@ -131,7 +131,7 @@ class SteppingLevel implements Degradation {
     const { worseAbove, betterBelow, stepDownMs, stepUpMs, levels } = this.#rule.current
     const pressure = this.#pressure()
     this.#badSinceMs = pressure > worseAbove ? (this.#badSinceMs ?? nowMs) : undefined
-    this.#wellSinceMs = pressure < betterBelow ? (this.#wellSinceMs ?? nowMs) : undefined
+    this.#wellSinceMs = pressure <= betterBelow ? (this.#wellSinceMs ?? nowMs) : undefined
     if (this.#badSinceMs !== undefined && nowMs - this.#badSinceMs >= stepDownMs) return this.#worse(nowMs, levels)
     const waitMs = stepUpMs * this.#patience
     if (this.#wellSinceMs !== undefined && nowMs - this.#wellSinceMs >= waitMs) this.#better(nowMs)
@@ -157,16 +157,13 @@ class SteppingLevel implements Degradation {
     this.#level.set(this.current - 1)
   }
 
-  // A function of the user's: one that fails says nothing, and the level stays.
+  // A function of the user's: one that fails says nothing, which is neither bad nor well, and the level stays.
   #pressure(): number {
     try {
-      const { worseAbove, betterBelow } = this.#rule.current
-      const pressure = this.#rule.current.pressure()
-      return Number.isFinite(pressure) ? pressure : (worseAbove + betterBelow) / 2
+      return this.#rule.current.pressure()
     } catch (error) {
       reportListenerError('resilience.degradation', error)
-      const { worseAbove, betterBelow } = this.#rule.current
-      return (worseAbove + betterBelow) / 2
+      return NaN
     }
   }
 }

@@ -69,6 +69,19 @@ describe('a level of degradation', () => {
     expect(level.current).toBe(1)
   })
 
+  it('comes back from a measure that is never below its mark: a ratio of 0 where 0 is asked for', async () => {
+    const { clock, felt, level } = stage({ worseAbove: 0, betterBelow: 0, levels: 1 })
+    felt.pressure = 0.01
+    await clock.advance(2_000)
+    expect(level.current).toBe(1)
+    felt.pressure = NaN
+    await clock.advance(60_000)
+    expect(level.current).toBe(1)
+    felt.pressure = 0
+    await clock.advance(11_000)
+    expect(level.current).toBe(0)
+  })
+
   it('survives a measure that throws', async () => {
     const { clock, level } = stage({
       pressure: () => {
