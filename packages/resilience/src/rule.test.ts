@@ -31,7 +31,10 @@ describe('a rule', () => {
   })
 
   it('takes undefined for not given', () => {
-    expect(open({ low: undefined as unknown as number }).current.low).toBe(1)
+    const given = { low: undefined as unknown as number }
+    expect(open(given).current.low).toBe(1)
+    const keys = openRule<Limits, object>('limits', new LiveValue<Limits>(given), options => Object.keys(options))
+    expect(keys.current).toEqual([])
   })
 
   it('follows one live value, and all of them as one', () => {

@@ -96,12 +96,17 @@ export function openRule<G extends object, O extends object>(
 }
 
 function valuesOf<G extends object>(given: LiveOptions<G>): G {
-  if (isLive(given)) return given.current as G
-  return Object.fromEntries(
-    Object.entries(given)
-      .map(([key, value]) => [key, isLive(value) ? value.current : value] as const)
-      .filter(([, value]) => value !== undefined),
-  ) as G
+  if (isLive(given))
+    return isObject(given.current) ? withoutUndefined<G>(Object.entries(given.current)) : (given.current as G)
+  return withoutUndefined(Object.entries(given).map(([key, value]) => [key, isLive(value) ? value.current : value]))
+}
+
+function withoutUndefined<G extends object>(entries: readonly (readonly [string, unknown])[]): G {
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as G
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function isLive(value: unknown): value is Live<unknown> {
