@@ -179,6 +179,22 @@ describe('a handler of node:http under a policy', () => {
     expect(policy.ends.map(({ kind }) => kind)).toEqual(['threw', 'threw'])
   })
 
+  it.each([undefined, null, '', 0])('answers 500 where the handler throws %j', async thrown => {
+    const handler = async (): Promise<never> => await Promise.reject(thrown as unknown as Error)
+    await using site = await serveSite(protect(noting(), handler))
+    await expect(site.ask()).resolves.toMatchObject({ status: 500 })
+    const errors: unknown[] = []
+    const app = protect(noting(), handler)
+    await using other = await serveSite((message, response) =>
+      app(message, response, error => {
+        errors.push(error)
+        response.end()
+      }),
+    )
+    await other.ask()
+    expect(errors).toEqual([expect.objectContaining({ cause: thrown })])
+  })
+
   it('asks no policy about health checks', async () => {
     await using site = await serveSite(protect(refusing(), ok, { exemptPaths: ['/healthz'] }))
     await expect(site.ask({ path: '/healthz?deep' })).resolves.toMatchObject({ status: 200 })

@@ -79,9 +79,15 @@ function answered(served: Served): Promise<void> {
 function end(served: Served, error: unknown, isBegun: boolean): void {
   const { response } = served
   const answer = rejectionResponse(error)
-  if (answer === undefined) served.fail(error)
+  if (answer === undefined)
+    served.fail(isSaying(error) ? error : new Error('It failed without a word.', { cause: error }))
   else if (response.headersSent) response.destroy()
   else served.answer(answer, isBegun)
+}
+
+// To `next` of Express what says nothing is no error: it would go on.
+function isSaying(error: unknown): boolean {
+  return Boolean(error)
 }
 
 function answerInstead(served: Served, value: unknown): void {
