@@ -8,6 +8,7 @@ import type { Policy } from '../policy.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Layer, Next, StageOptions } from '../stage.ts'
+import { tierOf } from './priority-level.ts'
 import type { TurnQueue } from './turn-queue.ts'
 import { turnQueueOf } from './turn-queue.ts'
 
@@ -20,7 +21,8 @@ export interface OwnTurnOptions extends StageOptions {
 }
 
 /**
- * Starts each call in a turn of the event loop of its own, first come, first served. For handlers that use the CPU for a
+ * Starts each call in a turn of the event loop of its own: higher priorities first, and of one priority first come, first served; who has
+ * waited for half a second goes before all. For handlers that use the CPU for a
  * millisecond or more at a time: between any two the loop reads and refuses what has come meanwhile, and `shed` knows how long the
  * queue is. A call whose deadline passes in the queue is refused (`deadline`), and one that is aborted leaves it.
  *
@@ -58,7 +60,7 @@ class OwnTurn implements Layer {
           reject(error)
         }
       }
-      const leave = this.#queue.add(start)
+      const leave = this.#queue.add(tierOf(call.priority), start)
       const stopListening = call.onCancel(reason => {
         leave()
         reject(reason)

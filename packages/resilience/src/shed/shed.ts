@@ -66,6 +66,9 @@ type Settings = ShedOptions & typeof SHED_DEFAULTS
 
 // How long calls may stand in the queue of turns while they do not stand there always, in targets: a burst is no overload.
 const BURST_TARGETS = 10
+// How long the lowest and the highest level may wait while a queue stands, in targets.
+const LOWEST_TARGETS = 0.25
+const HIGHEST_TARGETS = 4
 // Of 100 ms each, in a row.
 const EMPTY_SAMPLES = 3
 const MS_PER_HOUR = 3_600_000
@@ -134,12 +137,12 @@ class ShedGate implements Gate {
   enter(call: Call): Admission {
     const tier = tierOf(call.priority)
     this.#level.saw(tier)
-    const waitMs = this.#turns.waitMs
+    const { waitMs } = this.#turns
     if (waitMs < this.#leastWaitMs) this.#leastWaitMs = waitMs
     // Most often there is nothing to decide.
     if (this.#level.current === 0 && waitMs === 0) return 0
     const level = tier * COHORTS + this.#cohortOf(call)
-    if (level < this.#level.current || waitMs > this.#waitMsMax(level)) return this.#refuse()
+    if (level < this.#level.current || this.#turns.waitMsOf(tier) > this.#waitMsMax(level)) return this.#refuse()
     return 0
   }
 
@@ -161,10 +164,11 @@ class ShedGate implements Gate {
     this.#unfollow()
   }
 
-  // While a queue stands, calls of normal priority may wait for the target: those above for more of it, those below for less.
+  // While a queue stands, calls of normal priority may wait for about the target: those above for much more, those below for less.
   #waitMsMax(level: number): number {
     if (!this.#hasStandingQueue) return this.#targetMs * BURST_TARGETS
-    return this.#targetMs * (0.5 + level / LEVELS)
+    const height = level / LEVELS
+    return this.#targetMs * (LOWEST_TARGETS + (HIGHEST_TARGETS - LOWEST_TARGETS) * height * height)
   }
 
   #cohortOf({ key }: Call): number {
