@@ -4,6 +4,7 @@ import { pipeline } from './pipeline.ts'
 
 const WRONG: readonly (readonly [object | number, string])[] = [
   [5, 'Expected the options of execute to be an object, got 5.'],
+  [Promise.resolve({ idempotencyKey: 'k' }), 'Expected the options of execute to be an object, got a promise.'],
   [{ retries: 3 }, 'Unknown option `retries` of execute'],
   [{ signal: {} }, 'Expected `signal` to be an AbortSignal, got an object.'],
   [{ timeoutMs: -1 }, 'Expected `timeoutMs` to be an integer from 0'],

@@ -29,6 +29,7 @@ export function callFrom(
   options: AbortSignal | CallOptions,
 ): Call {
   if (options instanceof AbortSignal) return callWithin(work, clock, options)
+  checkIsThere('execute', options)
   checkKeys('execute', options, KNOWN)
   checkSignal(options.signal)
   const call = callWithin(work, clock, options.signal)
@@ -53,6 +54,16 @@ export function callFrom(
   if (idempotencyKey !== undefined) call.idempotencyKey = checkedIdempotencyKey(idempotencyKey)
   if (fingerprint !== undefined) call.fingerprint = fingerprint
   return call
+}
+
+/**
+ * Refuses a promise of options: it has none of them, so a key that it would come to would be left out without a word.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function checkIsThere(where: string, options: unknown): void {
+  if (typeof (options as { readonly then?: unknown } | null | undefined)?.then !== 'function') return
+  throw new InvalidArgumentError(where, `Expected the options of ${where} to be an object, got a promise.`)
 }
 
 function callWithin(work: (context: CallContext) => unknown, clock: Clock, signal: AbortSignal | undefined): Call {

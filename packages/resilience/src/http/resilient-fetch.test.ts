@@ -231,6 +231,19 @@ describe('what `Retry-After` says', () => {
   })
 })
 
+it('a promise is no options of a call, and nothing is sent', async () => {
+  let isSent = false
+  const fetch: Fetch = async () => {
+    isSent = true
+    return await Promise.resolve(new Response())
+  }
+  const call = (): never => Promise.resolve({ key: 'k' }) as never
+  await expect(resilientFetch(noting(), { fetch, call })(url)).rejects.toThrow(
+    'options of call to be an object, got a promise',
+  )
+  expect(isSent).toBe(false)
+})
+
 it('options of resilientFetch that are wrong are refused', () => {
   expect(() => resilientFetch(noting(), { fetcher: 1 } as object)).toThrow('Unknown option `fetcher` of resilientFetch')
   expect(() => resilientFetch(noting(), { fetch: 1 } as object)).toThrow('Expected `fetch` to be a function, got 1.')

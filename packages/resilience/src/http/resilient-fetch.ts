@@ -1,5 +1,6 @@
 import { checkBoolean, checkKeys, onAbort } from '@holdfast/core'
 import type { CallContext, CallOptions } from '../call.ts'
+import { checkIsThere } from '../call-options.ts'
 import { checkFunction } from '../checks.ts'
 import { headersOf } from '../deadline/headers.ts'
 import type { Policy } from '../policy.ts'
@@ -49,6 +50,7 @@ export function resilientFetch<Alt = never>(
   return async (input, init = {}) => {
     const signal = init.signal ?? (input instanceof Request ? input.signal : undefined)
     const told = options.call?.(input, init) ?? {}
+    checkIsThere('call', told)
     const sent = new SentRequest(input, init, { ...options, isRepeatable: isRepeatable(input, init, told.idempotent) })
     const work = (context: CallContext): Promise<Response> => sent.send(context, signal)
     try {
