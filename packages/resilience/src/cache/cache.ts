@@ -2,7 +2,7 @@ import type { Clock } from '@holdfast/core'
 import { reportListenerError } from '@holdfast/core'
 import type { Call } from '../call.ts'
 import type { SharedRun } from '../coalesce/shared-runs.ts'
-import { isInside, SharedRuns } from '../coalesce/shared-runs.ts'
+import { isInside, keyFrom, SharedRuns } from '../coalesce/shared-runs.ts'
 import { checkNumber } from '../checks.ts'
 import { policyOf } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
@@ -63,7 +63,7 @@ class CacheStage implements Layer {
   async run(call: Call, next: Next): Promise<unknown> {
     if (call.isCancelled) throw call.reason
     const { key: keyOf, mode, ttlMs, staleMs } = this.rule.current
-    const key = keyOf(call)
+    const key = keyFrom(keyOf, call)
     if (key === undefined) return await next(call)
     const entry = this.#entries.read(key)
     const ageMs = entry === undefined ? Infinity : this.clock.monotonicMs() - entry.storedAtMs

@@ -2,6 +2,7 @@ import { LiveValue } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { describe, expect, it } from 'vitest'
 import type { CallContext } from '../call.ts'
+import { cache } from '../cache/cache.ts'
 import { pipeline } from '../pipeline.ts'
 import { retry } from '../retry/retry.ts'
 import { timeout } from '../timeout/timeout.ts'
@@ -142,6 +143,17 @@ describe('calls that share nothing', () => {
     settle(1, 'b')
     await expect(Promise.all(calls)).resolves.toEqual(['a', 'b'])
   })
+})
+
+it.each([
+  ['a promise', Promise.resolve('k')],
+  ['a number', 7],
+  ['null', null],
+])('%s is no key', async (_what, key) => {
+  for (const policy of [coalesce({ key: () => key as never }), cache({ ttlMs: 1_000, key: () => key as never })]) {
+    const wrong = { code: 'HF_INVALID_ARGUMENT', argument: 'key' }
+    await expect(policy.execute(() => 'done')).rejects.toMatchObject(wrong)
+  }
 })
 
 it('options of coalesce that nobody reads or that are wrong are refused', () => {

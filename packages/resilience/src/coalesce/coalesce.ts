@@ -8,7 +8,7 @@ import { tellTools } from '../policy.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Layer, Next, StageOptions } from '../stage.ts'
-import { isInside, SharedRuns } from './shared-runs.ts'
+import { isInside, keyFrom, SharedRuns } from './shared-runs.ts'
 
 /** What `coalesce` can be given. */
 export interface CoalesceOptions extends StageOptions {
@@ -78,7 +78,7 @@ class CoalesceStage implements Layer {
   async run(call: Call, next: Next): Promise<unknown> {
     if (call.isCancelled) throw call.reason
     const { key: keyOf, keysMax, mode } = this.rule.current
-    const key = keyOf(call)
+    const key = keyFrom(keyOf, call)
     if (key === undefined) return await next(call)
     const known = this.runs.find(key)
     if (known !== undefined && isInside(call, known)) return await next(call)

@@ -1,3 +1,5 @@
+import { InvalidArgumentError, show } from '@holdfast/core'
+import type { CallContext } from '../call.ts'
 import { Call } from '../call.ts'
 import type { Next } from '../stage.ts'
 
@@ -8,6 +10,17 @@ export interface SharedRun {
   /** Has a handler: it never rejects unheard. */
   readonly result: Promise<unknown>
   callers: number
+}
+
+/**
+ * The key of a call, from a function of its user's. A promise is none: no two are the same.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when it is no string.
+ */
+export function keyFrom(keyOf: (context: CallContext) => string | undefined, call: Call): string | undefined {
+  const key: unknown = keyOf(call)
+  if (key === undefined || typeof key === 'string') return key
+  throw new InvalidArgumentError('key', `Expected \`key\` to return a string or undefined, at once, got ${show(key)}.`)
 }
 
 /** Whether a call was made by the work of a run, as far as its signal tells: it would wait for what waits for it. */
