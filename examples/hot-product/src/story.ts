@@ -25,16 +25,27 @@ const BAR = 40
 
 /** A shop has a hot product: three times as many come as it can serve. First without protection, then with it. */
 export async function tellStory(say: (line: string) => void, lengths: StoryLengths = FULL): Promise<void> {
+  say('█ served  ░ asked to come again later  × gave up after a second, or was cut off')
+  const ends = new Map<ShopKind, string>()
   for (const kind of ['unprotected', 'protected'] as const) {
     const { capacity, crowd } = await visit(kind, say, lengths)
-    const ratio = crowd.served / capacity
-    say(
-      `  In the crowd ${percent(ratio)} of what the shop can serve was sold; ${crowd.failed} visitors gave up or were cut off,`,
-    )
-    say(
-      `  ${crowd.refused} were asked to come again later${crowd.rude === 0 ? '' : `, ${crowd.rude} of them not told when`}.\n`,
+    say('')
+    ends.set(
+      kind,
+      `${percent(crowd.served / capacity)} of what it can serve, within ${within(crowd)}; ${endsOf(crowd)}`,
     )
   }
+  say('In the crowd, while three times too many came:')
+  for (const [kind, end] of ends) say(`  ${kind.padEnd(11)}  ${end}`)
+}
+
+function endsOf({ failed, refused, rude }: Tally): string {
+  const untold = rude === 0 ? '' : `, ${rude} of them not told when`
+  return `${failed} waited for nothing, ${refused} were told at once to come later${untold}`
+}
+
+function within({ slowMs }: Tally): string {
+  return slowMs === undefined ? '-' : `${slowMs.toFixed(0)} ms`
 }
 
 async function visit(
@@ -68,12 +79,11 @@ async function visit(
 
 function lineOf(tally: Tally, ms: number, capacity: number): string {
   const rate = (count: number): string => ((count / ms) * 1_000).toFixed(0)
-  const { served, refused, failed, all, slowMs } = tally
+  const { served, refused, failed, all } = tally
   const cells = [rate(all).padStart(8), rate(served).padStart(9), rate(refused).padStart(10), rate(failed).padStart(9)]
-  const within = slowMs === undefined ? '-' : `${slowMs.toFixed(0)} ms`
-  const served40 = Math.min(BAR, Math.round(((served / ms) * 1_000 * BAR) / (3 * capacity)))
-  const refused40 = Math.round(((refused / ms) * 1_000 * BAR) / (3 * capacity))
-  return `${cells.join(' ')}  ${within.padStart(11)}  ${'█'.repeat(served40)}${'░'.repeat(Math.min(BAR - served40, refused40))}`
+  const bar = (count: number): number => Math.round((count / ms) * 1_000 * (BAR / (3 * capacity)))
+  const bars = `${'█'.repeat(bar(served))}${'░'.repeat(bar(refused))}${'×'.repeat(bar(failed))}`
+  return `${cells.join(' ')}  ${within(tally).padStart(11)}  ${bars.slice(0, BAR + 5)}`
 }
 
 function percent(ratio: number): string {

@@ -9,7 +9,6 @@ import { HoldfastError } from '@holdfast/core'
  * - `concurrency-limit`: an adaptive limit is reached (503).
  * - `shed`: this process is overloaded, and the call's priority is below what it still serves (503).
  * - `throttled`: the one that is called refuses most calls, so they are not sent at all (503).
- * - `retry-budget`: a retry was due, and there is no budget left (503). Only where a policy is asked to say so.
  * - `deadline`: there is no time left to do it in (504).
  * - `store-unavailable`: the store that decides did not answer in time, and the rule says `closed` (503, never 429).
  * - `degraded`: the call is switched off at the present level of degradation (503).
@@ -24,7 +23,6 @@ export type RejectionReason =
   | 'concurrency-limit'
   | 'shed'
   | 'throttled'
-  | 'retry-budget'
   | 'deadline'
   | 'store-unavailable'
   | 'degraded'
@@ -63,7 +61,6 @@ export const REASON_TEXT: Readonly<Record<RejectionReason, string>> = {
   'concurrency-limit': 'as many calls are in flight as are served well',
   shed: 'the process is overloaded, and the priority of the call is too low',
   throttled: 'what it calls refuses most calls',
-  'retry-budget': 'the budget for retries is used up',
   deadline: 'its deadline has passed',
   'store-unavailable': 'the store that decides did not answer in time',
   degraded: 'it is switched off at the present level of degradation',
@@ -141,13 +138,13 @@ export function codeOf(error: unknown): unknown {
 }
 
 /** Whether an error is the refusal of a policy, ours or cockatiel's: the work was not begun. */
-export function isRejection(error: unknown): boolean {
+export function isRejection(error: unknown): error is Error & { readonly rejection?: Rejection } {
   if (codeOf(error) === 'HF_REJECTED') return true
   return REFUSALS_OF_COCKATIEL.some(mark => fieldOf(error, mark) !== undefined)
 }
 
 /** Whether an error says that a timeout ended the call, ours or cockatiel's. */
-export function isTimeout(error: unknown): boolean {
+export function isTimeout(error: unknown): error is Error & { readonly timeoutMs?: number } {
   return codeOf(error) === 'HF_TIMEOUT' || fieldOf(error, 'isTaskCancelledError') === true
 }
 

@@ -27,15 +27,28 @@ const EVERY_ERROR: Filter = { isFailure: error => !isRejection(error), isFailedR
  */
 export function filterOf(handle: FailureFilter | undefined): Filter {
   if (handle === undefined) return EVERY_ERROR
-  if (typeof handle === 'function') return { isFailure: safely(handle), isFailedResult: () => false }
+  if (typeof handle === 'function' && !isErrorClass(handle))
+    return { isFailure: safely(handle), isFailedResult: () => false }
   const options = (handle as { readonly options?: Partial<Predicates> } | null)?.options
   if (typeof options?.errorFilter !== 'function' || typeof options.resultFilter !== 'function') {
     throw new InvalidArgumentError(
       'handle',
-      `Expected \`handle\` to be a function or a filter of cockatiel, got ${show(handle)}.`,
+      `Expected \`handle\` to be a function or a filter of cockatiel, got ${shown(handle)}.`,
     )
   }
   return { isFailure: safely(options.errorFilter), isFailedResult: safely(options.resultFilter) }
+}
+
+function shown(handle: object): string {
+  if (!isErrorClass(handle)) return show(handle)
+  const { name } = handle as { readonly name: string }
+  return `the class ${name}: write error => error instanceof ${name}`
+}
+
+// A class called as a function throws each time: it is taken for a mistake, not for a filter.
+function isErrorClass(handle: object): boolean {
+  const { prototype } = handle as { readonly prototype?: unknown }
+  return handle === Error || prototype instanceof Error
 }
 
 function safely(filter: (value: unknown) => boolean): (value: unknown) => boolean {

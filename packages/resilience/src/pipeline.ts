@@ -265,6 +265,11 @@ function clockOf(parts: readonly Part[]): Clock {
   )
 }
 
+/** The clock of a policy; undefined for one of cockatiel, and for a pipeline of them alone. */
+export function clockOfPolicy(policy: AnyPolicy): Clock | undefined {
+  return clocksOf(partsOf(policy))[0]
+}
+
 // Policies of cockatiel have none, nor has a pipeline of them alone.
 function clocksOf(parts: readonly Part[]): readonly Clock[] {
   return [...new Set(parts.map(part => (part instanceof Probe ? part.stage.clock : part.clock)).filter(isGiven))]

@@ -8,8 +8,8 @@ import { problemAnswer } from './rejection-response.ts'
 
 /** What `protect` and its kin can be given. */
 export interface ProtectOptions<Request> {
-  /** Whom or what keyed policies count: 1 to 200 bytes, or the request is answered with 400. @default none */
-  readonly key?: (request: Request) => string | undefined
+  /** Whom or what keyed policies count: one name of 1 to 200 bytes, or the request is answered with 400. @default none */
+  readonly key?: (request: Request) => string | readonly string[] | undefined
   /** @default 'normal', or what the headers say with `trustHeaders` */
   readonly priority?: (request: Request) => Priority | undefined
   /** What rate limits count the request for. @default 1 */
@@ -48,12 +48,12 @@ export function callOptionsOf<Request>(
   { key, priority, cost, trustHeaders = false }: ProtectOptions<Request>,
 ): CallOptions | HttpAnswer {
   const told = trustHeaders ? callOptionsFromHeaders(headers) : {}
-  const keyed = key?.(request)
+  const keyed = oneOf(key?.(request))
   if (keyed !== undefined && !isName(keyed)) {
     return problemAnswer({
       status: 400,
       kind: 'invalid-key',
-      detail: 'The key of the request is too long or unreadable.',
+      detail: 'The key of the request is empty, too long or unreadable.',
     })
   }
   return { ...told, priority: priority?.(request) ?? told.priority, cost: cost?.(request), key: keyed }
@@ -63,7 +63,12 @@ export function isAnswer(given: CallOptions | HttpAnswer): given is HttpAnswer {
   return 'status' in given
 }
 
-function isName(key: unknown): boolean {
+// A header that came once, from where headers may come more often.
+function oneOf(key: string | readonly string[] | undefined): unknown {
+  return Array.isArray(key) && key.length === 1 ? key[0] : key
+}
+
+function isName(key: unknown): key is string {
   try {
     checkName('key', key)
     return true

@@ -37,16 +37,16 @@ export type HandlerPolicy = Policy<unknown>
  * app.use(protect(rateLimit({ limit: 100, periodMs: 60_000 }), { key: request => request.ip }))
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
-export function protect<Request extends IncomingMessage, Response extends ServerResponse>(
+export function protect<Request extends IncomingMessage, Response extends ServerResponse = ServerResponse>(
   policy: HandlerPolicy,
   handler: HttpHandler<Request, Response>,
   options?: ProtectOptions<Request>,
 ): ProtectedHandler<Request, Response>
-export function protect<Request extends IncomingMessage, Response extends ServerResponse>(
+export function protect<Request extends IncomingMessage, Response extends ServerResponse = ServerResponse>(
   policy: HandlerPolicy,
   options?: ProtectOptions<Request>,
 ): (request: Request, response: Response, next: NextFunction) => void
-export function protect<Request extends IncomingMessage, Response extends ServerResponse>(
+export function protect<Request extends IncomingMessage, Response extends ServerResponse = ServerResponse>(
   policy: HandlerPolicy,
   handlerOrOptions: HttpHandler<Request, Response> | ProtectOptions<Request> = {},
   handlerOptions: ProtectOptions<Request> = {},

@@ -36,6 +36,13 @@ const through = async (promise: Promise<unknown>, ms = 100_000): Promise<unknown
 }
 
 describe('retry', () => {
+  it('tells what failed before as the cause of a refusal that came after it', async () => {
+    const work = vi.fn<() => Promise<never>>().mockRejectedValueOnce(new Error('down'))
+    work.mockRejectedValueOnce(rejected({ policy: 'p', rule: 'p', ruleVersion: 1, reason: 'circuit-open' }))
+    const error = (await through(retry(at).execute(work))) as Error
+    expect(error).toMatchObject({ code: 'HF_REJECTED', cause: { message: 'down' } })
+  })
+
   it('does not do again what an error says is no use', async () => {
     const spent = Object.assign(new Error('spent'), { isRetryable: false })
     const work = vi.fn<() => Promise<never>>(() => Promise.reject(spent))

@@ -142,7 +142,7 @@ class RetryLayer implements Layer {
         if (!rule.filter.isFailedResult(value)) return value
         failure = { value }
       } catch (error) {
-        failure = { error }
+        failure = { error: followed(error, failure) }
       } finally {
         inner.end()
       }
@@ -202,6 +202,14 @@ function isRetriable(call: Call, { filter }: RetryRule, failure: FailedAttempt):
 // An error may know that the same again is no use, as that of a request whose body is spent.
 function saysNo(error: unknown): boolean {
   return (error as { readonly isRetryable?: unknown } | null | undefined)?.isRetryable === false
+}
+
+// A refusal after failures, of a breaker that opened meanwhile say, hides what it was that failed.
+function followed(error: unknown, before: FailedAttempt): unknown {
+  if (!isRejection(error) || !('error' in before) || !(error instanceof Error) || error.cause !== undefined)
+    return error
+  error.cause = before.error
+  return error
 }
 
 function delaysOf({ backoff, random, baseMs, capMs }: RetryRule): Delays {

@@ -200,4 +200,10 @@ describe('what is shown of reports', () => {
     expect(plot).toContain('a &lt; b')
     expect(plot).not.toContain('NaN')
   })
+
+  it('refuses a policy that goes by another clock', async () => {
+    const server = { servers: 2, service: exponential(10), load: 1, durationMs: 1_000 }
+    const wanted = 'Expected `policy` to make policies with the clock of the simulation, got another'
+    await expect(simulateOverload({ ...server, policy: () => adaptiveLimit() })).rejects.toThrow(wanted)
+  })
 })

@@ -4,6 +4,7 @@ import type { CallOptions } from '../call.ts'
 import { checkFunction, checkInteger } from '../checks.ts'
 import { isRejection } from '../errors.ts'
 import type { AnyPolicy } from '../pipeline.ts'
+import { clockOfPolicy } from '../pipeline.ts'
 import type { Policy } from '../policy.ts'
 import type { Arrivals } from './arrivals.ts'
 import { poisson } from './arrivals.ts'
@@ -96,6 +97,8 @@ const KNOWN: ReadonlySet<string> = new Set<keyof OverloadOptions>([
  * Policies of others take part as far as they go by promises alone: what reads the process's clock or sets timers of Node sees a
  * moment in which no time passes.
  *
+ * `shed` and `ownTurn` feel this process and its loop, and cannot be simulated.
+ *
  * The server does not notice that a client has gone: it does the work all the same, as most servers do.
  *
  * @example
@@ -168,8 +171,20 @@ function requestOf(
   // cockatiel's type knows only of signals; ours, which take options too, are what `callOptions` is for.
   const before = policy?.(world) as Policy<unknown> | undefined
   const around = client?.(world)
+  checkClock('policy', before, world)
+  checkClock('client', around, world)
   const attempt = before === undefined ? work : () => before.execute(work, callOptions?.(random))
   return around === undefined ? attempt : () => around.execute(attempt)
+}
+
+// One with a clock of its own would see no time pass, and answer nonsense that looks like a result.
+function checkClock(argument: string, policy: AnyPolicy | undefined, { clock }: SimulatedWorld): void {
+  const own = policy === undefined ? undefined : clockOfPolicy(policy)
+  if (own === undefined || own === clock) return
+  throw new InvalidArgumentError(
+    argument,
+    `Expected \`${argument}\` to make policies with the clock of the simulation, got another: pass \`{ clock }\` on to each.`,
+  )
 }
 
 function reportOf(checked: Checked, tally: Tally, served: number): OverloadReport {
