@@ -15,7 +15,7 @@ import type { NamedQuota, RateLimitsOptions, RateLimitsRule } from './rate-limit
 import { checkedRateLimits } from './rate-limits-options.ts'
 import { SeenDecisions } from './seen-decisions.ts'
 import { ShareLimits } from './share-limits.ts'
-import { storeKey } from './store-key.ts'
+import { storeKey, storeName } from './store-key.ts'
 import { StoreLink } from './store-link.ts'
 
 const BY_STORE = 1
@@ -211,6 +211,6 @@ class RateLimitsGate implements Gate {
   }
 
   #nameOf(rule: string, key: string | undefined): string {
-    return storeKey(`{${this.rule.current.name}}/${rule}`, key)
+    return storeKey(`{${this.rule.current.name}}/${storeName(rule)}`, key)
   }
 }

@@ -10,7 +10,7 @@ import type { Quota, QuotaView } from './meter.ts'
 import { shareMetersOf } from './meters.ts'
 import type { RateRule } from './options.ts'
 import { SeenDecisions } from './seen-decisions.ts'
-import { storeKey } from './store-key.ts'
+import { storeKey, storeName } from './store-key.ts'
 import type { LinkListener } from './store-link.ts'
 import { StoreLink } from './store-link.ts'
 
@@ -24,6 +24,7 @@ export class SharedDecider implements Decider {
   readonly store: RateStore
   readonly rule: Rule<RateRule>
   readonly #share: LocalDecider
+  readonly #name: string
   #asked = 0
   #deniedHere = 0
   #decidedAway = 0
@@ -33,9 +34,10 @@ export class SharedDecider implements Decider {
     store: RateStore,
     { hashSeed, listener }: { hashSeed: number; listener: LinkListener },
   ) {
-    const { clock, keysMax } = rule.current
+    const { clock, keysMax, name } = rule.current
     this.rule = rule
     this.store = store
+    this.#name = storeName(name as string)
     this.link = new StoreLink(clock, listener)
     this.seen = new SeenDecisions(keysMax)
     this.#share = new LocalDecider(rule, hashSeed, shareMetersOf)
@@ -78,7 +80,7 @@ export class SharedDecider implements Decider {
   close(): void {}
 
   nameOf(key: string | undefined): string {
-    return storeKey(this.rule.current.name as string, key)
+    return storeKey(this.#name, key)
   }
 
   quotaOf(key: string | undefined): Quota {
