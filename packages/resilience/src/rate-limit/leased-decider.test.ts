@@ -1,3 +1,4 @@
+import { LiveValue } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -53,6 +54,18 @@ describe('a rate limit by leased batches', () => {
     await Promise.all(calls)
     // The first call asks before it knows of the others; the second request is for all of these.
     expect(rates.takes).toHaveLength(2)
+  })
+
+  it('refuses who waits for more than a lowered burst, and nobody else', async () => {
+    rates.weather = { kind: 'fair', delayMs: 10 }
+    const burst = new LiveValue(8)
+    const policy = rateLimit({ ...usual, limit: 1_000, burst })
+    const ends = [1, 5, 1].map(cost =>
+      policy.execute(() => 'in', { cost }).catch((error: unknown) => (error as RejectedError).rejection.reason),
+    )
+    burst.set(3)
+    await clock.advance(50)
+    expect(await Promise.all(ends)).toEqual(['in', 'rate-limited', 'in'])
   })
 
   it('gives back what is not used when it gets old, and forgets the key', async () => {

@@ -99,6 +99,7 @@ export class LeasedDecider implements Decider {
       const { clock, storeTimeoutMs: timeoutMs, leaseMs } = rule.current
       const quota = this.#shared.quotaOf(lease.key)
       const nowMs = clock.monotonicMs()
+      lease.refuseOver(quota.burst, () => this.#shared.refuse(lease.key, quota, Infinity))
       const want = lease.wanted({ leaseMs, atMost: this.#batchMax(quota), burst: quota.burst }, nowMs)
       const take = { key: this.#shared.nameOf(lease.key), quota, ...want }
       this.#refills += 1

@@ -110,6 +110,11 @@ export class PermitLease {
     }
   }
 
+  /** Those at the head of the line who want more than there can ever be, since the quota is another. */
+  refuseOver(burst: number, refusal: () => RejectedError): void {
+    while (this.hasWaiters && (this.#waiters[this.#first] as Waiter).call.cost > burst) this.#next().reject(refusal())
+  }
+
   rejectWaiters(reason: unknown): void {
     while (this.hasWaiters) this.#next().reject(reason)
   }
