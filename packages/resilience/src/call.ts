@@ -1,6 +1,7 @@
 import type { Clock } from '@holdfast/core'
-import { onAbort } from '@holdfast/core'
+import { onAbort, systemClock } from '@holdfast/core'
 import type { IDefaultPolicyContext } from 'cockatiel'
+import { keepShape } from './keep-shape.ts'
 
 /** How much a call matters, from what is shed last to what is shed first. */
 export const PRIORITIES = ['critical', 'high', 'normal', 'low', 'background'] as const
@@ -100,7 +101,7 @@ export class Call implements CallContext {
     this.parent = parent
     this.clock = clock
     this.#outer = outer
-    this.nowMs = parent === undefined ? 0 : parent.nowMs
+    this.nowMs = parent === undefined ? -Infinity : parent.nowMs
     this.deadlineMs = Infinity
     if (parent !== undefined) this.takeFrom(parent)
   }
@@ -230,3 +231,6 @@ export function runWork(call: Call): unknown {
   if (work.length > 0) Object.defineProperty(call, 'signal', OWN_SIGNAL)
   return work(call)
 }
+
+keepShape(new Call(() => {}, { clock: systemClock }))
+keepShape(Object.defineProperty(new Call(() => {}, { clock: systemClock }), 'signal', OWN_SIGNAL))

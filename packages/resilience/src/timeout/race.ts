@@ -1,7 +1,10 @@
-import type { Call } from '../call.ts'
+import { systemClock } from '@holdfast/core'
+import { Call } from '../call.ts'
+import { keepShape } from '../keep-shape.ts'
 import type { Next } from '../stage.ts'
 import { beginAtOnce } from '../stage.ts'
 import type { TimerWheel, WheelEntry } from '../timer-wheel.ts'
+import { wheelOf } from '../timer-wheel.ts'
 
 /** What ends a call whose time is over, with what it rejects with. */
 export interface Expiry {
@@ -28,11 +31,11 @@ export class Race implements WheelEntry {
     this.#wheel = wheel
     this.#expiry = expiry
     this.#timeoutMs = call.deadlineMs - call.nowMs
-    wheel.add(this, call.nowMs, this.#timeoutMs)
   }
 
   run(next: Next): Promise<unknown> {
     const call = this.#call
+    this.#wheel.add(this, call.nowMs, this.#timeoutMs)
     return new Promise((resolve, reject) => {
       this.#reject = reject
       // Who has no signal cannot give up.
@@ -66,3 +69,5 @@ export class Race implements WheelEntry {
     this.#call.end()
   }
 }
+
+keepShape(new Race(new Call(() => {}, { clock: systemClock }), wheelOf(systemClock), { expire: () => {} }))
