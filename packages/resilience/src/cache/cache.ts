@@ -28,7 +28,7 @@ export interface CacheOwn {
  * the call fails. Calls of one key that miss at the same time share one run, as with `coalesce`.
  *
  * Values are kept as they are: all callers have the same object, which none may change. What can be read once only (a `Response`)
- * cannot be cached. Errors are not kept. A renewal in the background has no deadline: put a `timeout` inside. In `shadow` each call
+ * cannot be cached. Errors are not kept. A run has no deadline, for others may wait for it: put a `timeout` inside. In `shadow` each call
  * runs, and what the cache would have answered is reported as `wouldHit`.
  *
  * @see RFC 5861 for `staleMs` (stale-while-revalidate) and `staleOnErrorMs` (stale-if-error)
@@ -104,7 +104,7 @@ class CacheStage implements Layer {
   /** The old value at once; nobody waits for the run that renews it, and nobody can end it. */
   #renew(miss: Miss & { readonly entry: CacheEntry }): unknown {
     if (this.#runs.find(miss.key) === undefined) {
-      const run = this.#begin(miss, Infinity)
+      const run = this.#begin(miss)
       run.callers += 1
       run.result.catch((cause: unknown) => tellTools(this, 'renewalFailed', { key: miss.key, cause }))
     }
@@ -127,17 +127,12 @@ class CacheStage implements Layer {
     }
   }
 
-  #begin({ key, call, next }: Miss, deadlineMs: number = call.deadlineMs): SharedRun {
-    const run: SharedRun = this.#runs.begin(
-      key,
-      call,
-      async shared => {
-        const value = await next(shared)
-        if (!this.#invalidated.has(run)) this.#keep(key, value)
-        return value
-      },
-      deadlineMs,
-    )
+  #begin({ key, call, next }: Miss): SharedRun {
+    const run: SharedRun = this.#runs.begin(key, call, async shared => {
+      const value = await next(shared)
+      if (!this.#invalidated.has(run)) this.#keep(key, value)
+      return value
+    })
     return run
   }
 

@@ -91,16 +91,17 @@ describe('calls with one key', () => {
     expect(runs).toHaveLength(0)
   })
 
-  it('have the latest deadline of all, and the priority of the first', async () => {
+  it('have the priority of the first and no deadline, while each caller leaves by his own', async () => {
     const clock = new SimulatedClock()
-    const [policy, { work, settle, runs }] = [coalesce({ clock }), gate()]
-    const calls = [
-      policy.execute(work, { key: 'k', timeoutMs: 100, priority: 'high' }),
-      policy.execute(work, { key: 'k', timeoutMs: 500 }),
-    ]
-    expect(runs[0]).toMatchObject({ remainingMs: 500, priority: 'high', key: 'k' })
+    const [shared, { work, settle, runs }] = [coalesce({ clock }), gate()]
+    const policy = pipeline(shared, timeout({ timeoutMs: 1_000, clock }))
+    const first = policy.execute(work, { key: 'k', timeoutMs: 100, priority: 'high' }).catch((error: unknown) => error)
+    const second = policy.execute(work, { key: 'k', timeoutMs: 500 })
+    expect(runs[0]).toMatchObject({ remainingMs: 1_000, priority: 'high', key: 'k' })
+    await clock.advance(200)
+    await expect(first).resolves.toMatchObject({ code: 'HF_TIMEOUT', timeoutMs: 100 })
     settle(0, 1)
-    await Promise.all(calls)
+    await expect(second).resolves.toBe(1)
   })
 })
 

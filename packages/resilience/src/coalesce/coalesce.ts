@@ -33,7 +33,7 @@ type Settings = CoalesceOptions & Required<Pick<CoalesceOptions, 'key' | 'keysMa
 
 /**
  * Identical calls in flight share one run: the value and the error of the first are those of all. A caller that aborts leaves alone;
- * the run is cancelled when all have left. It has the priority of the one that began it, and the latest deadline of all.
+ * the run is cancelled when all have left. It has the priority of the one that began it, and no deadline: put a `timeout` inside.
  *
  * A call that the run itself makes, with its signal, runs by itself.
  *

@@ -49,12 +49,15 @@ export class SharedRuns {
     return this.#runs.get(key)
   }
 
-  /** Begins a run for a key, with what is known of `call`, but for its end, and its deadline where another is given. Nobody waits for it yet. */
-  begin(key: string, call: Call, next: Next, deadlineMs: number = call.deadlineMs): SharedRun {
+  /**
+   * Begins a run for a key, with what is known of `call`, but for its end and its deadline: a `timeout` inside goes by the deadline that
+   * it finds, and others may have more time. Each leaves by his own. Nobody waits for it yet.
+   */
+  begin(key: string, call: Call, next: Next): SharedRun {
     const shared = new Call(call.work, { clock: call.clock })
     shared.takeFrom(call)
     shared.nowMs = call.nowMs
-    shared.deadlineMs = deadlineMs
+    shared.deadlineMs = Infinity
     const result = (async () => await next(shared))()
     const run: SharedRun = { key, call: shared, result, callers: 0 }
     this.#runs.set(key, run)
@@ -66,8 +69,6 @@ export class SharedRuns {
   /** What a run comes to, for one more caller; he leaves it when his call is cancelled. */
   join(run: SharedRun, call: Call): Promise<unknown> {
     run.callers += 1
-    // Whoever joins may have more time than the first had.
-    run.call.deadlineMs = Math.max(run.call.deadlineMs, call.deadlineMs)
     return new Promise((resolve, reject) => {
       const stop = call.onCancel(reason => {
         reject(reason as Error)

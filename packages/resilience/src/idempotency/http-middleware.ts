@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { systemClock } from '@holdfast/core'
+import { systemClock, UnsupportedError } from '@holdfast/core'
 import type { CallContext } from '../call.ts'
 import { requestContext, setContext } from '../http/options.ts'
 import type { Policy } from '../policy.ts'
@@ -42,6 +42,10 @@ export function idempotencyMiddleware<Request extends IncomingMessage = Incoming
   const requests = new HttpRequests(options)
   const clock = options.clock ?? systemClock
   const serve = async (request: Request, response: ServerResponse, next: () => unknown): Promise<void> => {
+    // Those of HTTP/2 have no such thing, whatever their type says.
+    if ((request.headersDistinct as unknown) === undefined) {
+      throw new UnsupportedError('idempotencyMiddleware takes requests of HTTP/1 only.')
+    }
     const method = request.method ?? 'GET'
     const key = requests.keyOf(method, request.headersDistinct['idempotency-key'])
     if (key === undefined) return void (await next())
