@@ -33,6 +33,29 @@ export function keyOf(perKey: PerKey, call: Call): string | undefined {
   }
 }
 
+/** An answer that a store still owes, for as long as the call is there: what is granted to one that is gone is undone. */
+export function whileWanted(call: Call, answer: Promise<number>, undo: (ticket: number) => void): Promise<number> {
+  if (!call.isCancellable) return answer
+  return new Promise((resolve, reject) => {
+    let isGone = false
+    const stopListening = call.onCancel(reason => {
+      isGone = true
+      reject(reason)
+    })
+    answer.then(
+      ticket => {
+        stopListening()
+        if (isGone) undo(ticket)
+        else resolve(ticket)
+      },
+      (error: unknown) => {
+        stopListening()
+        reject(error)
+      },
+    )
+  })
+}
+
 /** A refusal of a call that is over its quota. @param part which of its quotas. @param waitMs until there is room for it; Infinity for never. */
 export function overQuota(
   rule: Rule<StageOptions>,
@@ -70,4 +93,9 @@ export function storeUnavailable(
     retryAfterMs,
     key,
   })
+}
+
+/** Whether an answer is still to come. */
+export function isPromise(answer: Admission): answer is Promise<number> {
+  return typeof (answer as { readonly then?: unknown }).then === 'function'
 }

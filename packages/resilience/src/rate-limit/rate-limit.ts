@@ -7,7 +7,7 @@ import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Admission, Gate } from '../stage.ts'
 import type { Decider } from './decider.ts'
-import { keyOf } from './decider.ts'
+import { isPromise, keyOf, whileWanted } from './decider.ts'
 import { LeasedDecider } from './leased-decider.ts'
 import { LocalDecider } from './local-decider.ts'
 import type { Quota, QuotaView } from './meter.ts'
@@ -70,7 +70,9 @@ class RateGate implements Gate {
   enter(call: Call): Admission {
     const rule = this.rule.current
     const key = keyOf(rule.perKey, call)
-    return this.#mayWait ? this.#lines.enter(call, key, rule) : this.#decider.decide(call, key)
+    if (this.#mayWait) return this.#lines.enter(call, key, rule)
+    const answer = this.#decider.decide(call, key)
+    return isPromise(answer) ? whileWanted(call, answer, ticket => this.#decider.undo(call, key, ticket)) : answer
   }
 
   undo(call: Call, ticket: number): void {

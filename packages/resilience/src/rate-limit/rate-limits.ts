@@ -8,7 +8,7 @@ import { tellTools } from '../policy.ts'
 import type { LiveOptions, Rule } from '../rule.ts'
 import { openRule } from '../rule.ts'
 import type { Admission, Gate } from '../stage.ts'
-import { FREE, keyOf, overQuota, storeUnavailable } from './decider.ts'
+import { FREE, keyOf, overQuota, storeUnavailable, whileWanted } from './decider.ts'
 import type { QuotaView } from './meter.ts'
 import { steadily } from './steadily.ts'
 import type { NamedQuota, RateLimitsOptions, RateLimitsRule } from './rate-limits-options.ts'
@@ -101,14 +101,16 @@ class RateLimitsGate implements Gate {
       this.#deniedHere += 1
       return this.#refuse(part, deniedMs)
     }
-    return this.#ask(call, parts)
+    return whileWanted(call, this.#ask(call, parts), ticket => this.#undo(call, parts, ticket))
   }
 
   undo(call: Call, ticket: number): void {
-    if (ticket === FREE) return
-    const parts = this.#partsOf(call)
+    if (ticket !== FREE) this.#undo(call, this.#partsOf(call), ticket)
+  }
+
+  #undo(call: Call, parts: readonly Part[], ticket: number): void {
     if (ticket === BY_SHARES) this.#shares.undo(parts, call.cost)
-    else for (const part of parts) this.#giveBack(part, call.cost)
+    else if (ticket === BY_STORE) for (const part of parts) this.#giveBack(part, call.cost)
   }
 
   view(name: string, key: string | undefined): QuotaView {

@@ -37,7 +37,12 @@ export class ScriptedRates implements RateStore {
 
   async takeAll(takes: readonly RateTake[], options?: RateCallOptions): Promise<readonly RateDecision[]> {
     this.takes.push(...takes)
-    return await this.#through(() => this.#inner.takeAll(takes, options), options)
+    return await this.#through(async () => {
+      const decisions = await this.#inner.takeAll(takes, options)
+      const isTaken = decisions.every(({ kind }) => kind === 'granted')
+      if (isTaken) for (const { key, cost } of takes) this.#count(key, cost)
+      return decisions
+    }, options)
   }
 
   async giveBack(key: string, quota: RateQuota, count: number, options?: RateCallOptions): Promise<void> {

@@ -131,7 +131,7 @@ describe('a rate limit that lets calls wait', () => {
     await clock.advance(5)
     controller.abort(new Error('gone'))
     await clock.advance(5)
-    expect(log).toEqual(['a in at 0', 'b: gone at 10'])
+    expect(log).toEqual(['a in at 0', 'b: gone at 5'])
     expect(policy.describe().state['waiting']).toBe(0)
   })
 

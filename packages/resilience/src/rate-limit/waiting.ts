@@ -6,6 +6,7 @@ import type { Admission } from '../stage.ts'
 import type { WheelEntry } from '../timer-wheel.ts'
 import { wheelOf } from '../timer-wheel.ts'
 import type { Decider } from './decider.ts'
+import { isPromise, whileWanted } from './decider.ts'
 import type { Quota } from './meter.ts'
 
 /** How calls may wait, as it is now. */
@@ -103,7 +104,8 @@ export class WaitLines {
     const answer = this.#decider.decide(call, key)
     if (typeof answer === 'number') return answer
     if (!isPromise(answer)) return this.#waitOr(answer, call, key, settings)
-    return this.#enterAfter(answer, call, key, settings)
+    const wanted = whileWanted(call, answer, ticket => this.#decider.undo(call, key, ticket))
+    return this.#enterAfter(wanted, call, key, settings)
   }
 
   /** The quota is another: those who wait may have to for less. */
@@ -224,8 +226,4 @@ export class WaitLines {
     }
     return undefined
   }
-}
-
-function isPromise(answer: Admission): answer is Promise<number> {
-  return typeof (answer as { readonly then?: unknown }).then === 'function'
 }
