@@ -1,11 +1,14 @@
 import { SimulatedClock } from '@holdfast/core/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Call } from './call.ts'
 import { RejectedError, rejected } from './errors.ts'
 import { pipeline, policyOf } from './pipeline.ts'
 import type { Policy } from './policy.ts'
+import { rateLimit } from './rate-limit/rate-limit.ts'
+import { retry } from './retry/retry.ts'
 import { openRule } from './rule.ts'
-import type { Admission, Ended, Gate, StageOptions } from './stage.ts'
+import type { Admission, Ended, Gate, Layer, StageOptions } from './stage.ts'
+import { timeout } from './timeout/timeout.ts'
 
 interface Seen {
   readonly clock: SimulatedClock
@@ -178,6 +181,49 @@ describe('gates side by side', () => {
     })
     await expect(pipeline(gate(seen, 'a'), breaks).execute(() => 'done')).rejects.toThrow('a defect')
     expect(seen.log[2]).toBe('a is undone with 7')
+  })
+})
+
+describe('the clock', () => {
+  it('is read once for all that begins at once, and once more by each run of gates that hears of the end', async () => {
+    const seen = scene()
+    const { clock } = seen
+    const policy = pipeline(
+      rateLimit({ clock, limit: 10 }),
+      gate(seen, 'a'),
+      retry({ clock, budget: false }),
+      gate(seen, 'b'),
+      timeout({ clock, timeoutMs: 100 }),
+    )
+    const quota = pipeline(rateLimit({ clock, limit: 10 }), timeout({ clock, timeoutMs: 100 }))
+    const reads = vi.spyOn(clock, 'monotonicMs')
+    await policy.execute(() => 'done')
+    expect(reads).toHaveBeenCalledTimes(3)
+    reads.mockClear()
+    await quota.execute(() => 'done')
+    expect(reads).toHaveBeenCalledTimes(1)
+  })
+
+  it.each(['a gate', 'a layer'])('is read again behind %s that had to wait', async kind => {
+    const seen = scene()
+    const { clock } = seen
+    const sleep = (): Promise<number> => new Promise(resolve => clock.setTimer(() => resolve(1), 60))
+    const late: Layer = {
+      kind: 'layer',
+      policy: 'late',
+      clock,
+      rule: undefined,
+      describe: () => ({}),
+      run: async (call, next) => {
+        await sleep()
+        return await next(call)
+      },
+    }
+    const waits = kind === 'a gate' ? gate(seen, 'waits', { enter: sleep }) : policyOf(late, {})
+    const policy = pipeline(gate(seen, 'first'), waits, timeout({ clock, timeoutMs: 100 }))
+    const run = policy.execute(sleep)
+    await clock.advance(120)
+    await expect(run).resolves.toBe(1)
   })
 })
 
