@@ -1,9 +1,21 @@
 import { LiveValue } from '@holdfast/core'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { describe, expect, it, vi } from 'vitest'
+import { bulkhead } from '../bulkhead/bulkhead.ts'
 import { pipeline } from '../pipeline.ts'
 import { deadline } from './deadline.ts'
 import { callOptionsFromHeaders, headersOf } from './headers.ts'
+
+/** Does something inside a call in the very millisecond in which its time is over, before its timer says so. */
+function late<T>(clock: SimulatedClock, inside: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return bulkhead({ limit: 9, clock }).execute(
+    async ({ signal }) => {
+      await clock.advance(100)
+      return await inside(signal)
+    },
+    { timeoutMs: 100 },
+  )
+}
 
 describe('deadline', () => {
   it('lets a call in that has no deadline, or time left', async () => {
@@ -13,12 +25,12 @@ describe('deadline', () => {
     await expect(policy.execute(({ remainingMs }) => remainingMs, { timeoutMs: 5 })).resolves.toBe(5)
   })
 
-  it('refuses one whose caller waits no more, and does not begin it', async () => {
+  it('refuses one whose time is over, and does not begin it', async () => {
     const clock = new SimulatedClock()
     const policy = deadline({ clock, name: 'in-time' })
     const work = vi.fn<() => void>()
     const refusal = { policy: 'deadline', rule: 'in-time', ruleVersion: 1, reason: 'deadline' }
-    await expect(policy.execute(work, { timeoutMs: 0 })).rejects.toMatchObject({
+    await expect(late(clock, signal => policy.execute(work, signal))).rejects.toMatchObject({
       code: 'HF_REJECTED',
       rejection: refusal,
     })
@@ -60,11 +72,13 @@ describe('deadline', () => {
 
   it('only tells in shadow, and refuses again when its rule says so', async () => {
     const mode = new LiveValue<'shadow' | 'enforce'>('shadow')
-    const policy = deadline({ clock: new SimulatedClock(), mode })
-    await expect(policy.execute(() => 'done', { timeoutMs: 0 })).resolves.toBe('done')
+    const clock = new SimulatedClock()
+    const policy = deadline({ clock, mode })
+    const run = (): Promise<string> => late(clock, signal => policy.execute(() => 'done', signal))
+    await expect(run()).resolves.toBe('done')
     expect(policy.describe()).toMatchObject({ wouldRefuse: 1, refused: 0 })
     mode.set('enforce')
-    await expect(policy.execute(() => 'done', { timeoutMs: 0 })).rejects.toMatchObject({ code: 'HF_REJECTED' })
+    await expect(run()).rejects.toMatchObject({ code: 'HF_REJECTED', rejection: { policy: 'deadline' } })
   })
 
   it('refuses options that it does not have', () => {

@@ -68,6 +68,27 @@ describe('throttle', () => {
     expect(policy.describe().state).toMatchObject({ refuseRatio: 0 })
   })
 
+  it('refuses none of many calls that begin at once, also after a rest', async () => {
+    const { clock, policy } = stage()
+    for (const round of [1, 2]) {
+      const calls = Array.from({ length: 200 }, () =>
+        policy.execute(() => new Promise<void>(resolve => void clock.setTimer(resolve, 200))),
+      )
+      await clock.advance(200)
+      await Promise.all(calls)
+      expect(policy.describe()).toMatchObject({ refused: 0, admitted: round * 200 })
+      await clock.advance(600_000)
+    }
+  })
+
+  it('counts calls that nobody answers once they are old', async () => {
+    const { clock, policy } = stage()
+    for (let call = 0; call < 200; call += 1) void policy.execute(() => new Promise(() => {})).catch(() => {})
+    await clock.advance(10_000)
+    for (let call = 0; call < 100; call += 1) void policy.execute(() => 1).catch(() => {})
+    expect(policy.describe().refused).toBeGreaterThan(50)
+  })
+
   it('takes errors of the work that are no refusal for accepted calls', async () => {
     const { policy } = stage()
     for (let call = 0; call < 50; call += 1) {
@@ -120,8 +141,9 @@ describe('a window of accepts', () => {
   it('forgets a call at the time at which it was sent, and none twice that has left the window', () => {
     const window = new AcceptWindow(6_000)
     const ticket = window.asked(1_000)
-    window.asked(1_000)
-    window.asked(2_000)
+    window.answered(window.asked(1_000), 1_000, false)
+    window.answered(window.asked(2_000), 2_000, false)
+    expect(window.requests).toBe(3)
     window.forget(ticket, 2_000)
     expect(window.requests).toBe(2)
     window.advance(7_000)
@@ -139,8 +161,7 @@ describe('a window of accepts', () => {
         let nowMs = 1_000
         for (const { afterMs, isAccepted } of steps) {
           nowMs += afterMs
-          window.asked(nowMs)
-          if (isAccepted) window.accepted(nowMs)
+          window.answered(window.asked(nowMs), nowMs, isAccepted)
           calls.push({ atMs: nowMs, isAccepted })
         }
         const within = (ms: number): number => calls.filter(({ atMs }) => atMs > nowMs - ms).length

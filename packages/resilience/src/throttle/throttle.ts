@@ -19,7 +19,7 @@ export interface ThrottleOptions extends StageOptions {
    * @default 2
    */
   readonly multiplier?: number
-  /** The time that is looked at, in milliseconds, 1,000 to a day. Longer than a call may take. @default 120000 */
+  /** The time that is looked at, in milliseconds, 1,000 to 24.8 days. Longer than a call may take. @default 120000 */
   readonly windowMs?: number
   /** Below so many calls in the window nothing is refused. @default 5 */
   readonly minCalls?: number
@@ -64,7 +64,8 @@ const PASS_MS = 1_000
 
 /**
  * Keeps calls at home that the callee would refuse: with r calls and a accepted ones in the window, a call is refused with probability
- * (r - K a) / (r + 1). Calls count when they are sent, those refused here too.
+ * (r - K a) / (r + 1). Calls count when they are sent, those refused here too; one
+ * that is not answered yet counts after a thirtieth of the window.
  *
  * @see Google SRE, chapter 21, client-side throttling; go-zero (a forced pass each second), failsafe-go (cap 0.9)
  */
@@ -108,14 +109,17 @@ class Throttle implements Gate {
     const ratio = this.#refuseRatio(nowMs)
     const ticket = this.#window.asked(nowMs)
     if (ratio === 0) return ticket
-    if (this.#random.next() < ratio && nowMs - this.#passedMs < PASS_MS) return this.#refuse()
+    if (this.#random.next() < ratio && nowMs - this.#passedMs < PASS_MS) {
+      this.#window.answered(ticket, nowMs, false)
+      return this.#refuse()
+    }
     this.#passedMs = nowMs
     return ticket
   }
 
   leave(_call: Call, ticket: number, { kind, outcome, atMs }: Ended): void {
     if (kind === 'cancelled') return this.#window.forget(ticket, atMs)
-    if (!this.#isRefusal(kind, outcome)) this.#window.accepted(atMs)
+    this.#window.answered(ticket, atMs, !this.#isRefusal(kind, outcome))
   }
 
   undo({ nowMs }: Call, ticket: number): void {
