@@ -31,7 +31,10 @@ export class MemoryRateBuckets {
 
   take(takes: readonly RateTake[]): readonly RateDecision[] {
     const atMs = this.#clock.monotonicMs()
-    const verdicts = takes.map(take => ({ take, verdict: verdictOn(take, this.#level(take, atMs)) }))
+    const verdicts = takes.map(take => {
+      const level = levelAt(this.#find(take.key, atMs), take.quota, atMs)
+      return { take, verdict: verdictOn(take, level) }
+    })
     if (verdicts.every(({ verdict }) => verdict.granted !== undefined)) {
       for (const { take, verdict } of verdicts) {
         if (verdict.granted !== 0) this.#keep(take.key, take.quota, { atMs, level: verdict.level })
@@ -41,23 +44,25 @@ export class MemoryRateBuckets {
   }
 
   giveBack(key: string, quota: RateQuota, count: number): void {
-    const bucket = this.#buckets.get(key)
-    if (bucket === undefined) return
     const atMs = this.#clock.monotonicMs()
-    this.#keep(key, quota, { atMs, level: Math.max(0, levelAt(bucket, quota, atMs) - count) })
+    const bucket = this.#find(key, atMs)
+    if (bucket === undefined) return
+    const level = Math.max(0, levelAt(bucket, quota, atMs) - count)
+    this.#keep(key, quota, { atMs, level }, level > quota.burst ? bucket.wholeAtMs : undefined)
   }
 
-  // More than the burst may be out when another quota had a larger one: from now on it is the burst.
-  #level({ key, quota }: RateTake, atMs: number): number {
+  // Whole by the quota that took last, it is whole for all: one that is slower would be closed for longer than that.
+  #find(key: string, atMs: number): Kept | undefined {
     const bucket = this.#buckets.get(key)
-    const level = levelAt(bucket, quota, atMs)
-    if (bucket !== undefined && bucket.level > quota.burst && level === quota.burst)
-      this.#keep(key, quota, { atMs, level })
-    return level
+    return bucket !== undefined && bucket.wholeAtMs > atMs ? bucket : undefined
   }
 
-  #keep(key: string, quota: RateQuota, bucket: Bucket): void {
-    const wholeAtMs = bucket.atMs + comesBackInMs(quota, bucket.level)
+  #keep(
+    key: string,
+    quota: RateQuota,
+    bucket: Bucket,
+    wholeAtMs: number = bucket.atMs + comesBackInMs(quota, bucket.level),
+  ): void {
     const isNew = !this.#buckets.has(key)
     this.#buckets.set(key, { ...bucket, wholeAtMs })
     if (isNew) this.#expect(key, wholeAtMs)

@@ -44,9 +44,11 @@ DECLARE
   i integer;
   sinces timestamptz[];
   levels double precision[];
-  is_wrong boolean[];
+  ends timestamptz[];
+  is_ahead boolean;
   now_at timestamptz;
   since_at timestamptz;
+  end_at timestamptz;
   out_level double precision;
   granted double precision;
   is_refused boolean := false;
@@ -56,7 +58,7 @@ BEGIN
   PERFORM set_config('lock_timeout', p_patience_ms::text, true);
   FOR i IN SELECT k.at FROM unnest(p_keys) WITH ORDINALITY AS k (key, at) ORDER BY k.key COLLATE "C" LOOP
     LOOP
-      SELECT r.since, r.level INTO since_at, out_level FROM ${schema}.rates r WHERE r.key = p_keys[i] FOR NO KEY UPDATE;
+      SELECT r.since, r.level, r.ends_at INTO since_at, out_level, end_at FROM ${schema}.rates r WHERE r.key = p_keys[i] FOR NO KEY UPDATE;
       -- Who only asks makes nothing.
       EXIT WHEN FOUND OR p_costs[i] = 0;
       -- Somebody else may make it first: then his is the one.
@@ -65,13 +67,18 @@ BEGIN
     END LOOP;
     sinces[i] := since_at;
     levels[i] := coalesce(out_level, 0);
+    ends[i] := end_at;
   END LOOP;
   now_at := clock_timestamp();
   FOR i IN 1 .. cardinality(p_keys) LOOP
-    out_level := levels[i] - ${elapsedMs('sinces[i]')} * p_limits[i] / p_periods_ms[i];
+    -- Whole by the quota that took last, it is whole for all; more than a burst may be out, where one with a larger one took it.
+    out_level := CASE WHEN ends[i] <= now_at THEN 0
+      ELSE greatest(0, levels[i] - ${elapsedMs('sinces[i]')} * p_limits[i] / p_periods_ms[i]) END;
     -- From the future: the clock went back. That is written also where a take is refused, or the key would stay closed until then.
-    is_wrong[i] := sinces[i] > now_at OR out_level > p_bursts[i];
-    out_level := least(p_bursts[i], greatest(0, out_level));
+    is_ahead := sinces[i] > now_at;
+    IF is_ahead THEN
+      out_level := least(p_bursts[i], out_level);
+    END IF;
     granted := least(p_costs[i], floor(p_bursts[i] - out_level + ${PERMIT_ERROR}));
     IF granted < p_leasts[i] THEN
       is_refused := true;
@@ -81,7 +88,7 @@ BEGIN
       levels[i] := out_level + granted;
       answers[i] := granted || ' ' || levels[i];
     END IF;
-    IF is_wrong[i] THEN
+    IF is_ahead THEN
       ${keep(schema, 'p_keys[i]', 'out_level', 'p_periods_ms[i] / p_limits[i]')}
     END IF;
   END LOOP;
@@ -110,13 +117,15 @@ DECLARE
   out_level double precision;
 BEGIN
   PERFORM set_config('lock_timeout', p_patience_ms::text, true);
-  SELECT since, level INTO r FROM ${schema}.rates WHERE key = p_key FOR NO KEY UPDATE;
+  SELECT since, level, ends_at INTO r FROM ${schema}.rates WHERE key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
   now_at := clock_timestamp();
-  out_level := least(p_burst, greatest(0, r.level - ${elapsedMs('r.since')} * p_limit / p_period_ms)) - p_count;
-  IF out_level > ${PERMIT_ERROR} THEN
+  out_level := greatest(0, r.level - ${elapsedMs('r.since')} * p_limit / p_period_ms) - p_count;
+  IF r.ends_at > now_at AND out_level > p_burst THEN
+    UPDATE ${schema}.rates SET since = now_at, level = out_level WHERE key = p_key;
+  ELSIF r.ends_at > now_at AND out_level > ${PERMIT_ERROR} THEN
     ${keep(schema, 'p_key', 'out_level', 'p_period_ms / p_limit')}
   ELSE
     DELETE FROM ${schema}.rates WHERE key = p_key;

@@ -25,11 +25,14 @@ export interface Verdict {
   readonly level: number
 }
 
-/** What of `bucket` is out now. It never is more than the burst, and a clock that went back brings nothing back. */
+/**
+ * What of `bucket` is out now. It is more than the burst where another quota with a larger one took it: that stays out, or whoever has
+ * the smaller one would give the others their permits anew. A clock that went back brings nothing back.
+ */
 export function levelAt(bucket: Bucket | undefined, quota: RateQuota, nowMs: number): number {
   if (bucket === undefined) return 0
   const back = (Math.max(0, nowMs - bucket.atMs) * quota.limit) / quota.periodMs
-  return Math.min(quota.burst, Math.max(0, bucket.level - back))
+  return Math.max(0, bucket.level - back)
 }
 
 /** What a take is granted while so much is out. */

@@ -4,7 +4,8 @@ import type { Script } from './script.ts'
 
 /*
  * Steps of rates. A key is a text: the server's time in µs, a space, and how many permits were out then (see `rates/bucket.ts`).
- * It expires once none is.
+ * It expires once none is, by the quota that took last. More than a burst may be out, where a quota with a larger one took it: that stays
+ * out, and who is refused for it writes nothing.
  *
  * Of the server's clock there is only what it shows now. A key from its future was written before it went back, or by another
  * server: permits come back from now on. That is written also where a take is refused, or the key would stay closed until then.
@@ -16,16 +17,14 @@ local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- How many are out, or nil where there is nothing; and whether what is stored has to be set right.
-local function level_of(key, limit, period, burst)
+-- How many are out, or nil where there is nothing; and whether it is from the future of the clock.
+local function level_of(key, limit, period)
   local stored = call('GET', key)
   if not stored then return nil, false end
   local space = string.find(stored, ' ', 1, true)
   local since, level = tonumber(string.sub(stored, 1, space - 1)), tonumber(string.sub(stored, space + 1))
   if since < now then level = level - (now - since) * limit / period end
-  if level < 0 then level = 0 end
-  if level > burst then return burst, true end
-  return level, since > now
+  return level > 0 and level or 0, since > now
 end
 
 local function keep(key, limit, period, level)
@@ -39,9 +38,12 @@ const DECIDE = `${PRELUDE}
 local function decide(key, at)
   local limit, period, burst = tonumber(ARGV[at - 4]), ARGV[at - 3] * 1000, tonumber(ARGV[at - 2])
   local cost = tonumber(ARGV[at - 1])
-  local level, is_wrong = level_of(key, limit, period, burst)
+  local level, is_ahead = level_of(key, limit, period)
   level = level or 0
-  if is_wrong then keep(key, limit, period, level) end
+  if is_ahead then
+    if level > burst then level = burst end
+    keep(key, limit, period, level)
+  end
   local room = math.floor(burst - level + ERROR)
   local granted = cost < room and cost or room
   if granted < tonumber(ARGV[at]) then return string.format('- %.17g', level), nil end
@@ -104,9 +106,15 @@ return answers
  */
 export const giveBackRate: Script = defineScript(`${PRELUDE}
 local limit, period, burst = tonumber(ARGV[1]), ARGV[2] * 1000, tonumber(ARGV[3])
-local level = level_of(KEYS[1], limit, period, burst)
+local level = level_of(KEYS[1], limit, period)
 if not level then return 1 end
 level = level - ARGV[4]
-if level > ERROR then keep(KEYS[1], limit, period, level) else call('DEL', KEYS[1]) end
+if level > burst then
+  call('SET', KEYS[1], string.format('%.0f %.17g', now, level), 'KEEPTTL')
+elseif level > ERROR then
+  keep(KEYS[1], limit, period, level)
+else
+  call('DEL', KEYS[1])
+end
 return 1
 `)
