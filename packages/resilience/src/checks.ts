@@ -1,3 +1,4 @@
+import type { Clock, Random } from '@holdfast/core'
 import { checkDurationMs, checkKeys, checkName, InvalidArgumentError, show, WAIT_MS } from '@holdfast/core'
 import type { StageOptions } from './stage.ts'
 
@@ -17,11 +18,27 @@ const MODES: readonly unknown[] = ['enforce', 'shadow', 'off']
 export function checkStageOptions(policy: string, options: StageOptions, known: ReadonlySet<string>): void {
   checkKeys(policy, options ?? null, known)
   if (options.name !== undefined) checkName('name', options.name)
+  checkSources(options as Sources)
   if (options.mode === undefined || MODES.includes(options.mode)) return
   throw new InvalidArgumentError(
     'mode',
     `Expected \`mode\` to be 'enforce', 'shadow' or 'off', got ${show(options.mode)}.`,
   )
+}
+
+interface Sources {
+  readonly clock?: unknown
+  readonly random?: unknown
+}
+
+// Not all policies have them; where they are given they have to be what they are called.
+function checkSources({ clock, random }: Sources): void {
+  if (clock !== undefined && typeof (clock as Partial<Clock> | null)?.setTimer !== 'function') {
+    throw new InvalidArgumentError('clock', `Expected \`clock\` to be a Clock, got ${show(clock)}.`)
+  }
+  if (random !== undefined && typeof (random as Partial<Random> | null)?.next !== 'function') {
+    throw new InvalidArgumentError('random', `Expected \`random\` to be a Random, got ${show(random)}.`)
+  }
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when it is no integer in the range. */
