@@ -9,7 +9,7 @@ import type { CallAnswer, CallSettings } from './call-worker.ts'
 import { rows } from './rows.ts'
 
 const WORKER = new URL('./call-worker.js', import.meta.url)
-const FULL = { rounds: 7, turns: 7, calls: 100_000 }
+const FULL = { rounds: 7, turns: 7, calls: 40_000 }
 const SMOKE = { rounds: 1, turns: 1, calls: 500 }
 const LIMIT_MS = 120_000
 
