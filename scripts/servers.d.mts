@@ -27,13 +27,39 @@ export interface RedisServer extends OwnServer {
   readonly url: string
 }
 
-/** Three masters without replicas, ready to serve every slot. They end with the process that started them. */
+/** Three masters, ready to serve every slot. All nodes end with the process that started them. */
 export interface RedisCluster extends AsyncDisposable {
+  /** The three masters, then a replica of each, and so on: as it was started. */
   readonly nodes: readonly RedisServer[]
   /** Kills all nodes and starts them again on their ports, with their data; returns when they serve every slot. */
   restart(): Promise<void>
   /** Ends all nodes and removes their data folders. Idempotent. */
   stop(): Promise<void>
+}
+
+export interface RedisClusterOptions extends Pick<RedisOptions, 'appendonly' | 'args'> {
+  /** Of each master. @default 0 */
+  readonly replicas?: number
+  /** After how long without an answer a node counts as failing, in milliseconds. @default 5000 */
+  readonly nodeTimeoutMs?: number
+}
+
+/** A master, two replicas, and three sentinels that agree by two. They end with the process that started them. */
+export interface RedisSentinel extends AsyncDisposable {
+  /** What the sentinels call the master. */
+  readonly name: string
+  /** The master first, then the replicas: as it was started. */
+  readonly servers: readonly RedisServer[]
+  readonly sentinels: readonly OwnServer[]
+  /** Where the master is now, as two sentinels say; undefined while they do not agree. */
+  masterPort(): Promise<number | undefined>
+  /** Ends all and removes their data folders. Idempotent. */
+  stop(): Promise<void>
+}
+
+export interface RedisSentinelOptions extends Pick<RedisOptions, 'appendonly' | 'args'> {
+  /** After how long without an answer a master counts as down, in milliseconds. @default 500 */
+  readonly downAfterMs?: number
 }
 
 export interface RedisOptions {
@@ -97,7 +123,8 @@ export interface SharedPostgres {
 }
 
 export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
-export declare function startRedisCluster(options?: Pick<RedisOptions, 'appendonly' | 'args'>): Promise<RedisCluster>
+export declare function startRedisCluster(options?: RedisClusterOptions): Promise<RedisCluster>
+export declare function startRedisSentinel(options?: RedisSentinelOptions): Promise<RedisSentinel>
 export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
 export declare function startPostgres(options?: PostgresOptions): Promise<PostgresServer>
 

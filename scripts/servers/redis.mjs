@@ -1,6 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { findRedisServer } from './binaries.mjs'
 import { ask } from './ports.mjs'
 import { Server } from './server.mjs'
+
+const followMsMax = 20_000
+
+/** By default a master waits five seconds for more replicas. */
+export const syncAtOnce = ['--repl-diskless-sync-delay', '0']
 
 /**
  * Starts a Redis of one's own on a loopback port. It keeps nothing on disk unless `appendonly` is given.
@@ -22,6 +28,18 @@ export async function startRedis({ appendonly = false, args = [], dataDir, port 
     { dataDir, port },
   )
   return Object.assign(server, { url: `redis://127.0.0.1:${server.port}` })
+}
+
+/**
+ * Returns once a replica has all that its master has.
+ * @param {number} port
+ */
+export async function untilFollowing(port) {
+  const deadlineMs = performance.now() + followMsMax
+  while (!(await ask(port, 'INFO replication\r\n', /repl_offset/)).includes('master_link_status:up')) {
+    if (performance.now() > deadlineMs) throw new Error(`A Redis replica did not follow within ${followMsMax} ms.`)
+    await sleep(20)
+  }
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   startPostgres,
   startRedis,
   startRedisCluster,
+  startRedisSentinel,
   startZooKeeper,
 } from '../servers.mjs'
 import { ask } from './ports.mjs'
@@ -54,6 +55,24 @@ test('a Redis Cluster serves every slot as soon as it is started, again after a 
   expect((await answers()).filter(answer => /^-MOVED 15495 127\.0\.0\.1:\d+\r\n$/.test(answer))).toHaveLength(2)
   await cluster.stop()
   expect(await Promise.all(cluster.nodes.map(({ port }) => ping(port)))).toEqual(['', '', ''])
+})
+
+test('a replica takes the place of a master of a Redis Cluster that is killed', async () => {
+  const cluster = await startRedisCluster({ replicas: 1, nodeTimeoutMs: 500 })
+  onTestFinished(() => cluster.stop())
+  expect(cluster.nodes).toHaveLength(6)
+  await cluster.nodes[0]?.kill()
+  const port = cluster.nodes[3]?.port ?? 0
+  await expect.poll(() => ask(port, 'ROLE\r\n', /\*0|\$/), { timeout: 15_000 }).toContain('master')
+})
+
+test('the sentinels of a Redis agree on another master when theirs is killed', async () => {
+  const { servers, masterPort, stop } = await startRedisSentinel()
+  onTestFinished(stop)
+  expect(await masterPort()).toBe(servers[0]?.port)
+  await servers[0]?.kill()
+  const others = servers.slice(1).map(({ port }) => port)
+  await expect.poll(async () => others.includes((await masterPort()) ?? 0), { timeout: 15_000 }).toBe(true)
 })
 
 test('a stopped (SIGSTOP) Redis can still be ended', async () => {
