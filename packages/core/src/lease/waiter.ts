@@ -11,6 +11,7 @@ import type { AcquireOutcome, HandOff, InboxListener, WaitingCommands, WaitingIn
 interface Place {
   readonly sent: Moment
   readonly serverUs: number
+  readonly from: string | undefined
   readonly connectionEpoch: number
 }
 
@@ -137,7 +138,8 @@ export class Waiter implements InboxListener, InLine {
       if (outcome.kind === 'held') return this.#askIn(RETRY_MS)
       this.#settle.queued()
       const hadPlace = this.#place !== undefined
-      this.#place = { sent: outcome.sent, serverUs: outcome.serverUs, connectionEpoch: this.#commands.epoch }
+      const { sent, serverUs, from } = outcome
+      this.#place = { sent, serverUs, from, connectionEpoch: this.#commands.epoch }
       const delayMs = outcome.remainingMs + this.#patienceMs(outcome.position)
       this.#askAtMs = this.#clock.monotonicMs() + delayMs
       const keepsTime = this.#lines.isFirst(this.#request.resource, this)
@@ -200,8 +202,9 @@ export class Waiter implements InboxListener, InLine {
     if (this.#isOver) return
     const deadline = handOffDeadline(this.#clock, { handOff, received, place })
     const isSameLink = place.connectionEpoch === this.#commands.epoch && this.#inboxEpoch === this.#inbox.epoch
+    const isSameClock = place.from === handOff.from
     const token = FencingToken.parse(handOff.token)
-    const isFresh = isSameLink && deadline.remainingMs() >= handOff.spanMs / 2
+    const isFresh = isSameLink && isSameClock && deadline.remainingMs() >= handOff.spanMs / 2
     const ttlMs = this.#commands.ttlMsOf(this.#request)
     const isProvisional = handOff.spanMs < ttlMs
     const grant: Grant = { request: this.#request, token, ttlMs, deadline, isProvisional }

@@ -15,6 +15,8 @@ export type AcquireOutcome =
       readonly position: number
       /** Whether the place is a new one: the server did not know of it before. */
       readonly isNew: boolean
+      /** Whose time that is, where there is more than one server. */
+      readonly from?: string | undefined
     }
 
 /** The steps that one who waits takes. Each may be repeated with the same request and means the same. */
@@ -37,6 +39,8 @@ export interface HandOff {
   /** The server's time when it was handed over, in µs. */
   readonly nowUs: number
   readonly spanMs: number
+  /** Whose time that is, where there is more than one server. */
+  readonly from?: string | undefined
 }
 
 /** Who listens for one request. */

@@ -7,11 +7,9 @@ import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
-import type { LeaseStore } from '../ports/leases.ts'
-import { unsupportedLeases } from '../ports/unsupported.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
-import { RequestIds } from '../request-ids.ts'
+import { dropSilentNodes } from './cluster-nodes.ts'
 import type { ConnectionSettings } from './connection.ts'
 import { RedisConnection } from './connection.ts'
 import {
@@ -21,6 +19,7 @@ import {
   clusterBeside,
   connectBeside,
   connectTo,
+  isBehindSentinel,
   isCluster,
   listeningBeside,
   listeningInside,
@@ -28,15 +27,12 @@ import {
 } from './driver.ts'
 import { unavailable } from './errors.ts'
 import { RedisIdempotencyStore } from './idempotency.ts'
-import { Inbox } from './inbox.ts'
-import { inboxPrefix, markerKey } from './keys.ts'
-import { LeaseCommands } from './lease-commands.ts'
-import { RedisLeaseStore } from './leases.ts'
+import { markerKey } from './keys.ts'
+import { openLeases } from './open-leases.ts'
 import { RedisRateStore } from './rates.ts'
 import { RedisRecordStore } from './records.ts'
 import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
 import { examine, examineCluster } from './server.ts'
-import { StepSender } from './steps.ts'
 import { Subscriber } from './subscriber.ts'
 
 /** How a backend on Redis is made: with `url`, or with `client`. */
@@ -44,8 +40,9 @@ export interface RedisBackendOptions {
   /** `redis://[user:password@]host:port[/db]`, `rediss://…` for TLS, or the path of a unix socket. */
   readonly url?: string
   /**
-   * A client of ioredis (5.3 or later, 6). It stays yours: it is never closed. Further connections with the same settings are
-   * opened to listen on, once somebody has to. A `Cluster` has no leases.
+   * A client of ioredis (5.3 or later, 6), for one server, with `sentinels`, or a `Cluster`. It stays yours: it is never closed.
+   * Further connections with the same settings are opened to listen on, once somebody has to. What follows a master that changes,
+   * as behind Sentinel and in a Cluster, goes through connections of its own as well.
    */
   readonly client?: Redis | Cluster
   /** What every key and channel starts with; tenants differ in it. No braces. @default 'hf' */
@@ -102,20 +99,27 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const settings: Settings = { ...REDIS_DEFAULTS, clock: systemClock, random: systemRandom, ...givenOptions(options) }
   const { clock, prefix, random } = settings
   const lifecycle = new BackendLifecycle('redis backend', clock)
-  const connection = connectionWith(settings, health => lifecycle.setHealth(health))
-  const { leases, stopLeases, closeLeases } = leasesOn(connection, settings, lifecycle)
+  const onHealth = (health: BackendHealth): void => lifecycle.setHealth(health)
+  const isInCluster = settings.client !== undefined && isCluster(settings.client)
+  const connection = connectionWith(settings, onHealth)
+  const beside = connectionBeside(connection, settings, isInCluster ? onHealth : () => {})
+  const channelPrefix = channelPrefixOf(settings)
+  const { leases, stopLeases, closeLeases } = openLeases({
+    ...settings,
+    lifecycle,
+    connection: isInCluster ? beside : connection,
+    channelPrefix,
+    isInCluster,
+  })
   const jitter = (): number => random.next()
   const subscriber = new Subscriber({ clock, jitter, open: listeningOn(connection, settings) })
-  const channelPrefix = channelPrefixOf(settings)
   const records = new RedisRecordStore({ clock, random, lifecycle, connection, subscriber, prefix, channelPrefix })
-  const rating = ratingConnection(connection, settings)
-  const isInCluster = settings.client !== undefined && isCluster(settings.client)
   const close = (): Promise<void> => {
     stopLeases()
     records.close()
     return lifecycle.close(async () => {
       closeLeases()
-      rating.close()
+      beside.close()
       connection.close()
     })
   }
@@ -124,7 +128,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     clock,
     leases,
     records,
-    rates: new RedisRateStore({ lifecycle, connection: rating, prefix, isInCluster }),
+    rates: new RedisRateStore({ lifecycle, connection: beside, prefix, isInCluster }),
     idempotency: new RedisIdempotencyStore({ random, lifecycle, connection, prefix }),
     health: lifecycle.health,
     ready: (readyOptions = {}) =>
@@ -143,29 +147,41 @@ export function redisBackend(options: RedisBackendOptions): Backend {
 type Settings = RedisBackendOptions & typeof REDIS_DEFAULTS & { readonly clock: Clock; readonly random: Random }
 
 function connectionWith(settings: Settings, onHealth: (health: BackendHealth) => void): RedisConnection {
-  const { url, client, random } = settings
+  const { url, client, random, commandTimeoutMs } = settings
   return new RedisConnection({
     ...asked(settings),
-    isOurs: client === undefined,
-    // A Cluster has the commands, events and states of a Redis, as far as they are used here.
-    open: async () => (client === undefined ? await connectTo(url ?? '', () => random.next()) : (client as Redis)),
+    isOurs: client === undefined || isBehindSentinel(client),
+    open: async () => {
+      if (client === undefined) return await connectTo(url ?? '', () => random.next())
+      // A Cluster has the commands, events and states of a Redis, as far as they are used here.
+      if (isCluster(client)) return client as unknown as Redis
+      return isBehindSentinel(client)
+        ? connectBeside(client, { jitter: () => random.next(), commandTimeoutMs })
+        : client
+    },
     scripts: client !== undefined && isCluster(client) ? [] : [leaseStep, leaseSteps],
     onHealth,
   })
 }
 
 /**
- * What rates go through. A client that was given may send a command again when its connection broke, as its options say, so they
- * have one of their own beside it. The backend's health is that of the given one.
+ * What rates go through, and in a Cluster leases. A client that was given may send a command again when its connection broke, as its
+ * options say, so they have one of their own beside it. The backend's health is that of the given one, but where leases go as well.
  */
-function ratingConnection(connection: RedisConnection, settings: Settings): RedisConnection {
-  const { client, random, commandTimeoutMs } = settings
-  if (client === undefined) return connection
+function connectionBeside(
+  connection: RedisConnection,
+  settings: Settings,
+  onHealth: (health: BackendHealth) => void,
+): RedisConnection {
+  const { client, clock, random, commandTimeoutMs } = settings
+  if (client === undefined || isBehindSentinel(client)) return connection
   const jitter = (): number => random.next()
   const open = isCluster(client)
     ? async () => clusterBeside(client, jitter) as unknown as Redis
     : async () => connectBeside(client, { jitter, commandTimeoutMs })
-  return new RedisConnection({ ...asked(settings), isOurs: true, open, scripts: [], onHealth: () => {} })
+  // A node that is silent says nothing of the others.
+  const onSilence = isCluster(client) ? (ours: Redis | Cluster) => dropSilentNodes(ours as Cluster, clock) : undefined
+  return new RedisConnection({ ...asked(settings), isOurs: true, open, scripts: [], onHealth, onSilence })
 }
 
 // A connection's time, and how it asks a server what it is.
@@ -175,37 +191,11 @@ function asked(settings: Settings): Pick<ConnectionSettings, 'clock' | 'commandT
     clock,
     commandTimeoutMs,
     examine: async redis => {
-      if (isCluster(redis)) return await examineCluster(redis)
+      if (isCluster(redis)) return await examineCluster(redis, clock)
       if (client === undefined) await checkDatabase(redis)
       return await examine(redis, { markerKey: markerKey(settings.prefix), maxClockSkewMs })
     },
   }
-}
-
-interface Leases {
-  readonly leases: LeaseStore
-  /** Rejects everybody who waits. */
-  readonly stopLeases: () => void
-  readonly closeLeases: () => void
-}
-
-function leasesOn(connection: RedisConnection, settings: Settings, lifecycle: BackendLifecycle): Leases {
-  const { client, clock, random, prefix, commandTimeoutMs } = settings
-  if (client !== undefined && isCluster(client)) {
-    return { leases: unsupportedLeases('Redis Cluster'), stopLeases: () => {}, closeLeases: () => {} }
-  }
-  const ids = new RequestIds()
-  const sender = new StepSender(connection, clock)
-  const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs: settings.claimMs })
-  const inbox = new Inbox({
-    clock,
-    open: redis => connectBeside(redis, { jitter: () => random.next(), commandTimeoutMs }),
-    channel: `${channelPrefixOf(settings)}${inboxPrefix(prefix)}${ids.source}`,
-  })
-  const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix })
-  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
-  lifecycle.onClose(() => commands.idle())
-  return { leases, stopLeases: () => leases.close(), closeLeases: () => inbox.close() }
 }
 
 // The driver puts the client's own prefix before keys, from which scripts make channels, and not before channels.

@@ -5,8 +5,8 @@ import { ClosedError, HoldfastError } from '../errors.ts'
 import type { Command } from './attempt.ts'
 import { Attempt } from './attempt.ts'
 import { CommandDeadlines } from './deadlines.ts'
-import { addressOf } from './driver.ts'
-import { isBadLogin, isReplyError, isUnknownScript, refusal, unavailable, withoutCommand } from './errors.ts'
+import { addressOf, isBehindSentinel, isCluster } from './driver.ts'
+import { isBadLogin, isDemoted, isReplyError, isUnknownScript, refusal, unavailable, withoutCommand } from './errors.ts'
 import type { Script } from './scripts/script.ts'
 import type { ServerFacts } from './server.ts'
 import type { EventPoint } from '../telemetry.ts'
@@ -28,6 +28,8 @@ export interface ConnectionSettings {
   /** Asks a server what it is, each time it was connected to anew. */
   readonly examine: (client: Redis) => Promise<ServerFacts>
   readonly onHealth: (health: BackendHealth) => void
+  /** What is done with a client of ours that did not answer in time. @default it connects anew */
+  readonly onSilence?: ((client: Redis) => void) | undefined
 }
 
 /** What `holdfast:redis.connection` carries. */
@@ -169,10 +171,21 @@ export class RedisConnection {
     if (isUnknownScript(error)) return this.#reload(attempt)
     if (isReplyError(error)) return attempt.fail(refusal(error))
     this.#lastError = withoutCommand(error)
+    if (isDemoted(error)) this.#onDemoted()
     if (!attempt.isIdempotent) return attempt.fail(error)
     // The connection broke, or the server cannot answer just now. The pause keeps the loop off a server that says so at once.
     // It holds the process: the user's client may be about to end, which does not, and somebody awaits what comes of it.
     this.#later(() => this.#send(attempt), RETRY_MS, { background: false })
+  }
+
+  // Another one is the master, if not for ever: when this one is again, it has not been for long. A link that Sentinel did not cut (it
+  // does where it can) leads there only when it is made anew.
+  #onDemoted(): void {
+    const client = this.#client
+    if (client === undefined || this.#stage === 'down' || isCluster(client)) return
+    this.#stage = 'down'
+    if (this.#settings.isOurs && isBehindSentinel(client)) client.disconnect(true)
+    else this.#examine(client)
   }
 
   #reload<T>(attempt: Attempt<T>): void {
@@ -210,10 +223,10 @@ export class RedisConnection {
     this.#settings.onHealth({ kind: 'suspended', cause: error })
     this.#tell('silent', this.#lastError)
     // A link that is silent for so long may be half open: only a new one can tell.
-    if (this.#settings.isOurs && this.#client?.status === 'ready') {
-      this.#stage = 'down'
-      this.#client.disconnect(true)
-    }
+    if (!this.#settings.isOurs || this.#client?.status !== 'ready') return
+    if (this.#settings.onSilence !== undefined) return this.#settings.onSilence(this.#client)
+    this.#stage = 'down'
+    this.#client.disconnect(true)
   }
 
   #open(): Promise<void> {
@@ -290,7 +303,9 @@ export class RedisConnection {
         this.#lastError = withoutCommand(error)
         if (error instanceof HoldfastError) return this.#refuse(error)
         if (isReplyError(error)) return this.#refuse(refusal(error))
-        this.#later(() => isCurrent() && this.#examine(client), EXAMINE_RETRY_MS)
+        const isElsewhere = isDemoted(error) && this.#settings.isOurs && isBehindSentinel(client)
+        const again = (): void => (isElsewhere ? client.disconnect(true) : this.#examine(client))
+        this.#later(() => isCurrent() && again(), EXAMINE_RETRY_MS)
       },
     )
   }

@@ -135,7 +135,7 @@ export async function checkDatabase(client: Redis): Promise<void> {
 export function checkClient(client: unknown): asserts client is Redis {
   checkAnyClient(client)
   if (!isCluster(client)) return
-  throw new UnsupportedError('Redis Cluster has records only: give a client of a standalone server instead.')
+  throw new UnsupportedError('redisFence does not work in a Redis Cluster: give a client of one server instead.')
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a client of ioredis, for a standalone server or a Cluster. */
@@ -168,10 +168,16 @@ export function isCluster(client: Partial<Redis | Cluster>): client is Cluster {
   return client.isCluster === true
 }
 
+/** Whether a client asks sentinels where its server is. */
+export function isBehindSentinel(client: Redis | Cluster): boolean {
+  return !isCluster(client) && (client.options.sentinels?.length ?? 0) > 0
+}
+
 /** Where a client connects to, as an error message shows it. */
 export function addressOf(client: Redis | Cluster): string {
   if (isCluster(client)) return 'the given Cluster'
-  const { host, port, path } = client.options
+  const { host, port, path, name } = client.options
+  if (isBehindSentinel(client)) return `the master ${name ?? ''} of the given sentinels`
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`
 }
 

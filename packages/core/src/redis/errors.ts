@@ -3,6 +3,7 @@ import { RefusedError, UnavailableError } from '../errors.ts'
 const REPLY_NAME = 'ReplyError'
 // Answers that only say "not now": the same question may be answered in a moment.
 const PASSING = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS)\b/
+const DEMOTED = /^READONLY\b/
 const ELSEWHERE = /^(MOVED|ASK)\b/
 const NO_SCRIPT = /^NOSCRIPT\b/
 const BAD_LOGIN = /^(WRONGPASS|NOAUTH)\b/
@@ -14,6 +15,11 @@ export function isReplyError(error: unknown): error is Error {
 
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && NO_SCRIPT.test(error.message)
+}
+
+/** Whether the server is not the master any more, or not yet. */
+export function isDemoted(error: unknown): boolean {
+  return error instanceof Error && DEMOTED.test(error.message)
 }
 
 /** Whether it is our credentials that the server does not like: they will be as wrong the next time. */

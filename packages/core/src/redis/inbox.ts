@@ -2,20 +2,30 @@ import type { Redis } from 'ioredis'
 import type { Clock } from '../clock.ts'
 import type { InboxListener, WaitingInbox } from '../lease/waiting.ts'
 import { isReplyError } from './errors.ts'
+import { InboxListeners } from './inbox-listeners.ts'
 
 const PROBE_MS = 60_000
+
+/** Where the waiters of a lease store on Redis hear of hand-offs. */
+export interface LeaseInbox extends WaitingInbox {
+  /** Whether the server delivers to it, as far as is known here. */
+  readonly isListening: boolean
+  /** Makes it hear; a later call waits for the same. */
+  listen(beside: Redis): Promise<void>
+  close(): void
+}
 
 /**
  * The one channel on which this client hears of leases that are handed to it. Messages are hints that may be lost: each waiter
  * asks again by its own timer.
  */
-export class Inbox implements WaitingInbox {
+export class Inbox implements LeaseInbox {
   /** Those who wait know themselves when to ask. */
   readonly trustMs: number = Infinity
   readonly #open: (beside: Redis) => Redis
   readonly #channel: string
   readonly #clock: Clock
-  readonly #listeners = new Map<string, InboxListener>()
+  readonly #listeners = new InboxListeners()
   #client: Redis | undefined
   #opening: Promise<void> | undefined
   #isListening = false
@@ -61,11 +71,11 @@ export class Inbox implements WaitingInbox {
   }
 
   add(requestId: string, listener: InboxListener): void {
-    this.#listeners.set(requestId, listener)
+    this.#listeners.add(requestId, listener)
   }
 
   remove(requestId: string): void {
-    this.#listeners.delete(requestId)
+    this.#listeners.remove(requestId)
   }
 
   close(): void {
@@ -104,16 +114,12 @@ export class Inbox implements WaitingInbox {
     this.#isListening = true
     this.#heardAtMs = this.#clock.monotonicMs()
     this.#epoch += 1
-    for (const listener of [...this.#listeners.values()]) listener.onGap()
+    this.#listeners.tellGap()
   }
 
   #receive(message: string): void {
     this.#heardAtMs = this.#clock.monotonicMs()
-    const [id = '', first = '', nowUs, spanMs] = message.split(' ')
-    const listener = this.#listeners.get(id)
-    if (listener === undefined) return
-    if (nowUs === undefined) return listener.onFirst(Number(first))
-    listener.onHandOff({ token: first, nowUs: Number(nowUs), spanMs: Number(spanMs) })
+    this.#listeners.receive(message)
   }
 }
 

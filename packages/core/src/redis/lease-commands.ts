@@ -9,21 +9,21 @@ import type { LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { RedisConnection } from './connection.ts'
 import { leaseKeys } from './keys.ts'
-import type { StepSender } from './steps.ts'
+import type { StepRoute } from './steps.ts'
 
 /** The steps of `scripts/lease-steps.ts`, as functions. Each may be repeated with the same request and means the same. */
 export class LeaseCommands implements WaitingCommands {
   readonly claimMs: number
   readonly #clock: Clock
   readonly #connection: RedisConnection
-  readonly #sender: StepSender
+  readonly #sender: StepRoute
   readonly #prefix: string
   readonly #claimDigits: string
   #lastTtl = { ttlMs: 0, text: '' }
   readonly #takeBacks: TakeBacks
 
   constructor(
-    parts: { readonly clock: Clock; readonly connection: RedisConnection; readonly sender: StepSender },
+    parts: { readonly clock: Clock; readonly connection: RedisConnection; readonly sender: StepRoute },
     settings: { readonly prefix: string; readonly claimMs: number },
   ) {
     this.#clock = parts.clock
@@ -53,7 +53,8 @@ export class LeaseCommands implements WaitingCommands {
     const ttlMs = this.ttlMsOf(request)
     const claim = options.mayQueue ? this.#claimDigits : '00000'
     const order = `a${this.#ttlDigits(ttlMs)}${claim}${request.requestId} ${request.meta}`
-    return this.#step(request, order, (value, sent) => {
+    const { mayQueue: mayWait } = options
+    return this.#step(request, { order, mayWait }, (value, sent) => {
       if (isNumber(value, 0)) return { kind: 'held' }
       if (typeof value !== 'string') return queued(value, sent)
       const deadline = answeredDeadline(this.#clock, sent, ttlMs)
@@ -67,7 +68,8 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    return this.#step(request, `r${request.requestId}`, value => (isNumber(value, 1) ? 'released' : 'lost'))
+    const step = { order: `r${request.requestId}`, mayWait: false }
+    return this.#step(request, step, value => (isNumber(value, 1) ? 'released' : 'lost'))
   }
 
   takeBack(request: LeaseRequest, asked: Promise<unknown> | undefined): void {
@@ -81,7 +83,7 @@ export class LeaseCommands implements WaitingCommands {
 
   #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
     const order = `n${this.#ttlDigits(ttlMs)}${grant.request.requestId}`
-    return this.#step(grant.request, order, (value, sent) => {
+    return this.#step(grant.request, { order, mayWait: false }, (value, sent) => {
       if (!isNumber(value, 1)) return { kind: 'lost', reason: 'revoked' }
       return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
     })
@@ -93,10 +95,14 @@ export class LeaseCommands implements WaitingCommands {
     return this.#lastTtl.text
   }
 
-  #step<T>(request: LeaseRequest, order: string, read: (value: unknown, sent: Moment) => T): Promise<T> {
+  #step<T>(
+    request: LeaseRequest,
+    step: { readonly order: string; readonly mayWait: boolean },
+    read: (value: unknown, sent: Moment) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const keys = leaseKeys(this.#prefix, request.resource)
-      this.#sender.send({ keys, order, read, resolve: resolve as (value: unknown) => void, reject })
+      this.#sender.send({ ...step, keys, read, resolve: resolve as (value: unknown) => void, reject })
     })
   }
 }
@@ -112,6 +118,7 @@ function isNumber(answer: unknown, value: number): boolean {
 
 function queued(answer: unknown, sent: Moment): AcquireOutcome {
   if (!Array.isArray(answer)) throw new InvariantError(`The acquire step answered ${JSON.stringify(answer)}.`)
-  const [serverUs, remainingMs, position, isNew] = answer.map(Number) as [number, number, number, number]
-  return { kind: 'queued', sent, serverUs, remainingMs, position, isNew: isNew === 1 }
+  const [serverUs = 0, remainingMs = 0, position = 0, isNew] = answer.slice(0, 4).map(Number)
+  const from = String(answer[4] ?? '')
+  return { kind: 'queued', sent, serverUs, remainingMs, position, isNew: isNew === 1, ...(from === '' ? {} : { from }) }
 }

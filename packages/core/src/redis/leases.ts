@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis'
 import { onAbort, orAborted } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -17,7 +18,7 @@ import type {
 } from '../ports/leases.ts'
 import type { RequestIds } from '../request-ids.ts'
 import type { RedisConnection } from './connection.ts'
-import type { Inbox } from './inbox.ts'
+import type { LeaseInbox } from './inbox.ts'
 import { readLeaseInfo } from './inspect.ts'
 import { leaseKeys } from './keys.ts'
 import type { LeaseCommands } from './lease-commands.ts'
@@ -28,9 +29,11 @@ export interface RedisLeaseParts {
   readonly lifecycle: BackendLifecycle
   readonly connection: RedisConnection
   readonly commands: LeaseCommands
-  readonly inbox: Inbox
+  readonly inbox: LeaseInbox
   readonly ids: RequestIds
   readonly prefix: string
+  /** What time it is on the server that has the key, as `TIME` answers. */
+  readonly timeOf: (client: Redis, key: string) => Promise<unknown>
 }
 
 /** A request that may wait. */
@@ -82,9 +85,10 @@ export class RedisLeaseStore implements LeaseStore {
     this.#parts.lifecycle.checkOpen()
     const { state, queue } = leaseKeys(this.#parts.prefix, resource)
     const [text, waiters, time] = await this.#parts.connection.within(client =>
-      Promise.all([client.get(state), client.hgetall(queue), client.time()]),
+      Promise.all([client.get(state), client.hgetall(queue), this.#parts.timeOf(client, state)]),
     )
-    return readLeaseInfo(resource, { state: text ?? '', queue: waiters }, Number(time[0]) * 1_000_000 + Number(time[1]))
+    const [seconds, us] = time as readonly [unknown, unknown]
+    return readLeaseInfo(resource, { state: text ?? '', queue: waiters }, Number(seconds) * 1_000_000 + Number(us))
   }
 
   /** The server says nothing of its own accord: what is lost shows at the next renewal, or at the deadline. */

@@ -4,7 +4,6 @@ import { startRedisCluster } from '@holdfast/scripts/servers'
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
-import { acquireLease } from '../lease/acquire.ts'
 import type { CommitOutcome, RecordStore } from '../ports/records.ts'
 import { redisBackend } from './index.ts'
 import { directoryKeys } from './keys.ts'
@@ -187,10 +186,9 @@ describe('Records in a Cluster', () => {
     await expect(commit(directory, '3', reader.records)).rejects.toMatchObject({ code: 'HF_REFUSED' })
   })
 
-  it('are advisory, and there are no leases beside them', async () => {
+  it('are advisory', async () => {
     await commit(directory, '1')
     expect([backend.records.guarantee, backend.health.current]).toEqual(['advisory', { kind: 'ready' }])
-    await expect(acquireLease(backend, 'r', {})).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
   })
 })
 

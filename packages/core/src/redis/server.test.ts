@@ -106,6 +106,21 @@ describe('Grants of a server that was replaced', () => {
     expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(1_400)
   })
 
+  it('are held back when it was a replica in between, though the link of a given client stayed', async () => {
+    const server = await started()
+    const backend = redisBackend({ client: adminOf(server.url), maxClockSkewMs: 1_500, commandTimeoutMs: 10_000 })
+    opened.push(() => backend.close())
+    await msToGrant(backend)
+    const admin = adminOf(server.url)
+    await admin.replicaof('127.0.0.1', 1)
+    const granting = msToGrant(backend)
+    await new Promise(resolve => setTimeout(resolve, 300))
+    const startMs = systemClock.monotonicMs()
+    await admin.replicaof('NO', 'ONE')
+    await granting
+    expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(1_400)
+  })
+
   it('are not held back after its data was lost: its clock is the same', async () => {
     const server = await started()
     const admin = adminOf(server.url)
@@ -184,13 +199,17 @@ describe('examine', () => {
     expect((await examined(client)).guarantee).toBe('lease')
   })
 
-  it.each([
-    ['a replica itself', 'role:master', 'role:slave'],
-    ['one with replicas', 'connected_slaves:0', 'connected_slaves:1'],
-  ])('calls the guarantee of %s advisory', async (_what, from, to) => {
+  it('calls the guarantee of one with replicas advisory', async () => {
     const client = new FakeClient()
-    client.change(from, to)
+    client.change('connected_slaves:0', 'connected_slaves:1')
     expect((await examined(client)).guarantee).toBe('advisory')
+  })
+
+  it('does not know a replica, also where nothing has to be written: it is to be asked again', async () => {
+    const client = new FakeClient()
+    client.change('role:master', 'role:slave')
+    await expect(examined(client)).rejects.toThrow('READONLY')
+    expect(client.told).toEqual([])
   })
 
   it('calls it advisory, and holds nothing back, where it may not ask', async () => {

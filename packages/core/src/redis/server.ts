@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis'
+import type { Clock } from '../clock.ts'
 import type { RefusedError } from '../errors.ts'
 import { UnsupportedError } from '../errors.ts'
 import { isReplyError, refusal } from './errors.ts'
@@ -15,6 +16,7 @@ export interface ServerFacts {
 }
 
 const MAJOR_MIN = 7
+const STRAGGLER_MS = 500
 
 /**
  * Asks a server, right after connecting, what it is. Tokens rest on server clocks, so after the server was replaced (restart,
@@ -29,6 +31,8 @@ export async function examine(
 ): Promise<ServerFacts> {
   const [info, durability] = await Promise.all([readInfo(client), readConfig(client)])
   checkVersion(info)
+  // Its identity is the old one until it follows, and the marker need not be written: that it is a replica is to be asked.
+  if (info.get('role') === 'slave') throw new Error('READONLY The server is a replica.')
   const guarantee = isDurable(info, durability) ? 'lease' : 'advisory'
   const runId = info.get('run_id')
   // Without permission to ask there is nothing to compare: only the clocks are left to rest on.
@@ -50,12 +54,24 @@ export async function examine(
  *
  * @throws {UnsupportedError} `HF_UNSUPPORTED` when one of the masters is older than Redis 7.
  */
-export async function examineCluster(cluster: Cluster): Promise<ServerFacts> {
-  for (const info of await Promise.all(cluster.nodes('master').map(readInfo))) checkVersion(info)
+export async function examineCluster(cluster: Cluster, clock: Clock): Promise<ServerFacts> {
+  const looks = cluster.nodes('master').map(async node => checkVersion(await readInfo(node)))
+  await Promise.any(looks).catch(({ errors }: AggregateError) => {
+    throw errors[0]
+  })
+  // One that is silent or gone keeps nobody from the others.
+  await Promise.race([refusals(looks), new Promise<void>(resolve => clock.setTimer(resolve, STRAGGLER_MS))])
   return { guarantee: 'advisory', holdBackMs: 0 }
 }
 
-async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
+async function refusals(looks: readonly Promise<void>[]): Promise<void> {
+  for (const look of await Promise.allSettled(looks)) {
+    if (look.status === 'rejected' && look.reason instanceof UnsupportedError) throw look.reason
+  }
+}
+
+/** What a server says of itself; empty where it may not be asked. */
+export async function readInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
   const text = await client.info().catch(unlessRefused(''))
   const pairs = text.split('\r\n').map(line => line.split(/:(.*)/s))
   return new Map(pairs.filter(pair => pair.length > 1).map(([key = '', value = '']) => [key, value]))
@@ -93,8 +109,13 @@ function isDurable(info: ReadonlyMap<string, string>, config: ReadonlyMap<string
   return isAlone && writesAll && config.get('maxmemory-policy') === 'noeviction'
 }
 
-// A server that never was a replica and has been up for longer than the skew has had its clock all that time.
-function isLongUp(info: ReadonlyMap<string, string>, maxClockSkewMs: number): boolean {
+/** How the scripts of leases call a node of a Cluster. */
+export function nodeIdOf(info: ReadonlyMap<string, string>): string {
+  return info.get('master_replid')?.slice(0, 16) ?? ''
+}
+
+/** Whether a server has been a master for longer than the skew: it never was a replica, and has been up for so long. */
+export function isLongUp(info: ReadonlyMap<string, string>, maxClockSkewMs: number): boolean {
   const neverPromoted = /^0*$/.test(info.get('master_replid2') ?? '')
   // The server counts whole seconds.
   return neverPromoted && (Number(info.get('uptime_in_seconds') ?? 0) - 1) * 1_000 > maxClockSkewMs

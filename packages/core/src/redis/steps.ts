@@ -17,10 +17,17 @@ export interface StepParts {
   readonly read: (answer: unknown, sent: Moment) => unknown
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
+  /** Whether it may take a place in the queue, and so has to hear when it is its turn. */
+  readonly mayWait: boolean
+}
+
+/** Where steps are sent. */
+export interface StepRoute {
+  send(step: StepParts): void
 }
 
 /** One step of one lease, on its way alone or with others. Methods, not closures: there are two steps in each use of a lock. */
-class Step implements Command<unknown> {
+export class Step implements Command<unknown> {
   readonly isIdempotent = true
   readonly parts: StepParts
   readonly #clock: Clock
@@ -60,7 +67,7 @@ const STEPS_MAX = 32
  * Sends steps. Those that come up in one turn of the event loop share a call, so that many locks in flight cost one round trip:
  * the batch is sent once nothing else is left to run in this turn, so a single step waits for nothing.
  */
-export class StepSender {
+export class StepSender implements StepRoute {
   readonly #connection: RedisConnection
   readonly #clock: Clock
   #queue: Step[] = []

@@ -23,6 +23,10 @@ import type { Script } from './script.ts'
  * waiter's inbox (the prefix of the keys, `inbox:`, the id up to its dot). Nobody listening means a closed inbox, and the next one
  * is tried. The new first waiter is told `id remainingMs`, so that it wakes when the new holder dies.
  *
+ * In a Cluster whatever is published reaches all nodes, and `PUBLISH` counts those who listen to this one. So each inbox has a channel
+ * for each node as well (the inbox, `:`, the first 16 digits of the node's replication id), and one that is counted as closed is told
+ * `id 0` on the channel of all nodes: it may listen to another, and is to ask again.
+ *
  * The state outlives the holder by RETENTION_MS: the last token then guards against a server clock that is set back; after that,
  * or when the data is lost, the server's time alone keeps tokens growing.
  *
@@ -36,6 +40,7 @@ const PRELUDE = `
 local RETENTION_MS = 60000
 local FREE = '000000000000000000000'
 local call, sub, format = redis.call, string.sub, string.format
+local at = ''
 local time = call('TIME')
 local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
 local now = tonumber(stamp)
@@ -86,7 +91,7 @@ local inbox = string.match(key, '^[^{]*') .. 'inbox:'
 
 local function id_of(record) return string.match(record, '^%S+', 14) end
 
-local function publish(to, message) return call('PUBLISH', inbox .. string.match(to, '^[^.]*'), message) end
+local function publish(to, message) return call('PUBLISH', inbox .. string.match(to, '^[^.]*') .. at, message) end
 
 local function tell(record, untilUs)
   publish(id_of(record), format('%s %.0f', id_of(record), math.max(0, math.ceil((untilUs - now) / 1000))))
@@ -134,6 +139,7 @@ local function hand_off()
       hold(spanMs, behind and '1' or '0', record)
       return false
     end
+    if at ~= '' then call('PUBLISH', inbox .. string.match(who, '^[^.]*'), who .. ' 0') end
     ticket, record = behind and call('HGET', queue, 'a'), behind
   end
   if state then call('SET', key, last .. FREE, 'KEEPTTL') end
@@ -186,12 +192,28 @@ local remainingMs = math.max(0, math.ceil((ending - now) / 1000))
 -- Somebody who waits asks again before this is over.
 local keepMs = remainingMs + RETENTION_MS
 if call('PTTL', queue) < keepMs then call('PEXPIRE', queue, keepMs) end
-return { now, remainingMs, position, isNew and 1 or 0 }
+return { now, remainingMs, position, isNew and 1 or 0, sub(at, 2) }
 `
 
 /** One step. KEYS[1] its state, KEYS[2] its queue, ARGV[1] its order. Returns its answer. */
 export const leaseStep: Script = defineScript(`${PRELUDE}
 local key, queue, order = KEYS[1], KEYS[2], ARGV[1]
+${STEP}`)
+
+/**
+ * One step in a Cluster: as `leaseStep`, but whatever may grant is done only by a node that the client knows for long enough (see
+ * `cluster-nodes.ts`). KEYS[1] its state, KEYS[2] its queue, ARGV[1] its order, ARGV[2] the nodes that may carry it out. Returns its
+ * answer, or `@` and the node that was asked, which did nothing, when that is another one.
+ *
+ * A node is its replication id: it changes when a server starts, and when a replica becomes a master.
+ */
+export const leaseStepInCluster: Script = defineScript(`${PRELUDE}
+local key, queue, order = KEYS[1], KEYS[2], ARGV[1]
+if sub(order, 1, 1) ~= 'n' then
+  local node = sub(string.match(call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 16)
+  if not string.find(ARGV[2], node, 1, true) then return '@' .. node end
+  at = ':' .. node
+end
 ${STEP}`)
 
 /**

@@ -1,0 +1,94 @@
+import type { Cluster, Redis } from 'ioredis'
+import type { Clock } from '../clock.ts'
+import type { Moment } from '../lease/deadline.ts'
+import { momentOf } from '../lease/deadline.ts'
+import type { Command } from './attempt.ts'
+import type { ClusterInboxes } from './cluster-inboxes.ts'
+import type { ClusterNodes } from './cluster-nodes.ts'
+import type { RedisConnection } from './connection.ts'
+import { isUnknownScript } from './errors.ts'
+import { leaseStepInCluster } from './scripts/lease-steps.ts'
+import type { StepParts, StepRoute } from './steps.ts'
+import { Step } from './steps.ts'
+
+/** What steps in a Cluster go through. */
+export interface ClusterStepsParts {
+  readonly clock: Clock
+  /** One whose driver follows slots, and sends nothing again. */
+  readonly connection: RedisConnection
+  readonly nodes: ClusterNodes
+  readonly inboxes: ClusterInboxes
+}
+
+/** Sends steps to whoever has the slot, each alone. */
+export class ClusterStepSender implements StepRoute {
+  readonly #parts: ClusterStepsParts
+
+  constructor(parts: ClusterStepsParts) {
+    this.#parts = parts
+  }
+
+  send(step: StepParts): void {
+    this.#parts.connection.run(new ClusterStep(step, this.#parts))
+  }
+}
+
+/** A step that is sent until a node carries it out that may: one that is known for long enough, and that we listen to if we wait. */
+class ClusterStep implements Command<unknown> {
+  readonly isIdempotent = true
+  readonly #step: Step
+  readonly #from: ClusterStepsParts
+  #sent: Moment | undefined
+  #isOver = false
+
+  constructor(parts: StepParts, from: ClusterStepsParts) {
+    this.#step = new Step(parts, from.clock)
+    this.#from = from
+  }
+
+  async send(client: Redis): Promise<unknown> {
+    // A Cluster has the commands of a Redis, as far as they are used here.
+    const cluster = client as unknown as Cluster
+    const { clock, nodes, inboxes } = this.#from
+    const { mayWait } = this.#step.parts
+    for (;;) {
+      this.#sent = momentOf(clock)
+      const answer = await this.#ask(client, mayWait ? both(nodes.mayGrant, inboxes.mayQueue) : nodes.mayGrant)
+      if (typeof answer !== 'string' || !answer.startsWith('@')) return answer
+      const node = answer.slice(1)
+      await nodes.learn(cluster, node)
+      if (mayWait) await inboxes.listenTo(cluster, node)
+      if (this.#isOver) throw new Error('Nobody waits for the step any more.')
+    }
+  }
+
+  answered(answer: unknown): void {
+    this.#isOver = true
+    this.#step.answered(answer, this.#sent)
+  }
+
+  failed(error: unknown): void {
+    this.#isOver = true
+    this.#step.failed(error)
+  }
+
+  async #ask(client: Redis, nodes: string): Promise<unknown> {
+    const { keys, order } = this.#step.parts
+    const words = [keys.state, keys.queue, order, nodes] as const
+    try {
+      return await client.evalsha(leaseStepInCluster.sha, 2, ...words)
+    } catch (error) {
+      // Nobody knows beforehand which node will be asked. One that does not know the script ran nothing.
+      if (this.#isOver || !isUnknownScript(error)) throw error
+      return await client.eval(leaseStepInCluster.lua, 2, ...words)
+    }
+  }
+}
+
+function both(mayGrant: string, mayQueue: string): string {
+  const granting = new Set(mayGrant.split(' '))
+  return mayQueue
+    .split(' ')
+    .filter(node => granting.has(node))
+    .join(' ')
+}

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisSentinel } from '@holdfast/scripts/servers'
+import { startRedisSentinel } from '@holdfast/scripts/servers'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Backend } from '../backend.ts'
+import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
+import { createFaultProxy, leaseConformance } from '../testing/index.ts'
+import { redisBackend } from './index.ts'
+import { leaseKeys } from './keys.ts'
+
+const proxies = new WeakMap<Backend, FaultProxy>()
+let watched: RedisSentinel
+let admin: Redis
+
+function sentinels(): { host: string; port: number }[] {
+  return watched.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }))
+}
+
+// A switchover never happens here: the proxy stands before the master.
+async function openBackend(): Promise<Backend> {
+  const port = watched.servers[0]?.port ?? 0
+  const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port } })
+  const natMap = { [`127.0.0.1:${port}`]: { host: '127.0.0.1', port: proxy.port } }
+  const client = new Redis({ sentinels: sentinels(), name: watched.name, natMap, lazyConnect: true })
+  const backend = redisBackend({ client })
+  proxies.set(backend, proxy)
+  backend.health.subscribe(health => {
+    if (health.kind === 'closed') void proxy.close()
+  })
+  return backend
+}
+
+async function silence(backend: Backend): Promise<() => Promise<void>> {
+  proxies.get(backend)?.hold()
+  return async () => proxies.get(backend)?.heal()
+}
+
+// Of a resource that nobody holds or waits for, the state keeps the last token, for a while: 20 digits, no end, nobody queued.
+const IDLE = /^\d{20}0{20}0$/
+
+async function leftovers(resource: string): Promise<readonly string[]> {
+  const keys = leaseKeys('hf', resource)
+  const [state, queue] = await Promise.all([admin.get(keys.state), admin.hgetall(keys.queue)])
+  const entries = Object.entries(queue).map(([field, value]) => `queue ${field} = ${value}`)
+  return state === null || IDLE.test(state) ? entries : [`state ${state}`, ...entries]
+}
+
+const harness: LeaseHarness = {
+  openBackend,
+  resource: () => randomUUID(),
+  advance: ms => sleep(ms),
+  stall: ms => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
+  ttlMs: 500,
+  slackMs: 250,
+  ordering: 'fifo',
+  leftovers,
+  loseData: { kind: 'supported', run: async () => void (await admin.flushall()) },
+  silence: { kind: 'supported', run: silence },
+  requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
+}
+
+describe('Leases in Redis behind Sentinel', () => {
+  beforeAll(async () => {
+    // The stalls of the suite stop nobody but this process.
+    watched = await startRedisSentinel({ downAfterMs: 10_000 })
+    admin = new Redis({ sentinels: sentinels(), name: watched.name })
+  }, 60_000)
+
+  afterAll(async () => {
+    admin.disconnect()
+    await watched.stop()
+  })
+
+  for (const { promise, name, run } of leaseConformance(harness)) {
+    it(`${promise}: ${name}`, { timeout: 150_000 }, async () => {
+      expect(await run()).toBeUndefined()
+    })
+  }
+})
