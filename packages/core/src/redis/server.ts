@@ -16,7 +16,8 @@ export interface ServerFacts {
 }
 
 const MAJOR_MIN = 7
-const STRAGGLER_MS = 500
+const LOOKS = 3
+const LOOK_MS = 200
 
 /**
  * Asks a server, right after connecting, what it is. Tokens rest on server clocks, so after the server was replaced (restart,
@@ -55,19 +56,38 @@ export async function examine(
  * @throws {UnsupportedError} `HF_UNSUPPORTED` when one of the masters is older than Redis 7.
  */
 export async function examineCluster(cluster: Cluster, clock: Clock): Promise<ServerFacts> {
-  const looks = cluster.nodes('master').map(async node => checkVersion(await readInfo(node)))
-  await Promise.any(looks).catch(({ errors }: AggregateError) => {
-    throw errors[0]
-  })
-  // One that is silent or gone keeps nobody from the others.
-  await Promise.race([refusals(looks), new Promise<void>(resolve => clock.setTimer(resolve, STRAGGLER_MS))])
-  return { guarantee: 'advisory', holdBackMs: 0 }
+  for (let look = 1; ; look += 1) {
+    const { answered, failure } = await lookAround(cluster, clock)
+    if (failure instanceof UnsupportedError) throw failure
+    if (failure === undefined || (answered > 0 && look === LOOKS)) return { guarantee: 'advisory', holdBackMs: 0 }
+    if (look === LOOKS) throw failure
+  }
 }
 
-async function refusals(looks: readonly Promise<void>[]): Promise<void> {
-  for (const look of await Promise.allSettled(looks)) {
-    if (look.status === 'rejected' && look.reason instanceof UnsupportedError) throw look.reason
-  }
+interface Look {
+  readonly answered: number
+  readonly failure: Error | undefined
+}
+
+// One that is silent or gone keeps nobody from the others. But right after connecting a link may be made anew, so that is looked at
+// again before it counts.
+async function lookAround(cluster: Cluster, clock: Clock): Promise<Look> {
+  let answered = 0
+  let failure: Error | undefined
+  const looks = cluster.nodes('master').map(async node => {
+    try {
+      checkVersion(await readInfo(node))
+      answered += 1
+    } catch (error) {
+      if (!(failure instanceof UnsupportedError)) failure = error as Error
+    }
+  })
+  if (looks.length === 0) failure = new Error('No node of the Cluster is known.')
+  let isOver = false
+  const pause = new Promise<void>(resolve => clock.setTimer(resolve, LOOK_MS))
+  await Promise.race([Promise.all(looks).then(() => (isOver = true)), pause])
+  if (isOver && failure !== undefined) await pause
+  return { answered, failure: failure ?? (isOver ? undefined : new Error('A node of the Cluster is silent.')) }
 }
 
 /** What a server says of itself; empty where it may not be asked. */
