@@ -359,6 +359,18 @@ describe('A waiter whose message is lost', () => {
     expect(await asksWithin(1)).toEqual(['acquire at 0', 'acquire at 2020'])
   })
 
+  it('goes by that news also when the answer is of a holder before, who had more time', async () => {
+    let answer: (outcome: AcquireOutcome) => void = () => {}
+    server.acquire = () => new Promise(resolve => (answer = resolve))
+    const waiter = waiting()
+    await clock.advance(0)
+    const queued = server.queued(0, 30_000)
+    waiter.onFirst(500)
+    answer(queued)
+    expect(await asksWithin(519)).toEqual(['acquire at 0'])
+    expect(await asksWithin(1)).toEqual(['acquire at 0', 'acquire at 520'])
+  })
+
   it('asks at once when messages may have been missed', async () => {
     const waiter = await queuedAt(3)
     await clock.advance(100)

@@ -49,7 +49,8 @@ export class Waiter implements InboxListener, InLine {
   #askAtMs: number | undefined
   #isAsking = false
   #asked: Promise<unknown> | undefined
-  #isFirst = false
+  // When to ask by the news that it is the first now.
+  #firstAskAtMs: number | undefined
   #mustAskAgain = false
   #isOver = false
   // Of what was granted.
@@ -86,7 +87,7 @@ export class Waiter implements InboxListener, InLine {
     }
     this.#isAsking = true
     this.#mustAskAgain = false
-    this.#isFirst = false
+    this.#firstAskAtMs = undefined
     this.#timer?.cancel()
     void this.#ask().finally(() => {
       this.#isAsking = false
@@ -111,9 +112,10 @@ export class Waiter implements InboxListener, InLine {
   }
 
   onFirst(remainingMs: number): void {
-    // The message can overtake an answer that says otherwise.
-    this.#isFirst = true
-    this.#askIn(remainingMs + LATE_MS)
+    // The message can overtake an answer that says otherwise, of a holder before this one.
+    const delayMs = remainingMs + LATE_MS
+    this.#firstAskAtMs = this.#clock.monotonicMs() + delayMs
+    this.#askIn(delayMs)
   }
 
   onGap(): void {
@@ -140,10 +142,11 @@ export class Waiter implements InboxListener, InLine {
       const hadPlace = this.#place !== undefined
       const { sent, serverUs, from } = outcome
       this.#place = { sent, serverUs, from, connectionEpoch: this.#commands.epoch }
-      const delayMs = outcome.remainingMs + this.#patienceMs(outcome.position)
-      this.#askAtMs = this.#clock.monotonicMs() + delayMs
+      const nowMs = this.#clock.monotonicMs()
+      const firstAskAtMs = this.#firstAskAtMs ?? Infinity
+      this.#askAtMs = Math.min(nowMs + outcome.remainingMs + patienceMs(outcome.position), firstAskAtMs)
       const keepsTime = this.#lines.isFirst(this.#request.resource, this)
-      if (this.#isFirst || keepsTime) this.#askIn(delayMs)
+      if (keepsTime || firstAskAtMs < Infinity) this.#askIn(this.#askAtMs - nowMs)
       // It was queued, and the server does not know that any more: nor of those behind it.
       if (keepsTime && hadPlace && outcome.isNew) this.#askBehind()
       const early = this.#early
@@ -169,11 +172,6 @@ export class Waiter implements InboxListener, InLine {
     const isPassing = error instanceof UnavailableError && this.#place !== undefined
     if (isPassing && nowMs - this.#silentSinceMs < this.#commands.ttlMsOf(this.#request)) this.#askIn(RETRY_MS)
     else this.giveUp(error)
-  }
-
-  #patienceMs(position: number): number {
-    if (position === 0 || this.#isFirst) return LATE_MS
-    return SECOND_MS + Math.min(SPREAD_MS_MAX, position * SPREAD_MS)
   }
 
   // It came by asking, after a wait for a message: the holder died, or the server lost its data.
@@ -254,4 +252,8 @@ function handOffDeadline(
     wallMs: Math.min(place.sent.wallMs + waitedMs, received.wallMs),
   }
   return new ClockDeadline(clock, start, handOff.spanMs - driftMs(handOff.spanMs + Math.max(0, waitedMs)))
+}
+
+function patienceMs(position: number): number {
+  return position === 0 ? LATE_MS : SECOND_MS + Math.min(SPREAD_MS_MAX, position * SPREAD_MS)
 }
