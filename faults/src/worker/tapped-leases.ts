@@ -13,6 +13,7 @@ function tappedLeases(store: LeaseStore, onProven: (requestId: string, sentAtMs:
     get guarantee() {
       return store.guarantee
     },
+    modes: store.modes,
     newRequestId: () => store.newRequestId(),
     tryGrant: async (request, signal) => {
       const sentAtMs = monotonicMs()
@@ -36,7 +37,8 @@ function tappedLeases(store: LeaseStore, onProven: (requestId: string, sentAtMs:
       return outcomes
     },
     release: grant => store.release(grant),
-    inspect: resource => store.inspect(resource),
+    downgrade: (from, to) => store.downgrade(from, to),
+    inspect: (resource, kind) => store.inspect(resource, kind),
     onLost: listener => store.onLost(listener),
   }
 }

@@ -26,6 +26,7 @@ export { FencingToken } from './fencing/token.ts'
 export { acquireLease, tryAcquireLease } from './lease/acquire.ts'
 export type { Deadline, Moment } from './lease/deadline.ts'
 export { ClockDeadline, answeredDeadline, driftMs, momentOf } from './lease/deadline.ts'
+export { leaseInfo } from './lease/info.ts'
 export type { LeaseEvents } from './lease/keeper.ts'
 export { keeperOf } from './lease/keeper.ts'
 export type { Lease, LeaseGuarantee } from './lease/lease.ts'
@@ -42,8 +43,11 @@ export { onAbort, orAborted } from './abort.ts'
 export type {
   Grant,
   GrantLostListener,
+  LeaseHolder,
   LeaseInfo,
+  LeaseKind,
   LeaseMeta,
+  LeaseMode,
   LeaseParty,
   LeaseRequest,
   LeaseStore,
@@ -51,6 +55,7 @@ export type {
   RenewOutcome,
   TryGrantOutcome,
 } from './ports/leases.ts'
+export { kindOf } from './ports/leases.ts'
 export type {
   BeatOutcome,
   Commit,

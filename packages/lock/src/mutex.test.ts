@@ -364,6 +364,6 @@ describe('inspect', () => {
   })
 
   it('shows nobody for a lock that was never taken', async () => {
-    expect(await locks.inspect('r')).toEqual({ resource: 'r', holder: undefined, waiters: [] })
+    expect(await locks.inspect('r')).toEqual({ resource: 'r', holder: undefined, holders: [], waiters: [] })
   })
 })

@@ -1,8 +1,8 @@
 import { orAborted } from '../abort.ts'
 import type { Backend } from '../backend.ts'
-import { UnavailableError, WaitTimeoutError } from '../errors.ts'
+import { UnavailableError, UnsupportedError, WaitTimeoutError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
-import type { Grant, LeaseRequest, LeaseStore } from '../ports/leases.ts'
+import type { Grant, LeaseMode, LeaseRequest } from '../ports/leases.ts'
 import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
@@ -12,15 +12,22 @@ import { withinWait } from './wait-limit.ts'
 /**
  * Acquires a lease on a resource. Names and options are the caller's to check (`checkName`, `checkAcquireOptions`).
  *
+ * @param mode beside whom it is held; left out = alone
+ * @throws {UnsupportedError} `HF_UNSUPPORTED` when the backend has no leases of this mode
  * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when others held it for all of `waitMs`
  * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer in time
  * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had already seen a newer token
  */
-export async function acquireLease(backend: Backend, resource: string, options: AcquireOptions): Promise<Lease> {
+export async function acquireLease(
+  backend: Backend,
+  resource: string,
+  options: AcquireOptions,
+  mode?: LeaseMode,
+): Promise<Lease> {
   options.signal?.throwIfAborted()
   // Before anything is asked for, so that it hears of a close.
   const keeper = keeperOf(backend)
-  const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
+  const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
   if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
   const lease = keeper.hold(grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
@@ -31,20 +38,32 @@ export async function tryAcquireLease(
   backend: Backend,
   resource: string,
   options: AcquireOptions,
+  mode?: LeaseMode,
 ): Promise<Lease | undefined> {
   options.signal?.throwIfAborted()
   // Before anything is asked for, so that it hears of a close.
   const keeper = keeperOf(backend)
-  const grant = await granted(backend, requestOf(backend.leases, resource, options), options)
+  const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
   if (grant === undefined) return undefined
   const lease = keeper.hold(grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
-function requestOf(store: LeaseStore, resource: string, options: AcquireOptions): LeaseRequest {
+/** What is asked of the store. */
+export function requestOf(
+  { leases, kind }: Backend,
+  wish: { readonly resource: string; readonly mode: LeaseMode | undefined; readonly options: AcquireOptions },
+): LeaseRequest {
+  const { resource, mode, options } = wish
+  if (mode !== undefined && leases.modes === 'exclusive') {
+    throw new UnsupportedError(
+      `The ${kind} backend has exclusive leases only: "${resource}" cannot be held as a ${mode.kind} there.`,
+    )
+  }
   return {
     resource,
-    requestId: store.newRequestId(),
+    requestId: leases.newRequestId(),
+    mode,
     ttlMs: options.ttlMs,
     allowProvisional: options.renew ?? true,
     meta: encodeMeta(options.meta),

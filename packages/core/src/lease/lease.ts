@@ -19,6 +19,7 @@ export type LeaseGuarantee = 'advisory' | 'lease' | 'fenced'
 
 /** Something held for a time, and only for a time. */
 export interface Lease extends AsyncDisposable {
+  /** Of a permit: the resource of its slot, as `pool#0`, which is what its token fences. */
   readonly resource: string
   /**
    * Grows with every grant of the resource.
@@ -86,7 +87,7 @@ export class HeldLease implements Lease {
   #onEnd: ((error: LeaseLostError) => void) | undefined
 
   constructor(keeper: Keeper, store: LeaseStore, grant: Grant, options: AcquireOptions) {
-    this.resource = grant.request.resource
+    this.resource = resourceOf(grant)
     this.guarantee = options.guard === undefined ? store.guarantee : 'fenced'
     this.#keeper = keeper
     this.#store = store
@@ -319,4 +320,9 @@ export class HeldLease implements Lease {
 /** Calls `listener` (one a lease) at once when a lease is lost or is being given back: for what stands on it. */
 export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => void): void {
   if (lease instanceof HeldLease) lease.onEnd(listener)
+}
+
+/** What the token of a grant fences: of a permit, that is its slot. */
+function resourceOf({ request: { resource }, slot }: Grant): string {
+  return slot === undefined ? resource : `${resource}#${slot}`
 }

@@ -1,6 +1,6 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, UnsupportedError } from '../errors.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import type {
@@ -21,6 +21,7 @@ export class MemoryLeaseStore implements LeaseStore {
   readonly renewal = 'each'
   // The store and its holders are one process: what it acknowledged is gone only when they are.
   readonly guarantee = 'lease'
+  readonly modes = 'exclusive'
   readonly #world: MemoryWorld
   readonly #lifecycle: BackendLifecycle
   readonly #ids = new RequestIds()
@@ -61,6 +62,10 @@ export class MemoryLeaseStore implements LeaseStore {
   async release(grant: Grant): Promise<'released' | 'lost'> {
     this.#lifecycle.checkUsable()
     return this.#world.release(grant.request.resource, grant.request.requestId) ? 'released' : 'lost'
+  }
+
+  downgrade(): Promise<undefined> {
+    return Promise.reject(new UnsupportedError('The memory backend has exclusive leases only.'))
   }
 
   async inspect(resource: string): Promise<LeaseInfo> {

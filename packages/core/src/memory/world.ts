@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.ts'
 import { FencingToken } from '../fencing/token.ts'
-import type { LeaseInfo } from '../ports/leases.ts'
+import { leaseInfo } from '../lease/info.ts'
+import type { LeaseHolder, LeaseInfo } from '../ports/leases.ts'
 import { decodeMeta } from '../lease/options.ts'
 import { MemoryDirectories } from './directories.ts'
 import { MemoryRateBuckets } from './rate-buckets.ts'
@@ -16,6 +17,7 @@ export interface Claim {
 /** Somebody who has it, until `endsAtMs` by the monotonic clock. */
 export interface Holding extends Claim {
   readonly token: FencingToken
+  readonly sinceMs: number
   endsAtMs: number
 }
 
@@ -83,17 +85,11 @@ export class MemoryWorld {
 
   inspect(name: string): LeaseInfo {
     const { holding, waiters } = this.#settled(name)
-    const holder = holding && {
-      requestId: holding.requestId,
-      meta: decodeMeta(holding.meta),
-      token: holding.token,
-      remainingMs: holding.endsAtMs - this.clock.monotonicMs(),
-    }
-    const info = {
-      resource: name,
-      holder,
-      waiters: [...waiters.values()].map(waiter => ({ requestId: waiter.requestId, meta: decodeMeta(waiter.meta) })),
-    }
+    const info = leaseInfo(
+      name,
+      holding === undefined ? [] : [holderOf(holding, this.clock.monotonicMs())],
+      [...waiters.values()].map(({ requestId, meta }) => ({ requestId, mode: 'exclusive', meta: decodeMeta(meta) })),
+    )
     this.#dropIfIdle(name, this.#settled(name))
     return info
   }
@@ -128,8 +124,9 @@ export class MemoryWorld {
   #give(name: string, resource: Resource, claim: Claim): Holding {
     this.#lastToken += 1n
     const { requestId, ttlMs, meta } = claim
-    const endsAtMs = this.clock.monotonicMs() + ttlMs
-    resource.holding = { requestId, ttlMs, meta, token: new FencingToken(this.#lastToken), endsAtMs }
+    const sinceMs = this.clock.monotonicMs()
+    const token = new FencingToken(this.#lastToken)
+    resource.holding = { requestId, ttlMs, meta, token, sinceMs, endsAtMs: sinceMs + ttlMs }
     this.#watchExpiry(name, resource)
     return resource.holding
   }
@@ -154,5 +151,17 @@ export class MemoryWorld {
       resource.expiry = undefined
     }
     if (resource.holding === undefined && resource.waiters.size === 0) this.#resources.delete(name)
+  }
+}
+
+function holderOf({ requestId, meta, token, sinceMs, endsAtMs }: Holding, nowMs: number): LeaseHolder {
+  return {
+    requestId,
+    mode: 'exclusive',
+    meta: decodeMeta(meta),
+    token,
+    slot: undefined,
+    heldMs: nowMs - sinceMs,
+    remainingMs: endsAtMs - nowMs,
   }
 }

@@ -8,11 +8,38 @@ export const TTL_MS_DEFAULT = 30_000
 /** What a holder or waiter says of itself; `inspect` shows it. */
 export type LeaseMeta = Readonly<Record<string, string>>
 
+/**
+ * Beside whom a resource is held.
+ *
+ * - left out: alone.
+ * - `read`: beside other readers, with no writer. `write`: alone. Who waits is served first come, first served, so readers that come
+ *   after a waiting writer wait behind it, and readers next to each other in the queue are granted together.
+ * - `permit`: beside others, as long as there are fewer than `limit` (1 to 1,000,000). Each has a slot of its own (`Grant.slot`), the
+ *   lowest that is free. Should callers name different limits, each goes by its own.
+ *
+ * These are three locks: who holds a name alone, its readers and writers, and its permits have nothing to do with each other.
+ */
+export type LeaseMode =
+  | { readonly kind: 'read' }
+  | { readonly kind: 'write' }
+  | { readonly kind: 'permit'; readonly limit: number }
+
+/** Which of the three locks of one name. */
+export type LeaseKind = 'exclusive' | 'read-write' | 'permits'
+
+/** Which of the locks of a name a mode is about. */
+export function kindOf(mode: LeaseMode | undefined): LeaseKind {
+  if (mode === undefined) return 'exclusive'
+  return mode.kind === 'permit' ? 'permits' : 'read-write'
+}
+
 /** One wish for one resource. Every step of it (enqueue, cancel, grant, renew, release) is idempotent by `requestId`. */
 export interface LeaseRequest {
   readonly resource: string
   /** From `LeaseStore.newRequestId`; never used for two requests. */
   readonly requestId: string
+  /** @default alone */
+  readonly mode?: LeaseMode | undefined
   /** What the caller wishes; undefined means the store's default. `Grant.ttlMs` says what it is served with. */
   readonly ttlMs: number | undefined
   /**
@@ -27,7 +54,13 @@ export interface LeaseRequest {
 /** A resource given to a request until a deadline. */
 export interface Grant {
   readonly request: LeaseRequest
+  /**
+   * Of a reader: the token of the last writer, so that whoever wrote since makes it stale. Of a permit: greater than that of any
+   * permit that was granted before.
+   */
   readonly token: FencingToken
+  /** Of a permit: its number, from 0; what it fences is the resource's slot. Undefined where the store has none (ZooKeeper). */
+  readonly slot?: number | undefined
   /** The effective one. */
   readonly ttlMs: number
   /** When it ends, by the client's own clocks: always before the store ends it (L1). The store may move it. */
@@ -53,13 +86,28 @@ export type RenewOutcome =
 /** Somebody who holds or waits, as the store sees it now. */
 export interface LeaseParty {
   readonly requestId: string
+  /** How it holds the resource, or wants to. */
+  readonly mode: 'exclusive' | LeaseMode['kind']
   readonly meta: LeaseMeta
+}
+
+/** Somebody who holds. */
+export interface LeaseHolder extends LeaseParty {
+  readonly token: FencingToken
+  readonly slot: number | undefined
+  /** For how long it has held it, by the store's clock. Undefined where the store does not know. */
+  readonly heldMs: number | undefined
+  /** Until it ends without renewal. Undefined where the store does not know. */
+  readonly remainingMs: number | undefined
 }
 
 /** Who holds a resource and who waits, in order. For people: never decide by it. */
 export interface LeaseInfo {
   readonly resource: string
-  readonly holder: (LeaseParty & { readonly token: FencingToken; readonly remainingMs: number | undefined }) | undefined
+  /** The first of the holders. */
+  readonly holder: LeaseHolder | undefined
+  /** All of them, longest first. */
+  readonly holders: readonly LeaseHolder[]
   readonly waiters: readonly LeaseParty[]
 }
 
@@ -69,9 +117,10 @@ export type GrantLostListener = (requestId: string, reason: LeaseLostReason) => 
 /**
  * Where leases are kept. These are the promises; `leaseConformance` of `@holdfast/core/testing` checks them.
  *
- * - **L1** As long as the store keeps what it acknowledged, no two holders have a valid conflicting lease at any instant: a
- *   grant's deadline ends before the store's. It counts from before the request that was answered was sent.
- * - **L2** Tokens strictly increase per resource in grant order, also across loss of the store's data.
+ * - **L1** As long as the store keeps what it acknowledged, no two holders have a valid conflicting lease at any instant (see
+ *   `LeaseMode`): a grant's deadline ends before the store's. It counts from before the request that was answered was sent.
+ * - **L2** Tokens strictly increase per resource in grant order, also across loss of the store's data. (Of readers: see `Grant.token`.)
+ *   No two permits have one slot at the same time.
  * - **L3** `renew` and `release` touch only their own grant; both are idempotent.
  * - **L5** After an aborted or failed `grant` nothing of it remains, at worst for one TTL or session. Taking it back goes on
  *   in the background after the rejection, and `Backend.close` waits for it (bounded).
@@ -93,6 +142,8 @@ export interface LeaseStore {
   readonly renewal: 'each' | 'session'
   /** `advisory` when an acknowledged grant can vanish, `lease` when L1 holds under crashes of the server as well. */
   readonly guarantee: 'advisory' | 'lease'
+  /** Whether requests may have a `mode`: `exclusive` refuses every one that has, with `UnsupportedError`. */
+  readonly modes: 'exclusive' | 'all'
   newRequestId(): string
   /** Grants at once or answers `held`; never waits its turn. */
   tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome>
@@ -102,7 +153,13 @@ export interface LeaseStore {
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]>
   /** `lost` when the store no longer had it as ours. */
   release(grant: Grant): Promise<'released' | 'lost'>
-  inspect(resource: string): Promise<LeaseInfo>
+  /**
+   * Makes a writer's grant a reader's (`to` has the mode `read`, the resource of `from` and an id of its own) in one step, with no
+   * writer in between; readers that wait behind it are granted with it. Undefined when `from` was not held any more. Idempotent: again
+   * with the same two, the same grant. The reader's token is the writer's.
+   */
+  downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined>
+  inspect(resource: string, kind?: LeaseKind): Promise<LeaseInfo>
   /** The returned function removes the listener. */
   onLost(listener: GrantLostListener): () => void
 }

@@ -10,11 +10,13 @@ export function unsupportedLeases(kind: string): LeaseStore {
   return {
     renewal: 'each',
     guarantee: 'advisory',
+    modes: 'exclusive',
     newRequestId: refuse,
     tryGrant: async () => refuse(),
     grant: async () => refuse(),
     renew: async () => refuse(),
     release: async () => refuse(),
+    downgrade: async () => refuse(),
     inspect: async () => refuse(),
     onLost: () => () => {},
   }

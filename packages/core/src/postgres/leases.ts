@@ -1,15 +1,17 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, UnsupportedError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { Asking } from '../lease/asking.ts'
+import { leaseInfo } from '../lease/info.ts'
 import { Lines } from '../lease/lines.ts'
 import { decodeMeta } from '../lease/options.ts'
 import { Waiter } from '../lease/waiter.ts'
 import type { AcquireOutcome } from '../lease/waiting.ts'
 import type {
   Grant,
+  LeaseHolder,
   LeaseInfo,
   LeaseRequest,
   LeaseStore,
@@ -43,13 +45,14 @@ interface Wish {
 
 /** What `#inspectStatement` answers. */
 interface StoredLease {
-  readonly holder: readonly [request: string, meta: string, token: string, remainingMs: number] | null
+  readonly holder: readonly [request: string, meta: string, token: string, heldMs: number, remainingMs: number] | null
   readonly waiters: readonly (readonly [request: string, meta: string])[] | null
 }
 
 /** Leases in tables, one row a resource and one for each who waits. */
 export class PostgresLeaseStore implements LeaseStore {
   readonly renewal = 'each'
+  readonly modes = 'exclusive'
   readonly #parts: PostgresLeaseParts
   readonly #waiting = new Set<Waiter>()
   readonly #lines = new Lines()
@@ -87,6 +90,10 @@ export class PostgresLeaseStore implements LeaseStore {
     return await this.#parts.commands.releaseInTurn(grant.request)
   }
 
+  downgrade(): Promise<undefined> {
+    return Promise.reject(new UnsupportedError('The postgres backend has exclusive leases only.'))
+  }
+
   async inspect(resource: string): Promise<LeaseInfo> {
     this.#parts.lifecycle.checkOpen()
     const text = this.#inspectStatement()
@@ -94,11 +101,11 @@ export class PostgresLeaseStore implements LeaseStore {
       client.query<string[]>({ text, values: [resource], rowMode: 'array' }),
     )
     const { holder, waiters } = JSON.parse(String(rows[0]?.[0])) as StoredLease
-    return {
+    return leaseInfo(
       resource,
-      holder: holder === null ? undefined : holderOf(holder),
-      waiters: (waiters ?? []).map(([requestId, meta]) => ({ requestId, meta: decodeMeta(meta) })),
-    }
+      holder === null ? [] : [holderOf(holder)],
+      (waiters ?? []).map(([requestId, meta]) => ({ requestId, mode: 'exclusive', meta: decodeMeta(meta) })),
+    )
   }
 
   /** The server says nothing of its own accord: what is lost shows at the next renewal, or at the deadline. */
@@ -166,13 +173,22 @@ export class PostgresLeaseStore implements LeaseStore {
     const schema = this.#parts.schema.quoted
     return `
       SELECT json_build_object(
-        'holder', (SELECT json_build_array(l.holder, l.meta, l.token::text, extract(epoch FROM l.ends_at - clock_timestamp()) * 1000)
+        'holder', (SELECT json_build_array(l.holder, l.meta, l.token::text,
+            extract(epoch FROM clock_timestamp() - l.since) * 1000, extract(epoch FROM l.ends_at - clock_timestamp()) * 1000)
           FROM ${schema}.leases l WHERE l.resource = $1 AND l.holder IS NOT NULL AND l.ends_at > clock_timestamp()),
         'waiters', (SELECT json_agg(json_build_array(w.request, w.meta) ORDER BY w.ticket)
           FROM ${schema}.lease_waiters w WHERE w.resource = $1))::text`
   }
 }
 
-function holderOf([requestId, meta, token, remainingMs]: NonNullable<StoredLease['holder']>): LeaseInfo['holder'] {
-  return { requestId, meta: decodeMeta(meta), token: FencingToken.parse(token), remainingMs }
+function holderOf([requestId, meta, token, heldMs, remainingMs]: NonNullable<StoredLease['holder']>): LeaseHolder {
+  return {
+    requestId,
+    mode: 'exclusive',
+    meta: decodeMeta(meta),
+    token: FencingToken.parse(token),
+    slot: undefined,
+    heldMs,
+    remainingMs,
+  }
 }

@@ -39,9 +39,9 @@ describe('readLeaseInfo', () => {
     }
     const { waiters } = readLeaseInfo('r', { state: state({ flag: '1' }), queue }, NOW_US)
     expect(waiters).toEqual([
-      { requestId: 'p.a', meta: { n: '1' } },
-      { requestId: 'p.b', meta: { data: 'two\nlines' } },
-      { requestId: 'p.c', meta: { n: '3' } },
+      { requestId: 'p.a', mode: 'exclusive', meta: { n: '1' } },
+      { requestId: 'p.b', mode: 'exclusive', meta: { data: 'two\nlines' } },
+      { requestId: 'p.c', mode: 'exclusive', meta: { n: '3' } },
     ])
   })
 })

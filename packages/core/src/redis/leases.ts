@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { onAbort, orAborted } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, UnsupportedError } from '../errors.ts'
 import { Asking } from '../lease/asking.ts'
 import { Lines } from '../lease/lines.ts'
 import { Waiter } from '../lease/waiter.ts'
@@ -46,6 +46,7 @@ interface Wish {
 /** Leases in one Redis. */
 export class RedisLeaseStore implements LeaseStore {
   readonly renewal = 'each'
+  readonly modes = 'exclusive'
   readonly #parts: RedisLeaseParts
   readonly #waiting = new Set<Waiter>()
   readonly #lines = new Lines()
@@ -79,6 +80,10 @@ export class RedisLeaseStore implements LeaseStore {
 
   release(grant: Grant): Promise<'released' | 'lost'> {
     return this.#parts.commands.release(grant.request)
+  }
+
+  downgrade(): Promise<undefined> {
+    return Promise.reject(new UnsupportedError('The redis backend has exclusive leases only.'))
   }
 
   async inspect(resource: string): Promise<LeaseInfo> {

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
+import { leaseInfo } from '../lease/info.ts'
 import type {
   Grant,
   GrantLostListener,
@@ -29,6 +30,7 @@ export interface LeaseAnswers {
 export class ScriptedLeaseStore implements LeaseStore {
   renewal: 'each' | 'session' = 'each'
   guarantee: 'advisory' | 'lease' = 'lease'
+  modes: 'exclusive' | 'all' = 'all'
   /** Whether it never says that a request is queued, as a store that cannot be reached. */
   isSilent = false
   readonly clock: Clock
@@ -92,8 +94,13 @@ export class ScriptedLeaseStore implements LeaseStore {
     return this.answers.release(grant)
   }
 
+  async downgrade(from: Grant, to: LeaseRequest): Promise<Grant> {
+    this.asked.push(`downgrade ${to.resource}`)
+    return this.grantOf(to, { token: from.token })
+  }
+
   async inspect(resource: string): Promise<LeaseInfo> {
-    return { resource, holder: undefined, waiters: [] }
+    return leaseInfo(resource, [], [])
   }
 
   onLost(listener: GrantLostListener): () => void {

@@ -1,5 +1,6 @@
 import { FencingToken } from '../fencing/token.ts'
 import { decodeMeta } from '../lease/options.ts'
+import { leaseInfo } from '../lease/info.ts'
 import type { LeaseInfo, LeaseParty } from '../ports/leases.ts'
 import type { ContenderNames } from './contenders.ts'
 import { contendersInOrder } from './contenders.ts'
@@ -38,13 +39,13 @@ export async function inspectLock(
   const nodes = contendersInOrder(children, names).slice(0, PARTIES_MAX)
   const parties = await Promise.all(nodes.map(node => readParty(session, directory, node, names)))
   const [first, ...waiters] = parties.filter(party => party !== undefined)
-  if (first === undefined) return { resource, holder: undefined, waiters: [] }
+  if (first === undefined) return leaseInfo(resource, [], [])
   const remainingMs = heldBy(first.requestId)?.deadline.remainingMs()
-  return {
+  return leaseInfo(
     resource,
-    holder: { ...first, remainingMs },
-    waiters: waiters.map(({ requestId, meta }) => ({ requestId, meta })),
-  }
+    [{ ...first, slot: undefined, heldMs: undefined, remainingMs }],
+    waiters.map(({ requestId, mode, meta }) => ({ requestId, mode, meta })),
+  )
 }
 
 async function readParty(
@@ -58,6 +59,7 @@ async function readParty(
   const { data, stat } = read
   return {
     requestId: names.requestIdOf(node),
+    mode: 'exclusive',
     meta: decodeMeta(data.toString('utf8')),
     token: new FencingToken(stat.czxid),
   }

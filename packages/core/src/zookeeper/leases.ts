@@ -1,7 +1,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
-import { UnavailableError } from '../errors.ts'
+import { UnavailableError, UnsupportedError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
 import type {
   Grant,
@@ -33,6 +33,7 @@ const HELD: TryGrantOutcome = Object.freeze({ kind: 'held' })
 export class ZooKeeperLeaseStore implements LeaseStore {
   readonly renewal = 'session'
   readonly guarantee = 'lease'
+  readonly modes = 'exclusive'
   readonly #parts: LeaseParts
   readonly #held = new Map<string, HeldNode>()
   readonly #asking = new Map<string, Promise<HeldNode | undefined>>()
@@ -74,6 +75,10 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     if (!(held instanceof HeldNode)) return 'lost'
     held.release ??= this.#release(held)
     return held.release
+  }
+
+  downgrade(): Promise<undefined> {
+    return Promise.reject(new UnsupportedError('The zookeeper backend has exclusive leases only.'))
   }
 
   async inspect(resource: string): Promise<LeaseInfo> {
