@@ -50,6 +50,7 @@ export type {
   LeaseMode,
   LeaseParty,
   LeaseRequest,
+  LeaseRevocation,
   LeaseStore,
   Renewal,
   RenewOutcome,

@@ -111,6 +111,18 @@ export interface LeaseInfo {
   readonly waiters: readonly LeaseParty[]
 }
 
+/** Asking holders to release, as a wish: nothing is taken from them. */
+export interface LeaseRevocation {
+  /** Asks all who hold this lock of `resource` now, and answers how many were asked. */
+  request(resource: string, kind: LeaseKind): Promise<number>
+  /**
+   * Calls `listener` once the holder of `grant` is asked, also when that was before it listened or while the link was away; at
+   * most once, and never before this method has returned. It costs the server nothing until then, and ends with the grant. The
+   * returned function removes the listener.
+   */
+  listen(grant: Grant, listener: () => void): () => void
+}
+
 /** Hears of a lease that the store knows to be over before its deadline. */
 export type GrantLostListener = (requestId: string, reason: LeaseLostReason) => void
 
@@ -160,6 +172,8 @@ export interface LeaseStore {
    */
   downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined>
   inspect(resource: string, kind?: LeaseKind): Promise<LeaseInfo>
+  /** The store's own way to ask holders to give way. Without it the engine asks through records. */
+  readonly revocation?: LeaseRevocation
   /** The returned function removes the listener. */
   onLost(listener: GrantLostListener): () => void
 }
