@@ -205,7 +205,7 @@ export class Waiter implements InboxListener, InLine {
     const isFresh = isSameLink && isSameClock && deadline.remainingMs() >= handOff.spanMs / 2
     const ttlMs = this.#commands.ttlMsOf(this.#request)
     const isProvisional = handOff.spanMs < ttlMs
-    const grant: Grant = { request: this.#request, token, ttlMs, deadline, isProvisional }
+    const grant: Grant = { request: this.#request, token, slot: handOff.slot, ttlMs, deadline, isProvisional }
     if (isFresh && (this.#request.allowProvisional || !isProvisional)) return this.#grant(grant)
     await this.#confirm(grant)
   }

@@ -36,6 +36,8 @@ export interface WaitingCommands {
 /** A lease handed to a waiter by the one who released it. */
 export interface HandOff {
   readonly token: string
+  /** Of a permit: which one. */
+  readonly slot?: number | undefined
   /** The server's time when it was handed over, in µs. */
   readonly nowUs: number
   readonly spanMs: number
