@@ -7,37 +7,37 @@ export interface InLine {
 }
 
 /**
- * Those of this client who wait, by resource and in order. Only the first of a line keeps time and asks the server now and then: it
- * is told what has become of all, and that way waiting costs a request a client, not a request a waiter.
+ * Those of this client who wait, by the lock that they wait for and in order. Only the first of a line keeps time and asks the server
+ * now and then: it is told what has become of all, and that way waiting costs a request a client, not a request a waiter.
  */
 export class Lines {
   readonly #lines = new Map<string, Set<InLine>>()
 
-  join(resource: string, waiter: InLine): void {
-    const line = this.#lines.get(resource)
-    if (line === undefined) this.#lines.set(resource, new Set([waiter]))
+  join(lock: string, waiter: InLine): void {
+    const line = this.#lines.get(lock)
+    if (line === undefined) this.#lines.set(lock, new Set([waiter]))
     else line.add(waiter)
   }
 
-  isFirst(resource: string, waiter: InLine): boolean {
-    const [first] = this.#lines.get(resource) ?? []
+  isFirst(lock: string, waiter: InLine): boolean {
+    const [first] = this.#lines.get(lock) ?? []
     return first === waiter
   }
 
   /** When it was the first, the next one keeps time. */
-  leave(resource: string, waiter: InLine): void {
-    const wasFirst = this.isFirst(resource, waiter)
-    const line = this.#lines.get(resource)
+  leave(lock: string, waiter: InLine): void {
+    const wasFirst = this.isFirst(lock, waiter)
+    const line = this.#lines.get(lock)
     line?.delete(waiter)
-    if (line?.size === 0) this.#lines.delete(resource)
+    if (line?.size === 0) this.#lines.delete(lock)
     if (!wasFirst) return
     const [next] = line ?? []
     next?.keepTime()
   }
 
   /** The server has forgotten the line, or may have: the others ask as well. */
-  askBehind(resource: string, waiter: InLine): void {
-    for (const other of [...(this.#lines.get(resource) ?? [])]) {
+  askBehind(lock: string, waiter: InLine): void {
+    for (const other of [...(this.#lines.get(lock) ?? [])]) {
       if (other !== waiter) other.ask()
     }
   }

@@ -309,6 +309,14 @@ describe('A waiter whose message is lost', () => {
     expect(server.probes).toBe(1)
   })
 
+  it('keeps its own time beside those who wait for another lock of the same name', async () => {
+    await queuedAt(0, 5_000, { requestId: 'p.1' })
+    await queuedAt(0, 5_000, { requestId: 'p.2', mode: { kind: 'read' } })
+    await queuedAt(0, 5_000, { requestId: 'p.3', mode: { kind: 'permit', limit: 2 } })
+    await queuedAt(1, 5_000, { requestId: 'p.4', mode: { kind: 'write' } })
+    expect(await asksWithin(5_020)).toEqual(['acquire at 5020', 'acquire at 5020', 'acquire at 5020'])
+  })
+
   it('leaves the time to the next in line when it gives up', async () => {
     const first = await queuedAt(3, 5_000, { requestId: 'p.1' })
     await queuedAt(4, 5_000, { requestId: 'p.2' })

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
+import { kindOf } from '../ports/leases.ts'
 import type { Moment } from './deadline.ts'
 import { ClockDeadline, driftMs, momentOf } from './deadline.ts'
 import type { InLine, Lines } from './lines.ts'
@@ -40,6 +41,7 @@ export class Waiter implements InboxListener, InLine {
   readonly #commands: WaitingCommands
   readonly #inbox: WaitingInbox
   readonly #lines: Lines
+  readonly #line: string
   readonly #clock: Clock
   readonly #settle: WaiterListener
   readonly #inboxEpoch: number
@@ -71,11 +73,12 @@ export class Waiter implements InboxListener, InLine {
     this.#commands = from.commands
     this.#inbox = from.inbox
     this.#lines = from.lines
+    this.#line = `${kindOf(request.mode)} ${request.resource}`
     this.#clock = from.clock
     this.#settle = settle
     this.#inboxEpoch = from.inbox.epoch
     this.#inbox.add(request.requestId, this)
-    this.#lines.join(request.resource, this)
+    this.#lines.join(this.#line, this)
   }
 
   /** Asks for the lease, or for a place in the queue; the same again says what has become of it. */
@@ -145,7 +148,7 @@ export class Waiter implements InboxListener, InLine {
       const nowMs = this.#clock.monotonicMs()
       const firstAskAtMs = this.#firstAskAtMs ?? Infinity
       this.#askAtMs = Math.min(nowMs + outcome.remainingMs + patienceMs(outcome.position), firstAskAtMs)
-      const keepsTime = this.#lines.isFirst(this.#request.resource, this)
+      const keepsTime = this.#lines.isFirst(this.#line, this)
       if (keepsTime || firstAskAtMs < Infinity) this.#askIn(this.#askAtMs - nowMs)
       // It was queued, and the server does not know that any more: nor of those behind it.
       if (keepsTime && hadPlace && outcome.isNew) this.#askBehind()
@@ -176,13 +179,13 @@ export class Waiter implements InboxListener, InLine {
 
   // It came by asking, after a wait for a message: the holder died, or the server lost its data.
   #grantAsked(grant: Grant): void {
-    const isNews = this.#place !== undefined && this.#lines.isFirst(this.#request.resource, this)
+    const isNews = this.#place !== undefined && this.#lines.isFirst(this.#line, this)
     this.#grant(grant)
     if (isNews) this.#askBehind()
   }
 
   #askBehind(): void {
-    this.#lines.askBehind(this.#request.resource, this)
+    this.#lines.askBehind(this.#line, this)
   }
 
   // Holds the process: somebody awaits this.
@@ -233,7 +236,7 @@ export class Waiter implements InboxListener, InLine {
     this.#isOver = true
     this.#timer?.cancel()
     this.#inbox.remove(this.#request.requestId)
-    this.#lines.leave(this.#request.resource, this)
+    this.#lines.leave(this.#line, this)
   }
 }
 

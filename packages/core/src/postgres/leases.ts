@@ -1,14 +1,10 @@
-import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { ClosedError, UnsupportedError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
-import { Asking } from '../lease/asking.ts'
 import { leaseInfo } from '../lease/info.ts'
-import { Lines } from '../lease/lines.ts'
 import { decodeMeta } from '../lease/options.ts'
-import { Waiter } from '../lease/waiter.ts'
-import type { AcquireOutcome } from '../lease/waiting.ts'
+import { Waiters } from '../lease/waiters.ts'
 import type {
   Grant,
   LeaseHolder,
@@ -36,13 +32,6 @@ export interface PostgresLeaseParts {
   readonly schema: Schema
 }
 
-/** A request that may wait. */
-interface Wish {
-  readonly request: LeaseRequest
-  readonly signal: AbortSignal | undefined
-  readonly queued: (() => void) | undefined
-}
-
 /** What `#inspectStatement` answers. */
 interface StoredLease {
   readonly holder: readonly [request: string, meta: string, token: string, heldMs: number, remainingMs: number] | null
@@ -54,12 +43,17 @@ export class PostgresLeaseStore implements LeaseStore {
   readonly renewal = 'each'
   readonly modes = 'exclusive'
   readonly #parts: PostgresLeaseParts
-  readonly #waiting = new Set<Waiter>()
-  readonly #lines = new Lines()
-  readonly #asking = new Set<Asking>()
+  readonly #waiters: Waiters
 
   constructor(parts: PostgresLeaseParts) {
     this.#parts = parts
+    const { lifecycle, inbox } = parts
+    this.#waiters = new Waiters({
+      ...parts,
+      isListening: () => inbox.isOpen,
+      listen: async () => inbox.open(),
+      checkOpen: () => lifecycle.checkOpen(),
+    })
   }
 
   get guarantee(): 'advisory' | 'lease' {
@@ -70,14 +64,12 @@ export class PostgresLeaseStore implements LeaseStore {
     return this.#parts.ids.next()
   }
 
-  async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    const outcome = await this.#ask(request, signal)
-    return outcome.kind === 'granted' ? outcome : { kind: 'held' }
+  tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
+    return this.#waiters.tryGrant(request, signal)
   }
 
   grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
-    const wish = { request, signal, queued }
-    return this.#parts.inbox.isOpen ? this.#wait(wish) : this.#grantOrListen(wish)
+    return this.#waiters.grant(request, signal, queued)
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
@@ -115,57 +107,7 @@ export class PostgresLeaseStore implements LeaseStore {
 
   /** Rejects everybody who waits, and takes back what they asked for. */
   close(): void {
-    for (const asking of [...this.#asking]) asking.giveUp(new ClosedError('postgres backend'))
-    for (const waiter of [...this.#waiting]) waiter.giveUp(new ClosedError('postgres backend'))
-  }
-
-  // Who listens already asks for a place in the queue at once; the first time, that would be a connection too many for a
-  // resource that is most often free.
-  async #grantOrListen(wish: Wish): Promise<Grant> {
-    const outcome = await this.#ask(wish.request, wish.signal)
-    if (outcome.kind === 'granted') return outcome.grant
-    wish.queued?.()
-    this.#parts.inbox.open()
-    return await this.#wait(wish)
-  }
-
-  #ask(request: LeaseRequest, signal: AbortSignal | undefined): Promise<AcquireOutcome> {
-    this.#parts.lifecycle.checkOpen()
-    signal?.throwIfAborted()
-    const asked = this.#parts.commands.acquire(request, { mayQueue: false })
-    return new Promise((resolve, reject) => {
-      const asking = new Asking(request, asked, { resolve, reject })
-      asking.follow(this.#parts.commands, this.#asking, signal)
-    })
-  }
-
-  #wait({ request, signal, queued = () => {} }: Wish): Promise<Grant> {
-    return new Promise<Grant>((resolve, reject) => {
-      this.#parts.lifecycle.checkOpen()
-      signal?.throwIfAborted()
-      const over = (): void => {
-        this.#waiting.delete(waiter)
-        stopListening()
-      }
-      const waiter = new Waiter(
-        request,
-        { ...this.#parts, lines: this.#lines },
-        {
-          queued,
-          resolve: grant => {
-            over()
-            resolve(grant)
-          },
-          reject: error => {
-            over()
-            reject(error)
-          },
-        },
-      )
-      this.#waiting.add(waiter)
-      const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
-      waiter.ask()
-    })
+    this.#waiters.close(() => new ClosedError('postgres backend'))
   }
 
   // One statement, and so one snapshot.
