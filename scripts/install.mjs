@@ -1,4 +1,4 @@
-// Installs what is missing: `node scripts/install.mjs [npm] [redis] [zookeeper] [postgres]` (all of them by default).
+// Installs what is missing: `node scripts/install.mjs [npm] [redis] [zookeeper] [postgres] [curator] [kazoo]` (all of them by default).
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { lockFitsManifests } from './lock-file.mjs'

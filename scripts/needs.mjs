@@ -1,9 +1,16 @@
 // What the commands need from the machine, how to see whether it is there, and how to get it.
 import { lockFitsManifests, lockIsInstalled } from './lock-file.mjs'
-import { findJava, findPostgres, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
+import {
+  findCuratorClassPath,
+  findJava,
+  findKazooPython,
+  findPostgres,
+  findRedisServer,
+  findZooKeeperClassPath,
+} from './servers/binaries.mjs'
 
 /**
- * @typedef {'npm' | 'redis' | 'zookeeper' | 'postgres'} NeedName
+ * @typedef {'npm' | 'redis' | 'zookeeper' | 'postgres' | 'curator' | 'kazoo'} NeedName
  * @typedef {object} Need
  * @property {string} label what a person reads
  * @property {() => boolean} isMet
@@ -43,6 +50,16 @@ export const needs = {
     brew: 'postgresql@15',
     docker:
       'docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=holdfast postgres:15, then set HOLDFAST_POSTGRES_URL=postgres://postgres:holdfast@127.0.0.1:5432/postgres',
+  },
+  curator: {
+    label: 'Apache Curator',
+    isMet: () => findCuratorClassPath() !== undefined,
+    apt: () => ['libcurator-recipes-java', 'libslf4j-java', 'default-jdk-headless'],
+  },
+  kazoo: {
+    label: 'kazoo',
+    isMet: () => findKazooPython() !== undefined,
+    apt: () => ['python3-kazoo'],
   },
 }
 

@@ -3,7 +3,9 @@ import { adviceFor } from './needs.mjs'
 import { findJava, findPostgres, findRedisServer, findZooKeeperClassPath } from './servers/binaries.mjs'
 
 vi.mock('./servers/binaries.mjs', () => ({
+  findCuratorClassPath: vi.fn(),
   findJava: vi.fn(),
+  findKazooPython: vi.fn(),
   findPostgres: vi.fn(),
   findRedisServer: vi.fn(),
   findZooKeeperClassPath: vi.fn(),

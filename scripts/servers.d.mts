@@ -77,6 +77,21 @@ export interface ZooKeeperServer extends OwnServer {
   readonly connectString: string
 }
 
+/** Three servers. They end with the process that started them. */
+export interface ZooKeeperEnsemble extends AsyncDisposable {
+  readonly servers: readonly ZooKeeperServer[]
+  /** Of all of them. */
+  readonly connectString: string
+  /** Where each listens for the others while it leads. */
+  readonly quorumPorts: readonly number[]
+  /** Undefined while none leads. */
+  leader(): Promise<ZooKeeperServer | undefined>
+  /** Resolves when all of them serve. */
+  ready(): Promise<void>
+  /** Ends all and removes their data folders. Idempotent. */
+  stop(): Promise<void>
+}
+
 export interface ZooKeeperOptions {
   /** Milliseconds; sessions end on multiples of it. @default 500 */
   readonly tickTime?: number
@@ -126,6 +141,9 @@ export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
 export declare function startRedisCluster(options?: RedisClusterOptions): Promise<RedisCluster>
 export declare function startRedisSentinel(options?: RedisSentinelOptions): Promise<RedisSentinel>
 export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
+export declare function startZooKeeperEnsemble(
+  options?: Omit<ZooKeeperOptions, 'dataDir' | 'port'>,
+): Promise<ZooKeeperEnsemble>
 export declare function startPostgres(options?: PostgresOptions): Promise<PostgresServer>
 
 /** The server that HOLDFAST_REDIS_URL names, else one of our own. */

@@ -11,7 +11,7 @@ import { build, reportFailure, say } from './steps.mjs'
 import { judge } from './verdict.mjs'
 
 await reportFailure(async () => {
-  install(['npm', 'redis', 'zookeeper', 'postgres'])
+  install(['npm', 'redis', 'zookeeper', 'postgres', 'curator', 'kazoo'])
   say('Building.')
   build()
   const [redis, zookeeper, postgres] = await Promise.all([sharedRedis(), sharedZooKeeper(), sharedPostgres()])

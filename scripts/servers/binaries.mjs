@@ -1,4 +1,5 @@
 // Where the servers' programs are on this machine.
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -23,6 +24,28 @@ export function findZooKeeperClassPath() {
   if (debian.every(jar => existsSync(jar))) return debian.join(delimiter)
   const lib = distributionFolders().find(folder => holdsZooKeeper(folder))
   return lib === undefined ? undefined : join(lib, '*')
+}
+
+/**
+ * The class path of Apache Curator's recipes, and the compiler that its program needs to be run from its source.
+ * @returns {string | undefined}
+ */
+export function findCuratorClassPath() {
+  const debian = [
+    '/usr/share/java/slf4j-simple.jar',
+    '/usr/share/java/curator-recipes.jar',
+    '/usr/share/java/zookeeper.jar',
+  ]
+  return debian.every(jar => existsSync(jar)) && findProgram('javac') !== undefined ? debian.join(delimiter) : undefined
+}
+
+/**
+ * A Python that has kazoo.
+ * @returns {string | undefined}
+ */
+export function findKazooPython() {
+  const pythons = [findProgram('python3'), '/usr/bin/python3'].filter(path => path !== undefined)
+  return pythons.find(python => spawnSync(python, ['-c', 'import kazoo'], { stdio: 'ignore' }).status === 0)
 }
 
 function distributionFolders() {

@@ -15,6 +15,7 @@ import {
   startRedisCluster,
   startRedisSentinel,
   startZooKeeper,
+  startZooKeeperEnsemble,
 } from '../servers.mjs'
 import { ask } from './ports.mjs'
 import { startup } from './postgres.mjs'
@@ -90,6 +91,18 @@ test('a ZooKeeper answers as soon as it is started, and again after a restart', 
   expect(await ask(zookeeper.port, 'ruok', /imok/)).toBe('imok')
   await zookeeper.restart()
   expect(await ask(zookeeper.port, 'srvr', /Node count/)).toContain('Mode: standalone')
+})
+
+test('another ZooKeeper of an ensemble leads when the leader is killed, and all serve when it is back', async () => {
+  const ensemble = await startZooKeeperEnsemble()
+  onTestFinished(() => ensemble.stop())
+  const first = await ensemble.leader()
+  expect(ensemble.connectString.split(',')).toHaveLength(3)
+  await first?.kill()
+  await vi.waitFor(async () => expect(await ensemble.leader()).toBeDefined(), { timeout: 20_000, interval: 100 })
+  expect(await ensemble.leader()).not.toBe(first)
+  await first?.restart()
+  await ensemble.ready()
 })
 
 test('a PostgreSQL keeps its data over a crash with a client connected, and leaves no shared memory when stopped', async () => {

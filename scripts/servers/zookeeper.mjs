@@ -18,20 +18,11 @@ const javaFlags = [
  * @returns {Promise<import('../servers.mjs').ZooKeeperServer>}
  */
 export async function startZooKeeper(options = {}) {
-  const java = findJava()
-  const classPath = findZooKeeperClassPath()
-  if (java === undefined || classPath === undefined) {
-    throw new Error('Found no ZooKeeper on this machine: run `node scripts/install.mjs zookeeper`.')
-  }
   const server = await Server.start(
     {
       name: 'zookeeper',
       readyMsMax: 30_000,
-      command: place => {
-        const config = writeConfig(place, options)
-        // Not zkServer.sh: its pid is a shell's, and killing that orphans the server.
-        return [java, ...javaFlags, '-cp', classPath, 'org.apache.zookeeper.server.ZooKeeperServerMain', config]
-      },
+      command: place => serverCommand('ZooKeeperServerMain', writeSettings(place, settingsOf(place, options))),
       isReady: async at => (await ask(at, 'srvr', /Node count: \d+/)).includes('Mode:'),
     },
     options,
@@ -50,11 +41,29 @@ export async function sharedZooKeeper() {
 }
 
 /**
+ * How a server is started. Not zkServer.sh: its pid is a shell's, and killing that orphans the server.
+ * @param {string} program
+ * @param {string} config
+ * @returns {[string, ...string[]]}
+ */
+export function serverCommand(program, config) {
+  const java = findJava()
+  const classPath = findZooKeeperClassPath()
+  if (java === undefined || classPath === undefined) {
+    throw new Error('Found no ZooKeeper on this machine: run `node scripts/install.mjs zookeeper`.')
+  }
+  return [java, ...javaFlags, '-cp', classPath, `org.apache.zookeeper.server.${program}`, config]
+}
+
+/**
  * @param {{ port: number, dataDir: string }} place
  * @param {import('../servers.mjs').ZooKeeperOptions} options
  */
-function writeConfig({ port, dataDir }, { tickTime = 500, minSessionTimeoutMs = 500, maxSessionTimeoutMs = 60_000 }) {
-  const settings = {
+export function settingsOf(
+  { port, dataDir },
+  { tickTime = 500, minSessionTimeoutMs = 500, maxSessionTimeoutMs = 60_000 },
+) {
+  return {
     dataDir: join(dataDir, 'store'),
     clientPort: port,
     clientPortAddress: '127.0.0.1',
@@ -69,6 +78,14 @@ function writeConfig({ port, dataDir }, { tickTime = 500, minSessionTimeoutMs = 
     forceSync: 'no',
     preAllocSize: 1024,
   }
+}
+
+/**
+ * @param {{ dataDir: string }} place
+ * @param {Readonly<Record<string, unknown>> & { readonly dataDir: string }} settings
+ * @returns {string} where they stand
+ */
+export function writeSettings({ dataDir }, settings) {
   mkdirSync(settings.dataDir, { recursive: true })
   const path = join(dataDir, 'zoo.cfg')
   writeFileSync(
