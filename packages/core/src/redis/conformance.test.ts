@@ -59,6 +59,8 @@ const harness: LeaseHarness = {
   ttlMs: 500,
   slackMs: 250,
   ordering: 'fifo',
+  modes: 'exclusive',
+  slots: true,
   leftovers,
   loseData: { kind: 'supported', run: deleteAll },
   silence: { kind: 'supported', run: silence },

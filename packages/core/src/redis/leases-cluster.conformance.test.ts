@@ -62,6 +62,8 @@ const harness: LeaseHarness = {
   ttlMs: 500,
   slackMs: 250,
   ordering: 'fifo',
+  modes: 'exclusive',
+  slots: true,
   leftovers,
   loseData: { kind: 'supported', run: loseData },
   silence: { kind: 'supported', run: silence },

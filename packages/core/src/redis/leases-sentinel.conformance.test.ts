@@ -55,6 +55,8 @@ const harness: LeaseHarness = {
   ttlMs: 500,
   slackMs: 250,
   ordering: 'fifo',
+  modes: 'exclusive',
+  slots: true,
   leftovers,
   loseData: { kind: 'supported', run: async () => void (await admin.flushall()) },
   silence: { kind: 'supported', run: silence },

@@ -105,6 +105,8 @@ const harness: LeaseHarness = {
   },
   slackMs: 250,
   ordering: 'fifo',
+  modes: 'exclusive',
+  slots: false,
   leftovers,
   loseData: { kind: 'supported', run: () => deleteAll(root) },
   silence: { kind: 'supported', run: silence },

@@ -21,7 +21,14 @@ export interface LeaseHarness {
   readonly slackMs: number
   /** Whether the store serves its waiters in the order in which they came. */
   readonly ordering: 'fifo' | 'none'
-  /** What the store still keeps of holders and waiters of a resource: entries, keys, nodes. Empty when nobody holds or waits. */
+  /** What the store says of its modes. `exclusive`: it has to refuse every request that has one. */
+  readonly modes: 'exclusive' | 'all'
+  /** Whether permits have slots (`Grant.slot`). */
+  readonly slots: boolean
+  /**
+   * What the store still keeps of holders and waiters of a resource, in any of its three locks: entries, keys, nodes. Empty when
+   * nobody holds or waits.
+   */
   leftovers(resource: string): Promise<readonly string[]>
   /** Makes the store forget all that it knows (of this world). */
   readonly loseData: Capability<() => Promise<void>>

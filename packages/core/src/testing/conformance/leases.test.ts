@@ -184,6 +184,8 @@ function harnessOf(fault: Fault): LeaseHarness {
     ttlMs: 5_000,
     slackMs: 0,
     ordering: 'fifo',
+    modes: 'exclusive',
+    slots: true,
     leftovers: async resource => world.resources().filter(name => name === resource),
     loseData: { kind: 'unsupported', why: 'there is one world' },
     silence: { kind: 'unsupported', why: 'there is no link' },

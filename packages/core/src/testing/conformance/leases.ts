@@ -2,10 +2,17 @@ import type { ConformanceCase, LeaseHarness } from './harness.ts'
 import { abortCases } from './lease-cases/aborts.ts'
 import { closingCases } from './lease-cases/closing.ts'
 import { deadlineCases } from './lease-cases/deadlines.ts'
+import { downgradeCases } from './lease-cases/downgrades.ts'
 import { engineCases } from './lease-cases/engine.ts'
 import { grantCases } from './lease-cases/grants.ts'
+import { modeCases } from './lease-cases/modes.ts'
 import { nameCases } from './lease-cases/names.ts'
+import { permitCases } from './lease-cases/permits.ts'
+import { permitQueueCases } from './lease-cases/permit-queues.ts'
+import { readerCases } from './lease-cases/readers.ts'
+import { readerQueueCases } from './lease-cases/reader-queues.ts'
 import { releaseCases } from './lease-cases/releases.ts'
+import { sharedTokenCases } from './lease-cases/shared-tokens.ts'
 import { tokenCases } from './lease-cases/tokens.ts'
 import { waiterCases } from './lease-cases/waiters.ts'
 import type { LeaseCase } from './lease-case.ts'
@@ -22,11 +29,18 @@ const CASES: readonly LeaseCase[] = [
   ...closingCases,
   ...nameCases,
   ...engineCases,
+  ...modeCases,
+  ...readerCases,
+  ...readerQueueCases,
+  ...sharedTokenCases,
+  ...permitCases,
+  ...permitQueueCases,
+  ...downgradeCases,
 ]
 
 /**
  * What every `LeaseStore` promises, as cases for any test runner. A case that the world of the harness cannot express (see
- * `LeaseHarness.loseData`, `silence`, `requests`, `ordering`) is not among them.
+ * `LeaseHarness.loseData`, `silence`, `requests`, `ordering`, `modes`, `slots`) is not among them.
  *
  * ```ts
  * for (const { promise, name, run } of leaseConformance(harness)) it(`${promise}: ${name}`, run)

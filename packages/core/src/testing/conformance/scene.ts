@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Backend } from '../../backend.ts'
-import type { Grant, LeaseRequest } from '../../ports/leases.ts'
+import type { Grant, LeaseMode, LeaseRequest } from '../../ports/leases.ts'
+import { kindOf } from '../../ports/leases.ts'
 import type { LeaseHarness } from './harness.ts'
 import { HOP_MS, Stage, Watched } from './stage.ts'
 
@@ -8,9 +9,15 @@ const LONG_TTL_MS = 60_000
 
 /** What a request may ask for beside its resource. */
 export interface RequestOptions {
+  /** Beside whom it is held. @default alone */
+  readonly mode?: LeaseMode
   readonly ttlMs?: number
   readonly allowProvisional?: boolean
   readonly meta?: Readonly<Record<string, string>>
+}
+
+interface WithSignal {
+  readonly signal?: AbortSignal
 }
 
 /** A request that waits its turn. */
@@ -57,6 +64,7 @@ export class Scene implements AsyncDisposable {
     return {
       resource,
       requestId: client.leases.newRequestId(),
+      mode: options.mode,
       ttlMs: options.ttlMs ?? this.longTtlMs(client),
       allowProvisional: options.allowProvisional ?? false,
       meta: JSON.stringify(options.meta ?? {}),
@@ -75,8 +83,9 @@ export class Scene implements AsyncDisposable {
   }
 
   /** `granted` or `held`; what it is granted it gives back. */
-  async probe(client: Backend, resource: string): Promise<'granted' | 'held'> {
-    const outcome = await this.within(client.leases.tryGrant(this.request(client, resource)), HOP_MS, 'an answer')
+  async probe(client: Backend, resource: string, options?: RequestOptions): Promise<'granted' | 'held'> {
+    const request = this.request(client, resource, options)
+    const outcome = await this.within(client.leases.tryGrant(request), HOP_MS, 'an answer')
     if (outcome.kind === 'granted') await this.release(client, outcome.grant)
     return outcome.kind
   }
@@ -86,16 +95,23 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Asks for a resource and waits its turn in the background. */
-  wait(client: Backend, resource: string, options: RequestOptions & { readonly signal?: AbortSignal } = {}): Waiting {
+  wait(client: Backend, resource: string, options: RequestOptions & WithSignal = {}): Waiting {
     const request = this.request(client, resource, options)
     return Object.assign(new Watched(client.leases.grant(request, options.signal)), { request })
   }
 
+  /** As `wait`, and returns once the store shows the request in its queue. */
+  async line(client: Backend, resource: string, options?: RequestOptions & WithSignal): Promise<Waiting> {
+    const waiting = this.wait(client, resource, options)
+    await this.queued(client, waiting)
+    return waiting
+  }
+
   /** Waits until the store shows that a request is in the queue. */
   async queued(client: Backend, waiting: Waiting): Promise<void> {
-    const { resource, requestId } = waiting.request
+    const { resource, requestId, mode } = waiting.request
     await this.eventually(async () => {
-      const { waiters } = await client.leases.inspect(resource)
+      const { waiters } = await client.leases.inspect(resource, kindOf(mode))
       return waiters.some(waiter => waiter.requestId === requestId)
     }, `the request ${requestId} was never seen in the queue of "${resource}"`)
   }
