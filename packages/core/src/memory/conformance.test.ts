@@ -15,7 +15,7 @@ function harness(): LeaseHarness {
     ttlMs: 5_000,
     slackMs: 0,
     ordering: 'fifo',
-    modes: 'exclusive',
+    modes: 'all',
     slots: true,
     leftovers: async resource => world.resources().filter(name => name === resource),
     loseData: { kind: 'unsupported', why: 'the data is gone only when its clients are' },

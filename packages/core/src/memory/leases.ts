@@ -1,11 +1,13 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
-import { ClosedError, UnsupportedError } from '../errors.ts'
+import { ClosedError } from '../errors.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import type {
   Grant,
   LeaseInfo,
+  LeaseKind,
+  LeaseMode,
   LeaseRequest,
   LeaseStore,
   Renewal,
@@ -14,14 +16,15 @@ import type {
 } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import { RequestIds } from '../request-ids.ts'
-import type { Claim, Holding, MemoryWorld } from './world.ts'
+import type { Claim, Holding, MemoryLeases } from './holding.ts'
+import type { MemoryWorld } from './world.ts'
 
 /** Leases of one client of a `MemoryWorld`. */
 export class MemoryLeaseStore implements LeaseStore {
   readonly renewal = 'each'
   // The store and its holders are one process: what it acknowledged is gone only when they are.
   readonly guarantee = 'lease'
-  readonly modes = 'exclusive'
+  readonly modes = 'all'
   readonly #world: MemoryWorld
   readonly #lifecycle: BackendLifecycle
   readonly #ids = new RequestIds()
@@ -52,25 +55,28 @@ export class MemoryLeaseStore implements LeaseStore {
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
     this.#lifecycle.checkUsable()
     const sent = momentOf(this.#world.clock)
-    return renewals.map(({ grant, ttlMs }) => {
-      const holding = this.#world.renew(grant.request.resource, grant.request.requestId, ttlMs)
+    return renewals.map(({ grant: { request }, ttlMs }) => {
+      const holding = this.#leasesFor(request.mode).renew(request.resource, request.requestId, ttlMs)
       if (holding === undefined) return { kind: 'lost', reason: 'revoked' }
       return { kind: 'renewed', deadline: answeredDeadline(this.#world.clock, sent, ttlMs), ttlMs }
     })
   }
 
-  async release(grant: Grant): Promise<'released' | 'lost'> {
+  async release({ request }: Grant): Promise<'released' | 'lost'> {
     this.#lifecycle.checkUsable()
-    return this.#world.release(grant.request.resource, grant.request.requestId) ? 'released' : 'lost'
+    return this.#leasesFor(request.mode).release(request.resource, request.requestId) ? 'released' : 'lost'
   }
 
-  downgrade(): Promise<undefined> {
-    return Promise.reject(new UnsupportedError('The memory backend has exclusive leases only.'))
-  }
-
-  async inspect(resource: string): Promise<LeaseInfo> {
+  async downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
     this.#lifecycle.checkOpen()
-    return this.#world.inspect(resource)
+    const sent = momentOf(this.#world.clock)
+    const holding = this.#world.readWrite.downgrade(to.resource, from.request.requestId, claimOf(to))
+    return holding === undefined ? undefined : this.#grantOf(to, holding, sent)
+  }
+
+  async inspect(resource: string, kind?: LeaseKind): Promise<LeaseInfo> {
+    this.#lifecycle.checkOpen()
+    return this.#world.inspect(resource, kind)
   }
 
   /** Nothing ends here before its deadline. */
@@ -87,15 +93,16 @@ export class MemoryLeaseStore implements LeaseStore {
     this.#lifecycle.checkOpen()
     signal?.throwIfAborted()
     const sent = momentOf(this.#world.clock)
-    const holding = this.#world.tryGrant(request.resource, claimOf(request))
+    const holding = this.#leasesFor(request.mode).tryGrant(request.resource, claimOf(request))
     return holding === undefined ? undefined : this.#grantOf(request, holding, sent)
   }
 
   #wait(request: LeaseRequest, signal: AbortSignal | undefined): Promise<Grant> {
+    const leases = this.#leasesFor(request.mode)
     return new Promise((resolve, reject) => {
       const giveUp = (reason: unknown): void => {
         stop()
-        this.#world.release(request.resource, request.requestId)
+        leases.release(request.resource, request.requestId)
         reject(reason)
       }
       const onClosed = (): void => giveUp(new ClosedError('memory backend'))
@@ -105,17 +112,23 @@ export class MemoryLeaseStore implements LeaseStore {
         stopListening()
       }
       this.#waiting.add(onClosed)
-      this.#world.enqueue(request.resource, claimOf(request), holding => {
+      leases.enqueue(request.resource, claimOf(request), holding => {
         stop()
         resolve(this.#grantOf(request, holding, momentOf(this.#world.clock)))
       })
     })
   }
 
+  #leasesFor(mode: LeaseMode | undefined): MemoryLeases {
+    if (mode === undefined) return this.#world
+    return mode.kind === 'permit' ? this.#world.permits : this.#world.readWrite
+  }
+
   #grantOf(request: LeaseRequest, holding: Holding, sent: Moment): Grant {
     return {
       request,
       token: holding.token,
+      slot: holding.slot,
       ttlMs: holding.ttlMs,
       deadline: answeredDeadline(this.#world.clock, sent, holding.ttlMs),
       isProvisional: false,
@@ -124,5 +137,6 @@ export class MemoryLeaseStore implements LeaseStore {
 }
 
 function claimOf(request: LeaseRequest): Claim {
-  return { requestId: request.requestId, ttlMs: request.ttlMs ?? TTL_MS_DEFAULT, meta: request.meta }
+  const { requestId, mode, meta } = request
+  return { requestId, mode, ttlMs: request.ttlMs ?? TTL_MS_DEFAULT, meta }
 }

@@ -1,29 +1,13 @@
 import type { Clock, Timer } from '../clock.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { leaseInfo } from '../lease/info.ts'
-import type { LeaseHolder, LeaseInfo } from '../ports/leases.ts'
-import { decodeMeta } from '../lease/options.ts'
+import type { LeaseInfo, LeaseKind } from '../ports/leases.ts'
 import { MemoryDirectories } from './directories.ts'
+import type { Claim, Holding, MemoryLeases, Waiter } from './holding.ts'
+import { holderOf, partyOf } from './holding.ts'
 import { MemoryRateBuckets } from './rate-buckets.ts'
 import { MemoryRuns } from './runs.ts'
-
-/** Somebody who wants a resource. */
-export interface Claim {
-  readonly requestId: string
-  readonly ttlMs: number
-  readonly meta: string
-}
-
-/** Somebody who has it, until `endsAtMs` by the monotonic clock. */
-export interface Holding extends Claim {
-  readonly token: FencingToken
-  readonly sinceMs: number
-  endsAtMs: number
-}
-
-interface Waiter extends Claim {
-  readonly granted: (holding: Holding) => void
-}
+import { SharedLeases } from './shared-leases.ts'
 
 interface Resource {
   holding: Holding | undefined
@@ -32,11 +16,13 @@ interface Resource {
 }
 
 /**
- * What the clients of one in-process store share. A resource that nobody holds or waits for takes no room: tokens come from one
+ * What the clients of one in-process store share; its own methods are about leases that are held alone. A resource that nobody holds or waits for takes no room: tokens come from one
  * counter of the world, so they grow per resource all the same.
  */
-export class MemoryWorld {
+export class MemoryWorld implements MemoryLeases {
   readonly clock: Clock
+  readonly readWrite: SharedLeases
+  readonly permits: SharedLeases
   readonly directories: MemoryDirectories
   readonly runs: MemoryRuns
   readonly rates: MemoryRateBuckets
@@ -45,12 +31,14 @@ export class MemoryWorld {
 
   constructor(clock: Clock) {
     this.clock = clock
+    const tokens = { last: () => this.#lastToken, next: () => (this.#lastToken += 1n) }
+    this.readWrite = new SharedLeases(clock, tokens)
+    this.permits = new SharedLeases(clock, tokens)
     this.directories = new MemoryDirectories(clock)
     this.runs = new MemoryRuns(clock)
     this.rates = new MemoryRateBuckets(clock)
   }
 
-  /** Grants at once, or undefined while another holds it. The same request gets the same token again, and all of its time. */
   tryGrant(name: string, claim: Claim): Holding | undefined {
     const resource = this.#settled(name)
     if (resource.holding?.requestId === claim.requestId) return this.renew(name, claim.requestId, claim.ttlMs)
@@ -58,14 +46,12 @@ export class MemoryWorld {
     return this.#give(name, resource, claim)
   }
 
-  /** Takes a place in the queue; `granted` is called when its turn comes. */
   enqueue(name: string, claim: Claim, granted: (holding: Holding) => void): void {
     const resource = this.#settled(name)
     resource.waiters.set(claim.requestId, { ...claim, granted })
     this.#watchExpiry(name, resource)
   }
 
-  /** Makes a holding of ours end `ttlMs` from now, or undefined when it is not ours any more. */
   renew(name: string, requestId: string, ttlMs: number): Holding | undefined {
     const { holding } = this.#settled(name)
     if (holding?.requestId !== requestId) return undefined
@@ -73,7 +59,6 @@ export class MemoryWorld {
     return holding
   }
 
-  /** Takes back a request, whether it waits or holds. True when it held. */
   release(name: string, requestId: string): boolean {
     const resource = this.#settled(name)
     resource.waiters.delete(requestId)
@@ -83,20 +68,20 @@ export class MemoryWorld {
     return isHeld
   }
 
-  inspect(name: string): LeaseInfo {
+  inspect(name: string, kind: LeaseKind = 'exclusive'): LeaseInfo {
+    if (kind === 'read-write') return this.readWrite.inspect(name)
+    if (kind === 'permits') return this.permits.inspect(name)
     const { holding, waiters } = this.#settled(name)
-    const info = leaseInfo(
-      name,
-      holding === undefined ? [] : [holderOf(holding, this.clock.monotonicMs())],
-      [...waiters.values()].map(({ requestId, meta }) => ({ requestId, mode: 'exclusive', meta: decodeMeta(meta) })),
-    )
+    const holders = holding === undefined ? [] : [holderOf(holding, this.clock.monotonicMs())]
+    const info = leaseInfo(name, holders, [...waiters.values()].map(partyOf))
     this.#dropIfIdle(name, this.#settled(name))
     return info
   }
 
-  /** The names of all resources that are held or waited for. */
+  /** The names of all resources that are held or waited for, in any of their locks. */
   resources(): readonly string[] {
-    return [...this.#resources.keys()]
+    const names = [...this.#resources.keys(), ...this.readWrite.resources(), ...this.permits.resources()]
+    return [...new Set(names)]
   }
 
   // The resource as it is now: an ended holding is freed first.
@@ -123,10 +108,10 @@ export class MemoryWorld {
 
   #give(name: string, resource: Resource, claim: Claim): Holding {
     this.#lastToken += 1n
-    const { requestId, ttlMs, meta } = claim
+    const { requestId, mode, ttlMs, meta } = claim
     const sinceMs = this.clock.monotonicMs()
     const token = new FencingToken(this.#lastToken)
-    resource.holding = { requestId, ttlMs, meta, token, sinceMs, endsAtMs: sinceMs + ttlMs }
+    resource.holding = { requestId, mode, ttlMs, meta, token, slot: undefined, sinceMs, endsAtMs: sinceMs + ttlMs }
     this.#watchExpiry(name, resource)
     return resource.holding
   }
@@ -151,17 +136,5 @@ export class MemoryWorld {
       resource.expiry = undefined
     }
     if (resource.holding === undefined && resource.waiters.size === 0) this.#resources.delete(name)
-  }
-}
-
-function holderOf({ requestId, meta, token, sinceMs, endsAtMs }: Holding, nowMs: number): LeaseHolder {
-  return {
-    requestId,
-    mode: 'exclusive',
-    meta: decodeMeta(meta),
-    token,
-    slot: undefined,
-    heldMs: nowMs - sinceMs,
-    remainingMs: endsAtMs - nowMs,
   }
 }

@@ -184,7 +184,7 @@ function harnessOf(fault: Fault): LeaseHarness {
     ttlMs: 5_000,
     slackMs: 0,
     ordering: 'fifo',
-    modes: 'exclusive',
+    modes: 'all',
     slots: true,
     leftovers: async resource => world.resources().filter(name => name === resource),
     loseData: { kind: 'unsupported', why: 'there is one world' },
