@@ -2,6 +2,7 @@ import type { Clock } from './clock.ts'
 import { ClosedError } from './errors.ts'
 import type { Live } from './live.ts'
 import { LiveValue } from './live.ts'
+import type { BarrierStore } from './ports/barriers.ts'
 import type { IdempotencyStore } from './ports/idempotency.ts'
 import type { LeaseStore } from './ports/leases.ts'
 import type { RateStore } from './ports/rates.ts'
@@ -37,6 +38,8 @@ export interface Backend extends AsyncDisposable {
   readonly records: RecordStore
   readonly rates: RateStore
   readonly idempotency: IdempotencyStore
+  /** Only where others meet at the same barriers in a layout of their own (ZooKeeper); elsewhere records make them: see `barriersOf`. */
+  readonly barriers?: BarrierStore
   readonly health: Live<BackendHealth>
   /**
    * Resolves once the backend answers. Never needed: the first request waits as well.

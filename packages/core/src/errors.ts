@@ -46,19 +46,19 @@ export class InvalidArgumentError extends HoldfastError {
   }
 }
 
-/** The resource stayed held by others for as long as the caller would wait. Nothing is held. */
+/** What the caller waited for did not come while it would wait: a resource stayed held by others, a barrier shut. Nothing is held. */
 export class WaitTimeoutError extends HoldfastError {
   override readonly name = 'WaitTimeoutError'
   readonly resource: string
   readonly waitMs: number
 
-  constructor(resource: string, waitMs: number) {
-    super(
-      'HF_WAIT_TIMEOUT',
+  /** `message` where it is something else than others who hold it. */
+  constructor(resource: string, waitMs: number, message?: string) {
+    const held =
       waitMs === 0
         ? `"${resource}" is held by another, and the caller did not want to wait.`
-        : `"${resource}" was still held by another after waiting ${waitMs} ms.`,
-    )
+        : `"${resource}" was still held by another after waiting ${waitMs} ms.`
+    super('HF_WAIT_TIMEOUT', message ?? held)
     this.resource = resource
     this.waitMs = waitMs
   }

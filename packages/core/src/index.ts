@@ -1,3 +1,8 @@
+export { barriersOf } from './barriers/barriers-of.ts'
+export type { Recipe } from './barriers/recipe-directory.ts'
+export { checkRecipeName, recipeDirectory } from './barriers/recipe-directory.ts'
+export type { ReadView, WatchedDirectory } from './barriers/until-view.ts'
+export { untilView } from './barriers/until-view.ts'
 export type { Backend, BackendHealth, ReadyOptions } from './backend.ts'
 export { BackendLifecycle } from './backend.ts'
 export type { Clock, Timer } from './clock.ts'
@@ -40,6 +45,7 @@ export { NAME_BYTES_MAX, checkName, percentEncode, show } from './names.ts'
 export { TTL_MS, WAIT_MS, checkBoolean, checkDurationMs, checkKeys, checkSignal } from './options.ts'
 export type { DurationRange } from './options.ts'
 export { onAbort, orAborted } from './abort.ts'
+export type { BarrierStore, BarrierWait, Membership, PartyRequest } from './ports/barriers.ts'
 export type {
   Grant,
   GrantLostListener,
