@@ -76,6 +76,7 @@ export class NestedLease implements Lease {
   #ended: LeaseLostError | undefined
   #release: Promise<'released' | 'lost'> | undefined
   #abort: AbortController | undefined
+  readonly #stopListening = new Set<() => void>()
   #isFenced = false
 
   constructor(outer: Lease, leave: () => void) {
@@ -129,6 +130,17 @@ export class NestedLease implements Lease {
     return await this.#outer.extend(ttlMs)
   }
 
+  onRevoke(listener: () => void): () => void {
+    if (this.#ended !== undefined || this.#release !== undefined) return () => {}
+    const stopOuter = this.#outer.onRevoke(listener)
+    const stop = (): void => {
+      this.#stopListening.delete(stop)
+      stopOuter()
+    }
+    this.#stopListening.add(stop)
+    return stop
+  }
+
   release(): Promise<'released' | 'lost'> {
     this.#release ??= this.#leaveScope()
     return this.#release
@@ -154,12 +166,18 @@ export class NestedLease implements Lease {
   endWith(error: LeaseLostError): void {
     if (this.#release !== undefined || this.#ended !== undefined) return
     this.#ended = error
+    this.#stopHearing()
     scopes.get(this)?.end(error)
     this.#abort?.abort(error)
   }
 
+  #stopHearing(): void {
+    for (const stop of [...this.#stopListening]) stop()
+  }
+
   #leaveScope(): Promise<'released' | 'lost'> {
     const isHeld = this.remainingMs() > 0
+    this.#stopHearing()
     scopes.get(this)?.end(new LeaseLostError(this.resource, 'released'))
     this.#leave()
     return Promise.resolve(isHeld ? 'released' : 'lost')

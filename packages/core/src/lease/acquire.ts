@@ -3,8 +3,9 @@ import type { Backend } from '../backend.ts'
 import { UnavailableError, UnsupportedError, WaitTimeoutError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
 import type { Grant, LeaseMode, LeaseRequest } from '../ports/leases.ts'
+import { checkKeepOut, firstStoreTtlMs, keepsOut, withHolderTime } from './keep-out.ts'
 import { keeperOf } from './keeper.ts'
-import type { Lease } from './lease.ts'
+import type { HeldLease, Lease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
 import { encodeMeta } from './options.ts'
 import { withinWait } from './wait-limit.ts'
@@ -13,7 +14,7 @@ import { withinWait } from './wait-limit.ts'
  * Acquires a lease on a resource. Names and options are the caller's to check (`checkName`, `checkAcquireOptions`).
  *
  * @param mode beside whom it is held; left out = alone
- * @throws {UnsupportedError} `HF_UNSUPPORTED` when the backend has no leases of this mode
+ * @throws {UnsupportedError} `HF_UNSUPPORTED` when the backend has no leases of this mode, or an option is not for it
  * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when others held it for all of `waitMs`
  * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer in time
  * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had already seen a newer token
@@ -29,7 +30,7 @@ export async function acquireLease(
   const keeper = keeperOf(backend)
   const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
   if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
-  const lease = keeper.hold(grant, options)
+  const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
@@ -45,27 +46,31 @@ export async function tryAcquireLease(
   const keeper = keeperOf(backend)
   const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
   if (grant === undefined) return undefined
-  const lease = keeper.hold(grant, options)
+  const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
 /** What is asked of the store. */
 export function requestOf(
-  { leases, kind }: Backend,
+  backend: Backend,
   wish: { readonly resource: string; readonly mode: LeaseMode | undefined; readonly options: AcquireOptions },
 ): LeaseRequest {
+  const { leases, kind } = backend
   const { resource, mode, options } = wish
   if (mode !== undefined && leases.modes === 'exclusive') {
     throw new UnsupportedError(
       `The ${kind} backend has exclusive leases only: "${resource}" cannot be held as a ${mode.kind} there.`,
     )
   }
+  checkKeepOut(backend, options)
+  const isKeptOut = keepsOut(options)
   return {
     resource,
     requestId: leases.newRequestId(),
     mode,
-    ttlMs: options.ttlMs,
-    allowProvisional: options.renew ?? true,
+    ttlMs: isKeptOut ? firstStoreTtlMs(options) : options.ttlMs,
+    // A holder that dies in its first moments is to leave the whole delay.
+    allowProvisional: (options.renew ?? true) && !isKeptOut,
     meta: encodeMeta(options.meta),
   }
 }
@@ -102,13 +107,15 @@ function needsCheck(options: AcquireOptions): boolean {
   return options.guard !== undefined || options.signal !== undefined
 }
 
-async function checked(lease: Lease, grant: Grant, options: AcquireOptions): Promise<Lease> {
+async function checked(lease: HeldLease, grant: Grant, options: AcquireOptions): Promise<Lease> {
   try {
     options.signal?.throwIfAborted()
     if (options.guard !== undefined) await raised(options.guard, { lease, grant, signal: options.signal })
     lease.assertHeld()
     return lease
   } catch (error) {
+    // The caller never had it.
+    lease.keepNobodyOut()
     void lease.release()
     throw error
   }
@@ -121,6 +128,6 @@ function raised(
   { lease, grant, signal }: { readonly lease: Lease; readonly grant: Grant; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   // A guard in plain JavaScript may answer at once, with no promise.
-  const raising = Promise.resolve(guard.raise({ resource: lease.resource, token: grant.token }))
+  const raising = Promise.resolve(guard.raise({ resource: lease.resource, token: fencingTokenOf(grant) }))
   return orAborted(orAborted(raising, lease.signal), signal)
 }

@@ -8,6 +8,7 @@ import type { Grant, LeaseStore } from '../ports/leases.ts'
 import { eventPoint } from '../telemetry.ts'
 import { HeldLease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
+import { Revocations } from './revocation.ts'
 
 /** What happens to the leases that a process holds through one backend. */
 export interface LeaseEvents {
@@ -30,6 +31,7 @@ const leaseEvent = eventPoint<object>('lease.event')
 export class Keeper {
   readonly clock: Clock
   readonly events: Emitter<LeaseEvents> = new Emitter('lease')
+  readonly revocations: Revocations
   readonly #kind: string
   readonly #store: LeaseStore
   readonly #held = new Map<string, HeldLease>()
@@ -41,6 +43,7 @@ export class Keeper {
     this.clock = backend.clock
     this.#kind = backend.kind
     this.#store = backend.leases
+    this.revocations = new Revocations(backend)
     this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
     backend.onClose(() => this.#close())
   }
@@ -69,6 +72,7 @@ export class Keeper {
     const lease = new HeldLease(this, this.#store, grant, options)
     const leftMs = lease.leftMs()
     if (leftMs <= 0) {
+      lease.keepNobodyOut()
       lease.lapse()
       throw new UnavailableError(
         `The grant of "${lease.resource}" came so late that nothing of its ${lease.ttlMs} ms was left.`,
@@ -88,6 +92,7 @@ export class Keeper {
   // The timer stays, for a second at most: setting it for each lease that comes and goes would cost more than the lease.
   forget(lease: HeldLease): void {
     this.#held.delete(lease.requestId)
+    this.revocations.forget(lease.requestId)
   }
 
   /** To be called when a lease is to end sooner than it was, or to be renewed. */

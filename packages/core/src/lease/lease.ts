@@ -1,10 +1,14 @@
 import type { LeaseLostReason } from '../errors.ts'
 import { ClosedError, InvalidArgumentError, LeaseLostError } from '../errors.ts'
 import type { FencingToken } from '../fencing/token.ts'
+import { show } from '../names.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
 import type { Grant, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
+import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
 import { ClockDeadline, answeredDeadline, momentOf } from './deadline.ts'
+import type { KeepOut } from './keep-out.ts'
+import { holderDeadline, keepOutOf } from './keep-out.ts'
 import type { Keeper } from './keeper.ts'
 import type { AcquireOptions } from './options.ts'
 
@@ -25,6 +29,7 @@ export interface Lease extends AsyncDisposable {
    * Grows with every grant of the resource.
    *
    * @throws {LeaseLostError} `HF_LEASE_LOST` once the lease is lost, also when no timer had a chance to say so.
+   * @throws {UnsupportedError} `HF_UNSUPPORTED` of a quorum that was made with `fencing: false`
    */
   readonly token: FencingToken
   /** The effective one, in milliseconds. */
@@ -49,6 +54,14 @@ export interface Lease extends AsyncDisposable {
    * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for a bad `ttlMs`, or a lease that renews itself
    */
   extend(ttlMs: number): Promise<number>
+  /**
+   * Calls `listener` when somebody asks that this be given up (`requestRevocation`): once, also when that was before it listened, and
+   * never before this method has returned. A wish: the lease is held on until it is released. The returned function removes the
+   * listener; the end of the lease does too.
+   *
+   * @throws {UnsupportedError} `HF_UNSUPPORTED` where the backend cannot carry such wishes
+   */
+  onRevoke(listener: () => void): () => void
   /** Gives it back. Idempotent, never rejects, and settles by the deadline; `lost` when it had ended before. */
   release(): Promise<'released' | 'lost'>
 }
@@ -71,6 +84,9 @@ export class HeldLease implements Lease {
   readonly #store: LeaseStore
   readonly #grant: Grant
   readonly #isRenewed: boolean
+  #keepOut: KeepOut | undefined
+  // By how much the store was last asked for more than the holder's own time.
+  #beyondMs = 0
   #holdLimit: Deadline | undefined
   #ttlMs: number
   #deadline: Deadline
@@ -93,8 +109,10 @@ export class HeldLease implements Lease {
     this.#store = store
     this.#grant = grant
     this.#isRenewed = options.renew ?? true
-    this.#ttlMs = grant.ttlMs
-    this.#deadline = grant.deadline
+    this.#keepOut = keepOutOf(keeper.clock, options)
+    this.#ttlMs = this.#keepOut === undefined ? grant.ttlMs : (options.ttlMs ?? TTL_MS_DEFAULT)
+    this.#beyondMs = grant.ttlMs - this.#ttlMs
+    this.#deadline = this.#ownDeadline(grant.deadline)
     this.#isProvisional = grant.isProvisional
     this.#holdLimit = options.holdMsMax === undefined ? undefined : this.#fromNow(options.holdMsMax)
     if (!this.#isRenewed && store.renewal === 'session') this.#ownEnd = this.#fromNow(this.#ttlMs)
@@ -107,7 +125,7 @@ export class HeldLease implements Lease {
 
   get token(): FencingToken {
     if (this.#state.kind !== 'released') this.assertHeld()
-    return this.#grant.token
+    return fencingTokenOf(this.#grant)
   }
 
   get ttlMs(): number {
@@ -144,13 +162,23 @@ export class HeldLease implements Lease {
     }
     this.assertHeld()
     this.#shortenTo(ttlMs)
-    const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs }])
+    const storeTtlMs = this.#keepOut?.storeTtlMs(ttlMs) ?? ttlMs
+    const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs: storeTtlMs }])
     this.assertHeld()
+    this.#beyondMs = storeTtlMs - ttlMs
     if (outcome !== undefined) this.applyRenewal(outcome)
     this.assertHeld()
     if (this.#ownEnd !== undefined) this.#ownEnd = this.#fromNow(ttlMs)
     this.#keeper.wakeFor(this)
     return this.remainingMs()
+  }
+
+  onRevoke(listener: () => void): () => void {
+    if (typeof listener !== 'function') {
+      throw new InvalidArgumentError('listener', `Expected \`listener\` to be a function, got ${show(listener)}.`)
+    }
+    if (this.#state.kind !== 'held') return () => {}
+    return this.#keeper.revocations.listen(this.#grant, () => (this.#state.kind === 'held' ? listener() : undefined))
   }
 
   release(): Promise<'released' | 'lost'> {
@@ -195,7 +223,9 @@ export class HeldLease implements Lease {
   /** Marks the renewal as under way. */
   startRenewal(): Renewal {
     this.#isRenewing = true
-    return { grant: this.#grant, ttlMs: this.#ttlMs }
+    const ttlMs = this.#keepOut?.storeTtlMs(this.#ttlMs) ?? this.#ttlMs
+    this.#beyondMs = ttlMs - this.#ttlMs
+    return { grant: this.#grant, ttlMs }
   }
 
   applyRenewal(outcome: RenewOutcome): void {
@@ -203,8 +233,8 @@ export class HeldLease implements Lease {
     if (outcome.kind === 'lost') return this.lose(outcome.reason)
     // It came after the end: nobody holds this any more, so the store must not keep it for another TTL.
     if (this.#state.kind === 'lost') return void this.#takeBack()
-    this.#deadline = outcome.deadline
-    this.#ttlMs = outcome.ttlMs
+    this.#ttlMs = outcome.ttlMs - this.#beyondMs
+    this.#deadline = this.#ownDeadline(outcome.deadline)
     this.#isProvisional = false
     this.#renewBelowMs = this.#nextRenewal()
   }
@@ -221,6 +251,11 @@ export class HeldLease implements Lease {
     if (this.#holdLimit !== undefined && this.#holdLimit.remainingMs() <= 0) return this.#stopAtLimit()
     this.lose('expired')
     void this.#takeBack()
+  }
+
+  /** Its caller never had it: whatever it asked for, nothing stays behind. */
+  keepNobodyOut(): void {
+    this.#keepOut = undefined
   }
 
   lose(reason: LeaseLostReason): void {
@@ -271,7 +306,9 @@ export class HeldLease implements Lease {
   #startRelease(resolve: (outcome: 'released' | 'lost') => void): void {
     if (this.#state.kind === 'lost') {
       resolve('lost')
-      void this.#takeBack()
+      // Who obeys the signal of `holdMsMax` gives back what he still has alone; any other end has left what it was to leave.
+      const isObeyed = this.#state.error.reason === 'hold-limit'
+      if (isObeyed || this.#keepOut === undefined) void this.#takeBack({ isOrderly: isObeyed })
       return
     }
     this.#state = RELEASED
@@ -281,9 +318,11 @@ export class HeldLease implements Lease {
   }
 
   #tryRelease(): void {
-    this.#store.release(this.#grant).then(
+    const restMs = this.#keepOut?.restMs({ isOrderly: true }) ?? 0
+    this.#endInStore(restMs).then(
       outcome => {
-        this.#keeper.forget(this)
+        if (restMs > 0 && outcome === 'released') this.#stayFor(restMs)
+        else this.#keeper.forget(this)
         this.#settleRelease?.(outcome)
         this.#tellReleased()
       },
@@ -302,8 +341,28 @@ export class HeldLease implements Lease {
   }
 
   // A lease that we gave up first may still stand in the store.
-  async #takeBack(): Promise<void> {
-    await this.#store.release(this.#grant).catch(() => undefined)
+  async #takeBack({ isOrderly } = { isOrderly: this.#state.kind === 'released' }): Promise<void> {
+    await this.#endInStore(this.#keepOut?.restMs({ isOrderly }) ?? 0).catch(() => undefined)
+  }
+
+  // What is to keep others out for a while is renewed for that while, and then ends by itself.
+  async #endInStore(restMs: number): Promise<'released' | 'lost'> {
+    if (restMs === 0) return await this.#store.release(this.#grant)
+    const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs: restMs }])
+    return outcome?.kind === 'renewed' ? 'released' : 'lost'
+  }
+
+  // It would end by itself; giving it back on time lets those who wait have it at once.
+  #stayFor(restMs: number): void {
+    this.#keeper.revocations.forget(this.requestId)
+    this.#ownEnd = undefined
+    this.#deadline = this.#fromNow(restMs)
+    this.#keeper.wakeFor(this)
+  }
+
+  // The store's deadline, less what is not the holder's.
+  #ownDeadline(deadline: Deadline): Deadline {
+    return this.#keepOut === undefined ? deadline : holderDeadline(deadline, this.#ttlMs, this.#beyondMs)
   }
 
   #fromNow(lengthMs: number): Deadline {
@@ -320,6 +379,14 @@ export class HeldLease implements Lease {
 /** Calls `listener` (one a lease) at once when a lease is lost or is being given back: for what stands on it. */
 export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => void): void {
   if (lease instanceof HeldLease) lease.onEnd(listener)
+}
+
+/** @throws {UnsupportedError} `HF_UNSUPPORTED` when nothing may be fenced by it */
+export function fencingTokenOf({ token, isUnfenced, request }: Grant): FencingToken {
+  if (isUnfenced !== true) return token
+  throw new UnsupportedError(
+    `The lease on "${request.resource}" has no fencing token, so no guard can stand on it: its backend was made with \`fencing: false\`.`,
+  )
 }
 
 /** What the token of a grant fences: of a permit, that is its slot. */

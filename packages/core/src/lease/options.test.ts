@@ -26,12 +26,16 @@ describe('checkAcquireOptions', () => {
     const { signal } = new AbortController()
     expect(refusal({ ttlMs: 100, waitMs: 0, renew: false, holdMsMax: 1, signal, meta: {}, guard })).toBeUndefined()
     expect(refusal({ ttlMs: 86_400_000, waitMs: 2_147_483_647, holdMsMax: 2_147_483_647 })).toBeUndefined()
+    expect(refusal({ lockDelayMs: 0, lockAtLeastForMs: 0 })).toBeUndefined()
+    expect(refusal({ lockDelayMs: 3_600_000, lockAtLeastForMs: 86_400_000 })).toBeUndefined()
   })
 
   it('knows every option by name', () => {
     expect([...ACQUIRE_OPTION_NAMES].sort()).toEqual([
       'guard',
       'holdMsMax',
+      'lockAtLeastForMs',
+      'lockDelayMs',
       'meta',
       'renew',
       'signal',
@@ -50,6 +54,11 @@ describe('checkAcquireOptions', () => {
     ['waitMs', Number.NaN],
     ['waitMs', Infinity],
     ['holdMsMax', 0],
+    ['lockDelayMs', -1],
+    ['lockDelayMs', 3_600_001],
+    ['lockDelayMs', 0.5],
+    ['lockAtLeastForMs', -1],
+    ['lockAtLeastForMs', 86_400_001],
     ['renew', 'yes'],
     ['renew', 0],
     ['signal', {}],
