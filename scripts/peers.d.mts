@@ -19,8 +19,15 @@ export interface Peer extends AsyncDisposable {
    * was met inside who must not be there: everybody inside has a file in the folder `room`, called `<kind>-<unique>`.
    */
   rounds(kind: PeerKind, path: string, count: number, room: string): Promise<number>
-  /** How many rounds of acquire and release so many threads do, with a lock each (`apart`) or one for all (`together`). */
-  race(placement: 'apart' | 'together', path: string, load: { threads: number; ms: number }): Promise<number>
+  /**
+   * How many rounds of acquire, hold and release so many threads do: `apart` with a lock each over one connection, `together` with one
+   * lock for all and a connection each.
+   */
+  race(
+    placement: 'apart' | 'together',
+    path: string,
+    load: { readonly threads: number; readonly ms: number; readonly holdMs: number },
+  ): Promise<number>
   /** Curator only: asks the holder of a mutex to give it up. */
   revoke(path: string): Promise<void>
   /** Sets or removes a barrier, or waits until it is removed. */

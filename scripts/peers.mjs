@@ -95,10 +95,10 @@ class Peer {
   /**
    * @param {'apart' | 'together'} placement
    * @param {string} path
-   * @param {{ threads: number, ms: number }} load
+   * @param {{ threads: number, ms: number, holdMs: number }} load
    */
-  async race(placement, path, { threads, ms }) {
-    return Number(await this.#order(this.#newId(), 'race', placement, path, threads, ms))
+  async race(placement, path, { threads, ms, holdMs }) {
+    return Number(await this.#order(this.#newId(), 'race', placement, path, threads, ms, holdMs))
   }
 
   /** @param {string} path */

@@ -13,7 +13,7 @@ const programs = {
   quickstart: { folder: 'examples/quickstart', needsOf: needsOfBackend, canBorrow: true },
   'hot-product': { folder: 'examples/hot-product', needsOf: () => ['npm'], canBorrow: false },
   'live-config': { folder: 'examples/live-config', needsOf: needsOfOwnBackend, canBorrow: false },
-  bench: { folder: 'bench', needsOf: needsOfServers, canBorrow: false },
+  bench: { folder: 'bench', needsOf: needsOfBench, canBorrow: false },
   faults: { folder: 'faults', needsOf: needsOfServers, canBorrow: false },
   sim: { folder: 'sim', needsOf: () => ['npm'], canBorrow: false },
 }
@@ -53,6 +53,15 @@ function backendIn(args) {
  */
 function needsOfServers() {
   return ['npm', 'redis', 'zookeeper', 'postgres']
+}
+
+/**
+ * Locks are measured beside those of other languages.
+ * @param {readonly string[]} args
+ * @returns {NeedName[]}
+ */
+function needsOfBench(args) {
+  return args.includes('lock') ? [...needsOfServers(), 'curator', 'kazoo'] : needsOfServers()
 }
 
 /** @param {string} variable */

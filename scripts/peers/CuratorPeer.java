@@ -1,7 +1,9 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
@@ -31,20 +33,30 @@ import org.apache.curator.retry.RetryOneTime;
 public class CuratorPeer {
   interface Held { void release() throws Exception; }
 
+  record Load(int threads, long ms, long holdMs) {}
+
+  private final String connectString;
+  private final int sessionMs;
   private final CuratorFramework client;
+  private final List<CuratorFramework> crowd = new ArrayList<>();
   private final Map<String, CountDownLatch> holds = new ConcurrentHashMap<>();
   private final Map<String, DistributedDoubleBarrier> doubleBarriers = new ConcurrentHashMap<>();
 
-  private CuratorPeer(CuratorFramework client) {
-    this.client = client;
+  private CuratorPeer(String connectString, int sessionMs) throws InterruptedException {
+    this.connectString = connectString;
+    this.sessionMs = sessionMs;
+    client = connect();
+  }
+
+  private CuratorFramework connect() throws InterruptedException {
+    var connected = CuratorFrameworkFactory.newClient(connectString, sessionMs, 15_000, new RetryOneTime(200));
+    connected.start();
+    connected.blockUntilConnected();
+    return connected;
   }
 
   public static void main(String[] args) throws Exception {
-    int sessionMs = Integer.parseInt(args[1]);
-    var client = CuratorFrameworkFactory.newClient(args[0], sessionMs, 15_000, new RetryOneTime(200));
-    client.start();
-    client.blockUntilConnected();
-    var peer = new CuratorPeer(client);
+    var peer = new CuratorPeer(args[0], Integer.parseInt(args[1]));
     System.out.println("ready");
     var orders = new BufferedReader(new InputStreamReader(System.in));
     for (var line = orders.readLine(); line != null; line = orders.readLine()) {
@@ -53,7 +65,7 @@ public class CuratorPeer {
       thread.setDaemon(true);
       thread.start();
     }
-    client.close();
+    peer.client.close();
   }
 
   private void answer(String[] order) {
@@ -84,7 +96,8 @@ public class CuratorPeer {
       case "rounds":
         return rounds(order[2], path, Integer.parseInt(order[4]), new Room(Path.of(order[5])));
       case "race":
-        return race(order[2], path, Integer.parseInt(order[4]), Long.parseLong(order[5]));
+        var load = new Load(Integer.parseInt(order[4]), Long.parseLong(order[5]), Long.parseLong(order[6]));
+        return order[2].equals("apart") ? raceApart(path, load) : raceTogether(path, load);
       case "revoke":
         return revoke(order[2]);
       case "barrier":
@@ -175,29 +188,41 @@ public class CuratorPeer {
     return String.valueOf(violations);
   }
 
-  /** As many rounds as so many threads get done, with a lock each (`apart`) or one for all (`together`). Says how many. */
-  private String race(String placement, String path, int threads, long ms) throws Exception {
+  /** Threads with a lock each, over one connection. Says how many rounds they did. */
+  private String raceApart(String path, Load load) throws Exception {
+    var mutexes = new InterProcessMutex[load.threads()];
+    for (int at = 0; at < mutexes.length; at++) mutexes[at] = new InterProcessMutex(client, path + "/" + at);
+    return race(mutexes, load);
+  }
+
+  /** Threads with one lock for all, and a connection each. Says how many rounds they did. */
+  private String raceTogether(String path, Load load) throws Exception {
+    while (crowd.size() < load.threads()) crowd.add(connect());
+    var mutexes = new InterProcessMutex[load.threads()];
+    for (int at = 0; at < mutexes.length; at++) mutexes[at] = new InterProcessMutex(crowd.get(at), path);
+    return race(mutexes, load);
+  }
+
+  private static String race(InterProcessMutex[] mutexes, Load load) throws Exception {
     var goesOn = new AtomicBoolean(true);
     var done = new AtomicInteger();
-    var crew = new Thread[threads];
-    for (int at = 0; at < threads; at++) {
-      var mutex = new InterProcessMutex(client, placement.equals("apart") ? path + "/" + at : path);
-      crew[at] = new Thread(() -> loop(mutex, goesOn, done));
-      crew[at].start();
-    }
-    Thread.sleep(ms);
+    var threads = new ArrayList<Thread>();
+    for (var mutex : mutexes) threads.add(new Thread(() -> loop(mutex, load.holdMs(), goesOn, done)));
+    for (var thread : threads) thread.start();
+    Thread.sleep(load.ms());
     int count = done.get();
     goesOn.set(false);
-    for (var thread : crew) thread.join();
+    for (var thread : threads) thread.join();
     return String.valueOf(count);
   }
 
-  private static void loop(InterProcessMutex mutex, AtomicBoolean goesOn, AtomicInteger done) {
+  private static void loop(InterProcessMutex mutex, long holdMs, AtomicBoolean goesOn, AtomicInteger done) {
     try {
       while (goesOn.get()) {
         mutex.acquire();
-        done.incrementAndGet();
+        if (holdMs > 0) Thread.sleep(holdMs);
         mutex.release();
+        done.incrementAndGet();
       }
     } catch (Exception error) {
       throw new IllegalStateException(error);

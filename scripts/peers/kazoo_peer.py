@@ -49,8 +49,10 @@ class Room:
 
 
 class Peer:
-    def __init__(self, client):
-        self.client = client
+    def __init__(self, connect):
+        self.connect = connect
+        self.client = connect()
+        self.crowd = []
         self.holds = {}
         self.double_barriers = {}
 
@@ -71,7 +73,8 @@ class Peer:
         if name == "rounds":
             return self.rounds(arguments[0], arguments[1], int(arguments[2]), Room(arguments[3]))
         if name == "race":
-            return self.race(arguments[0], arguments[1], int(arguments[2]), float(arguments[3]) / 1000)
+            threads, ms, hold_ms = (int(argument) for argument in arguments[2:])
+            return self.race(self.locks_for(arguments[0], arguments[1], threads), ms / 1000, hold_ms / 1000)
         if name == "barrier":
             return self.barrier(*arguments)
         if name == "enter":
@@ -132,18 +135,27 @@ class Peer:
                 lock.release()
         return violations
 
-    def race(self, placement, path, threads, seconds):
-        """As many rounds as so many threads get done, with a lock each (`apart`) or one for all (`together`). Says how many."""
-        stop = threading.Event()
-        counts = [0] * threads
+    def locks_for(self, placement, path, threads):
+        """A lock each over one connection (`apart`), or one for all with a connection each (`together`)."""
+        if placement == "apart":
+            return [self.client.Lock(f"{path}/{at}", "kazoo") for at in range(threads)]
+        while len(self.crowd) < threads:
+            self.crowd.append(self.connect())
+        return [self.crowd[at].Lock(path, "kazoo") for at in range(threads)]
 
-        def loop(at):
-            lock = self.client.Lock(f"{path}/{at}" if placement == "apart" else path, "kazoo")
+    def race(self, locks, seconds, hold_seconds):
+        """As many rounds of acquire and release as a thread for each lock gets done. Says how many."""
+        stop = threading.Event()
+        counts = [0] * len(locks)
+
+        def loop(at, lock):
             while not stop.is_set():
                 with lock:
-                    counts[at] += 1
+                    if hold_seconds > 0:
+                        time.sleep(hold_seconds)
+                counts[at] += 1
 
-        crew = [threading.Thread(target=loop, args=(at,), daemon=True) for at in range(threads)]
+        crew = [threading.Thread(target=loop, args=(at, lock), daemon=True) for at, lock in enumerate(locks)]
         for thread in crew:
             thread.start()
         time.sleep(seconds)
@@ -165,14 +177,17 @@ class Peer:
 
 
 def main():
-    client = KazooClient(hosts=sys.argv[1], timeout=float(sys.argv[2]) / 1000)
-    client.start()
-    peer = Peer(client)
+    def connect():
+        client = KazooClient(hosts=sys.argv[1], timeout=float(sys.argv[2]) / 1000)
+        client.start()
+        return client
+
+    peer = Peer(connect)
     print("ready", flush=True)
     for line in sys.stdin:
         order = line.rstrip("\n").split("\t")
         threading.Thread(target=peer.answer, args=(order,), daemon=True).start()
-    client.stop()
+    peer.client.stop()
 
 
 main()

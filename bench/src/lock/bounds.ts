@@ -14,6 +14,10 @@ export const BOUNDS: Bounds = {
   'redis/handoff-16-think:requests': { on: 'ours', max: 2.2 },
   'redis/idle-50': { on: 'ours', max: 1 },
   'zookeeper/uncontended-1': { on: 'ratio', min: 1.1 },
+  'zookeeper/uncontended-1:curator': { on: 'ratio', min: 1.25 },
+  'zookeeper/uncontended-64:curator': { on: 'ratio', min: 1.25 },
   'zookeeper/handoff-16': { on: 'ratio', min: 0.95 },
+  'zookeeper/handoff-16:curator': { on: 'ratio', min: 1.1 },
+  'zookeeper/handoff-16:kazoo': { on: 'ratio', min: 1.5 },
   'zookeeper/handoff-16:jain': { on: 'ours', min: 0.99 },
 }

@@ -4,15 +4,19 @@ import type { RunSettings } from '../suite.ts'
 import { ContestantProcess } from './contestant-process.ts'
 import type { Store } from './contestants/index.ts'
 import type { Load, LoadResults } from './loads/load.ts'
+import type { PeerLoad, PeerName } from './peer-runner.ts'
+import { startPeerRunner } from './peer-runner.ts'
 import { place } from './placement.ts'
 import type { Servers } from './servers.ts'
 
 /** The same load on several contestants, in turns. */
-export interface Contest<L extends Load> {
+export interface Contest<L extends Load & PeerLoad> {
   readonly name: string
   readonly store: Store
   /** The first two are ours and the reference. */
   readonly contestants: readonly [string, string, ...string[]]
+  /** Those of other languages, who come after them. */
+  readonly peers: readonly PeerName[]
   readonly connections: number
   readonly rounds: RoundSettings<LoadResults[L['kind']]>
   /** What a contestant locks: names of its own, so that nobody meets another's keys. */
@@ -24,12 +28,12 @@ export interface Contest<L extends Load> {
 }
 
 /** Starts a process for each contestant, warms it up, and runs the rounds interleaved. */
-export async function runContest<L extends Load>(
+export async function runContest<L extends Load & PeerLoad>(
   contest: Contest<L>,
   servers: Servers,
   settings: RunSettings,
 ): Promise<RoundResults<LoadResults[L['kind']]>> {
-  const started: ContestantProcess[] = []
+  const started: { stop(): Promise<void> }[] = []
   const start = async (contestant: string): Promise<Runner<LoadResults[L['kind']]>> => {
     settings.say(`${contest.name}: ${contestant} warms up`)
     const process = await startProcess(contest, contestant, servers)
@@ -38,11 +42,20 @@ export async function runContest<L extends Load>(
     if (contest.store === 'redis') place('contestant', process.pid)
     return await warmedUp(contest, contestant, process)
   }
+  const startPeer = async (name: PeerName): Promise<Runner<LoadResults[L['kind']]>> => {
+    settings.say(`${contest.name}: ${name} warms up`)
+    const names = contest.namesOf(name)
+    const loadOf = (turn: number, share: number): L => contest.loadOf(names, turn, share)
+    const { peer, runner } = await startPeerRunner(name, await servers.addressOf(contest.store), loadOf)
+    started.push(peer)
+    return runner
+  }
   try {
     const [ours, reference, ...others] = contest.contestants
     const pair = [await start(ours), await start(reference)] as const
     const peers: Runner<LoadResults[L['kind']]>[] = []
     for (const contestant of others) peers.push(await start(contestant))
+    for (const name of contest.peers) peers.push(await startPeer(name))
     settings.say(`${contest.name}: ${contest.rounds.rounds} rounds`)
     return await runInterleaved([...pair, ...peers], contest.rounds)
   } finally {
@@ -50,7 +63,7 @@ export async function runContest<L extends Load>(
   }
 }
 
-async function warmedUp<L extends Load>(
+async function warmedUp<L extends Load & PeerLoad>(
   { namesOf, loadOf, limitMs }: Contest<L>,
   name: string,
   process: ContestantProcess,
@@ -61,7 +74,7 @@ async function warmedUp<L extends Load>(
   return { name, run: share => process.run(loadOf(names, turn++, share), limitMs) }
 }
 
-async function startProcess<L extends Load>(
+async function startProcess<L extends Load & PeerLoad>(
   { store, connections, namesOf }: Contest<L>,
   contestant: string,
   servers: Servers,

@@ -11,10 +11,10 @@ import type { Store } from './contestants/index.ts'
 import type { HandOffLoad, HandOffResult } from './loads/hand-off.ts'
 import { mergeHandOffs } from './loads/hand-off.ts'
 import { figuresOf } from '../rows.ts'
-import { rows } from './rows.ts'
+import { HAND_OFF_CLIENTS } from './peer-runner.ts'
+import { againstPeers, rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
-const CLIENTS = 16
 const HOLD_MS = 1
 /** Ours first, then the floor that it is compared with. */
 const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]>> = {
@@ -35,13 +35,13 @@ export interface HandOffOptions {
  * another client than the last; whoever takes it again himself gets nothing for it.
  */
 export function handOff({ store, thinkMsMax }: HandOffOptions): Measure<Servers> {
-  const name = `${store}/handoff-${CLIENTS}${thinkMsMax > 0 ? '-think' : ''}`
+  const name = `${store}/handoff-${HAND_OFF_CLIENTS}${thinkMsMax > 0 ? '-think' : ''}`
   return {
     name,
     async run(servers, settings) {
       const contest = contestOf(name, { store, thinkMsMax }, settings)
       const results = await runContest(contest, servers, settings)
-      const measured = rowsOf(name, results, CONTESTANTS[store][1])
+      const measured = rowsOf(name, results, contest)
       if (store === 'redis') measured.push(await requestsRow(contest, servers, settings))
       return measured
     },
@@ -54,7 +54,8 @@ function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings
     name,
     store,
     contestants: CONTESTANTS[store],
-    connections: CLIENTS,
+    peers: store === 'zookeeper' ? ['curator', 'kazoo'] : [],
+    connections: HAND_OFF_CLIENTS,
     rounds: { rounds, slices, merge: mergeHandOffs },
     namesOf: contestant => [`${contestant}-${name.replace('/', '-')}`],
     loadOf: ([lock = ''], turn, share) => {
@@ -65,11 +66,13 @@ function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings
   }
 }
 
-function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: string): Measured[] {
-  const speed = rows.compared({ name, unit: 'hand-offs/s', better: 'higher' }, results, {
-    reference,
-    figure: perSecond,
-  })
+function rowsOf(
+  name: string,
+  results: RoundResults<HandOffResult>,
+  { contestants: [, reference], peers }: Contest<HandOffLoad>,
+): Measured[] {
+  const subject = { name, unit: 'hand-offs/s', better: 'higher' } as const
+  const speed = rows.compared(subject, results, { reference, figure: perSecond })
   const gap = rows.ratios({ name: `${name}:gap-p50-ratio`, better: 'lower' }, results, {
     reference,
     figure: gapMs(0.5),
@@ -77,6 +80,7 @@ function rowsOf(name: string, results: RoundResults<HandOffResult>, reference: s
   const jain = mediansOf(results, ({ turns }) => jainIndex(turns))
   return [
     { ...speed, details: { 'mean hold ms': figuresOf(mediansOf(results, meanHoldMs)) } },
+    ...againstPeers(subject, results, { peers, figure: perSecond }),
     {
       ...gap,
       details: {

@@ -5,10 +5,10 @@ import type { Store } from './contestants/index.ts'
 import type { UncontendedLoad, UncontendedResult } from './loads/uncontended.ts'
 import { mergeUncontended } from './loads/uncontended.ts'
 import { figuresOf } from '../rows.ts'
-import { rows } from './rows.ts'
+import { againstPeers, rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
-const PEERS: Readonly<Record<Store, readonly string[]>> = {
+const OTHERS: Readonly<Record<Store, readonly string[]>> = {
   redis: ['redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: [],
 }
@@ -28,7 +28,8 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
       const contest = {
         name,
         store,
-        contestants: ['ours', 'raw', ...PEERS[store]] as const,
+        contestants: ['ours', 'raw', ...OTHERS[store]] as const,
+        peers: store === 'zookeeper' ? (['curator', 'kazoo'] as const) : [],
         connections: 1,
         rounds: { rounds, slices, merge: mergeUncontended },
         namesOf: (contestant: string) =>
@@ -37,11 +38,10 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
         limitMs: warmUpMs + 10_000,
       }
       const results = await runContest(contest, servers, settings)
-      const { row, ratios } = rows.compared({ name, unit: 'ops/s', better: 'higher' }, results, {
-        reference: 'raw',
-        figure: perSecond,
-      })
-      return [{ row, ratios, details: { 'client CPU µs/op': figuresOf(mediansOf(results, cpuUsOfEach)) } }]
+      const subject = { name, unit: 'ops/s', better: 'higher' } as const
+      const { row, ratios } = rows.compared(subject, results, { reference: 'raw', figure: perSecond })
+      const details = { 'client CPU µs/op': figuresOf(mediansOf(results, cpuUsOfEach)) }
+      return [{ row, ratios, details }, ...againstPeers(subject, results, { peers: contest.peers, figure: perSecond })]
     },
   }
 }

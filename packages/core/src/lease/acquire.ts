@@ -107,9 +107,11 @@ function needsCheck(options: AcquireOptions): boolean {
   return options.guard !== undefined || options.signal !== undefined
 }
 
-async function checked(lease: HeldLease, grant: Grant, options: AcquireOptions): Promise<Lease> {
+/** Raises the guard, before anybody gets the lease; gives it back when that fails. */
+export async function checked(lease: HeldLease, grant: Grant, options: AcquireOptions): Promise<Lease> {
   try {
     options.signal?.throwIfAborted()
+    if (options.guard !== undefined) checkFenceable(grant)
     if (options.guard !== undefined) await raised(options.guard, { lease, grant, signal: options.signal })
     lease.assertHeld()
     return lease
@@ -119,6 +121,14 @@ async function checked(lease: HeldLease, grant: Grant, options: AcquireOptions):
     void lease.release()
     throw error
   }
+}
+
+// One token for all permits would make those of the others stale.
+function checkFenceable({ request, slot }: Grant): void {
+  if (request.mode?.kind !== 'permit' || slot !== undefined) return
+  throw new UnsupportedError(
+    `The permits of "${request.resource}" have no slots in this backend: no guard can tell them apart.`,
+  )
 }
 
 // A guard that does not answer costs the lease, and no more. Not by `AbortSignal.any`: each call of that leaves some bytes at a

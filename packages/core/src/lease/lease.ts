@@ -3,68 +3,17 @@ import { ClosedError, InvalidArgumentError, LeaseLostError } from '../errors.ts'
 import type { FencingToken } from '../fencing/token.ts'
 import { show } from '../names.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
-import type { Grant, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
+import type { Grant, LeaseRequest, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
 import { ClockDeadline, answeredDeadline, momentOf } from './deadline.ts'
 import type { KeepOut } from './keep-out.ts'
 import { holderDeadline, keepOutOf } from './keep-out.ts'
 import type { Keeper } from './keeper.ts'
+import type { Lease, LeaseGuarantee } from './lease-contract.ts'
 import type { AcquireOptions } from './options.ts'
 
-/**
- * What a lease promises, strongest last.
- *
- * - `advisory`: an acknowledged grant can vanish with its server (Redis that does not write every change to disk).
- * - `lease`: two valid leases never overlap, also when servers crash.
- * - `fenced`: a guard was raised to its token, so a stale holder's write is refused whatever happens.
- */
-export type LeaseGuarantee = 'advisory' | 'lease' | 'fenced'
-
-/** Something held for a time, and only for a time. */
-export interface Lease extends AsyncDisposable {
-  /** Of a permit: the resource of its slot, as `pool#0`, which is what its token fences. */
-  readonly resource: string
-  /**
-   * Grows with every grant of the resource.
-   *
-   * @throws {LeaseLostError} `HF_LEASE_LOST` once the lease is lost, also when no timer had a chance to say so.
-   * @throws {UnsupportedError} `HF_UNSUPPORTED` of a quorum that was made with `fencing: false`
-   */
-  readonly token: FencingToken
-  /** The effective one, in milliseconds. */
-  readonly ttlMs: number
-  /**
-   * Aborts with `LeaseLostError` no later than the deadline, whatever the network does; never after `release()` was called.
-   * After a stall of the event loop it follows in the next timer phase: code that must not act on a stale belief asks
-   * `assertHeld()` first.
-   */
-  readonly signal: AbortSignal
-  readonly guarantee: LeaseGuarantee
-  /** Milliseconds that are left, 0 once it has ended. No I/O: for hot loops. */
-  remainingMs(): number
-  /** @throws {LeaseLostError} `HF_LEASE_LOST` when it is not held any more. No I/O: for hot loops. */
-  assertHeld(): void
-  /**
-   * Makes it end `ttlMs` from now. Only with `renew: false`.
-   *
-   * @returns what now remains, in milliseconds
-   * @throws {LeaseLostError} `HF_LEASE_LOST` when it had ended; it is never a new lease
-   * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer; the sooner of the old and the new deadline stands
-   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for a bad `ttlMs`, or a lease that renews itself
-   */
-  extend(ttlMs: number): Promise<number>
-  /**
-   * Calls `listener` when somebody asks that this be given up (`requestRevocation`): once, also when that was before it listened, and
-   * never before this method has returned. A wish: the lease is held on until it is released. The returned function removes the
-   * listener; the end of the lease does too.
-   *
-   * @throws {UnsupportedError} `HF_UNSUPPORTED` where the backend cannot carry such wishes
-   */
-  onRevoke(listener: () => void): () => void
-  /** Gives it back. Idempotent, never rejects, and settles by the deadline; `lost` when it had ended before. */
-  release(): Promise<'released' | 'lost'>
-}
+export type { Lease, LeaseGuarantee } from './lease-contract.ts'
 
 type State =
   | { readonly kind: 'held' }
@@ -117,6 +66,10 @@ export class HeldLease implements Lease {
     this.#holdLimit = options.holdMsMax === undefined ? undefined : this.#fromNow(options.holdMsMax)
     if (!this.#isRenewed && store.renewal === 'session') this.#ownEnd = this.#fromNow(this.#ttlMs)
     this.#renewBelowMs = this.#nextRenewal()
+  }
+
+  get request(): LeaseRequest {
+    return this.#grant.request
   }
 
   get requestId(): string {
@@ -192,6 +145,29 @@ export class HeldLease implements Lease {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release().then(() => undefined)
+  }
+
+  /**
+   * Ends as released, without a word to the store: its place there is to go to the grant of another request. `handedOver` says what
+   * became of it; at its deadline it ends by itself.
+   *
+   * @throws {LeaseLostError} `HF_LEASE_LOST` when it is not held any more
+   */
+  handOver(): Grant {
+    this.assertHeld()
+    this.#state = RELEASED
+    this.#holdLimit = undefined
+    this.#keepOut = undefined
+    this.#release = new Promise(resolve => (this.#settleRelease = resolve))
+    this.#onEnd?.(new LeaseLostError(this.resource, 'released'))
+    return this.#grant
+  }
+
+  /** What the store said of it after `handOver`. */
+  handedOver(outcome: 'released' | 'lost'): void {
+    this.#keeper.forget(this)
+    this.#settleRelease?.(outcome)
+    if (outcome === 'released') this.#tellReleased()
   }
 
   /** For what stands on it: `listener` (one, the last) hears at once that it was lost or is being given back. */
@@ -387,6 +363,11 @@ export function fencingTokenOf({ token, isUnfenced, request }: Grant): FencingTo
   throw new UnsupportedError(
     `The lease on "${request.resource}" has no fencing token, so no guard can stand on it: its backend was made with \`fencing: false\`.`,
   )
+}
+
+/** What a lease was asked for. Undefined of one that no backend granted, such as one that is nested in another. */
+export function wishOf(lease: Lease): Pick<LeaseRequest, 'resource' | 'mode'> | undefined {
+  return lease instanceof HeldLease ? lease.request : undefined
 }
 
 /** What the token of a grant fences: of a permit, that is its slot. */
