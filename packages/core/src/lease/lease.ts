@@ -1,5 +1,5 @@
 import type { LeaseLostReason } from '../errors.ts'
-import { ClosedError, InvalidArgumentError, LeaseLostError } from '../errors.ts'
+import { ClosedError, InvalidArgumentError, LeaseLostError, UnsupportedError } from '../errors.ts'
 import type { FencingToken } from '../fencing/token.ts'
 import { show } from '../names.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'

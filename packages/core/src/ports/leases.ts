@@ -67,6 +67,8 @@ export interface Grant {
   readonly deadline: Deadline
   /** The first renewal is still to give it its full length: a handed-off grant is short, so that a silent waiter costs little. */
   readonly isProvisional: boolean
+  /** That nothing may be fenced by the token: it is not known to be greater than earlier ones. @default false */
+  readonly isUnfenced?: boolean | undefined
 }
 
 /** What `tryGrant` answers. */
