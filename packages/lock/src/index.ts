@@ -1,4 +1,8 @@
+export type { LockEvents } from './lock-events.ts'
 export type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
 export type { Locks, LocksOptions } from './locks.ts'
 export { createLocks } from './locks.ts'
+export type { MultiLease } from './multi-lease.ts'
+export type { MultiLock, MultiLockOptions, MultiUsingOptions } from './multi-lock.ts'
+export type { WaitCycleEvent } from './wait-cycles.ts'
 export type { Backend, FencingToken, Lease, LeaseGuarantee } from '@holdfast/core'

@@ -40,4 +40,12 @@ export interface Lockable {
    */
   using<T>(work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T>
   inspect(): Promise<LockInfo>
+  /**
+   * Asks all who hold the lock now to give it up (they hear of it by `lease.onRevoke`). A wish: nothing is taken from them.
+   *
+   * @returns how many were asked
+   * @throws {UnsupportedError} `HF_UNSUPPORTED` where the backend cannot carry such wishes
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the backend did not answer in time: some may have been asked
+   */
+  requestRevocation(): Promise<number>
 }

@@ -1,20 +1,44 @@
-import type { AcquireOptions, Backend, EventSource, Lease, LeaseEvents } from '@holdfast/core'
-import { InvalidArgumentError, checkAcquireOptions, encodeMeta, keeperOf, show } from '@holdfast/core'
+import type { AcquireOptions, Backend, EventSource, Lease } from '@holdfast/core'
+import { InvalidArgumentError, checkAcquireOptions, checkBoolean, encodeMeta, keeperOf, show } from '@holdfast/core'
+import type { LockEvents } from './lock-events.ts'
+import { eventsOf } from './lock-events.ts'
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
+import type { MultiLock } from './multi-lock.ts'
+import { multiLock } from './multi-lock.ts'
 import { Mutex } from './mutex.ts'
+import { currentScope } from './reentrancy.ts'
+import { waitCyclesOf } from './wait-cycles.ts'
 
-/** How locks are made. What `acquire` can be given, but `signal` and `guard`, can be given here as the default for all. */
-export interface LocksOptions extends Pick<AcquireOptions, 'ttlMs' | 'waitMs' | 'renew' | 'holdMsMax' | 'meta'> {
+/** How locks are made. What `acquire` can be given, but what is for one call only, can be given here as the default for all. */
+export interface LocksOptions extends Pick<
+  AcquireOptions,
+  'ttlMs' | 'waitMs' | 'renew' | 'holdMsMax' | 'lockDelayMs' | 'meta'
+> {
   /** Where the locks are kept. It is not closed with them. */
   readonly backend: Backend
+  /**
+   * Whether to look for waits that come back to themselves: a `using` inside of another waits for a lock whose holder waits, over
+   * however many others, for the outer one. It is told by the event `waitCycle`, and once a cycle by a warning of the process. It sees
+   * the `using` calls of this process on this backend (also those of other `createLocks` with this option), and follows the
+   * asynchronous context, which before Node 24 makes every await slower. It breaks nothing.
+   *
+   * @default false
+   */
+  readonly warnOnWaitCycles?: boolean
 }
 
 /** Locks by name, in one backend. */
 export interface Locks {
   /** What happens to the leases that this process holds through the backend. */
-  readonly events: EventSource<LeaseEvents>
+  readonly events: EventSource<LockEvents>
   /** The lock of that name. Cheap: make it when you need it, or keep it. */
   mutex(name: string): Lockable
+  /**
+   * The locks of up to 100 names, taken together: all or none. A name that is given twice counts once.
+   *
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+   */
+  all(names: readonly string[]): MultiLock
   /** Short for `mutex(name).acquire(options)`. */
   acquire(name: string, options?: LockOptions): Promise<Lease>
   /** Short for `mutex(name).tryAcquire(options)`. */
@@ -23,9 +47,11 @@ export interface Locks {
   using<T>(name: string, work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T>
   /** Short for `mutex(name).inspect()`. */
   inspect(name: string): Promise<LockInfo>
+  /** The lease of the innermost `using(name, work, { reentrant: true })` that the running code is inside of. */
+  current(name: string): Lease | undefined
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['ttlMs', 'waitMs', 'renew', 'holdMsMax', 'meta'])
+const KNOWN: ReadonlySet<string> = new Set(['ttlMs', 'waitMs', 'renew', 'holdMsMax', 'lockDelayMs', 'meta'])
 
 /**
  * Makes locks. No I/O: the first `acquire` connects.
@@ -36,7 +62,7 @@ export function createLocks(options: LocksOptions): Locks {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidArgumentError('options', `Expected createLocks to be given \`{ backend }\`, got ${show(options)}.`)
   }
-  const { backend, ...defaults } = options
+  const { backend, warnOnWaitCycles, ...defaults } = options
   if (typeof backend?.leases?.grant !== 'function') {
     throw new InvalidArgumentError(
       'backend',
@@ -45,14 +71,19 @@ export function createLocks(options: LocksOptions): Locks {
   }
   checkAcquireOptions(defaults, KNOWN)
   encodeMeta(defaults.meta)
-  const mutex = (name: string): Mutex => new Mutex(backend, name, defaults)
+  checkBoolean('warnOnWaitCycles', warnOnWaitCycles)
+  const cycles = warnOnWaitCycles === true ? waitCyclesOf(backend) : undefined
+  const mutex = (name: string): Mutex => new Mutex(backend, name, defaults, cycles)
   return {
-    events: keeperOf(backend).events,
+    events: eventsOf(keeperOf(backend).events, cycles?.events),
     mutex,
+    all: names =>
+      multiLock({ backend, names, mutexOf: mutex, waitMs: defaults.waitMs, isNested: cycles !== undefined }),
     acquire: (name, acquireOptions) => rejecting(() => mutex(name).acquire(acquireOptions)),
     tryAcquire: (name, acquireOptions) => rejecting(() => mutex(name).tryAcquire(acquireOptions)),
     using: (name, work, usingOptions) => rejecting(() => mutex(name).using(work, usingOptions)),
     inspect: name => rejecting(() => mutex(name).inspect()),
+    current: name => currentScope(backend, name)?.lease,
   }
 }
 

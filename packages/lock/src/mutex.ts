@@ -8,6 +8,7 @@ import {
   checkBoolean,
   checkName,
   keeperOf,
+  requestRevocation,
   show,
   tracePoint,
   tryAcquireLease,
@@ -17,6 +18,7 @@ import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.t
 import { currentScope, runInScope } from './reentrancy.ts'
 import type { Scope } from './scope.ts'
 import { outermost, scopeOf } from './scope.ts'
+import type { WaitCycles } from './wait-cycles.ts'
 
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
 const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
@@ -28,13 +30,15 @@ export class Mutex implements Lockable {
   readonly #backend: Backend
   readonly #name: string
   readonly #defaults: AcquireOptions
+  readonly #cycles: WaitCycles | undefined
 
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the name is none (1 to 200 bytes, no control characters). */
-  constructor(backend: Backend, name: string, defaults: AcquireOptions) {
+  constructor(backend: Backend, name: string, defaults: AcquireOptions, cycles?: WaitCycles) {
     checkName('name', name)
     this.#backend = backend
     this.#name = name
     this.#defaults = defaults
+    this.#cycles = cycles
   }
 
   async acquire(options?: LockOptions): Promise<Lease> {
@@ -56,13 +60,15 @@ export class Mutex implements Lockable {
     }
     const checked = this.#checked(options, USING_OPTION_NAMES)
     checkBoolean('reentrant', checked.reentrant)
-    if (checked.reentrant === true) return await this.#usingReentrant(work, checked)
-    const lease = await this.#acquire(checked)
-    try {
-      return await work(lease)
-    } finally {
-      await lease.release()
-    }
+    const outer = checked.reentrant === true ? currentScope(this.#backend, this.#name) : undefined
+    // Who nests waits for nobody outside.
+    if (this.#cycles === undefined || outer !== undefined) return await this.#using(work, checked, outer)
+    const claim = { key: this.#name, isShared: false, mayWait: checked.waitMs !== 0 }
+    return await this.#cycles.watch(claim, hold => this.#using(lease => hold(() => work(lease)), checked, outer))
+  }
+
+  requestRevocation(): Promise<number> {
+    return requestRevocation(this.#backend, this.#name)
   }
 
   inspect(): Promise<LockInfo> {
@@ -82,11 +88,10 @@ export class Mutex implements Lockable {
       : work()
   }
 
-  async #usingReentrant<T>(work: (lease: Lease) => T | Promise<T>, options: UsingOptions): Promise<T> {
-    const outer = currentScope(this.#backend, this.#name)
+  async #using<T>(work: (lease: Lease) => T | Promise<T>, options: UsingOptions, outer: Scope | undefined): Promise<T> {
     const lease = outer === undefined ? await this.#acquire(options) : await this.#nest(outer, options)
     try {
-      return await runInScope(this.#backend, lease, work)
+      return await (options.reentrant === true ? runInScope(this.#backend, lease, work) : work(lease))
     } finally {
       await lease.release()
     }

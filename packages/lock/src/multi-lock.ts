@@ -1,0 +1,217 @@
+import { Buffer } from 'node:buffer'
+import type { Backend, Guard, Lease } from '@holdfast/core'
+import {
+  ACQUIRE_OPTION_NAMES,
+  InvalidArgumentError,
+  WaitTimeoutError,
+  checkAcquireOptions,
+  checkBoolean,
+  show,
+} from '@holdfast/core'
+import type { LockInfo, LockOptions, UsingOptions } from './lockable.ts'
+import type { MultiLease } from './multi-lease.ts'
+import { HeldTogether, releaseAll } from './multi-lease.ts'
+import type { Mutex } from './mutex.ts'
+import { Taking } from './taking.ts'
+
+/** How many names one multi-lock may have. */
+const NAMES_MAX = 100
+
+/** How many locks are acquired together. `waitMs` is for all of them, once. */
+export interface MultiLockOptions extends Omit<LockOptions, 'guard' | 'within' | 'lockAtLeastForMs'> {
+  /** Guards by the name of the lock: each is raised to the token of that lock's lease. @default none */
+  readonly guards?: Readonly<Record<string, Guard>>
+}
+
+/** How many locks are held around some work. */
+export interface MultiUsingOptions extends MultiLockOptions, Pick<UsingOptions, 'reentrant'> {}
+
+/**
+ * The locks of many names, taken together: all or none. They are taken one after the other in the order of their bytes, whoever asks
+ * in whichever order, so that two who want some of the same never wait for each other for ever.
+ */
+export interface MultiLock {
+  /** Sorted, each once. */
+  readonly names: readonly string[]
+  /**
+   * Waits for its turn at each lock and takes them all. What was taken is given back when one cannot be had, when one that was taken is
+   * lost meanwhile, or when `signal` aborts; that goes on in the background.
+   *
+   * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when others held one of them (its `resource`) at the end of `waitMs`
+   * @throws {LeaseLostError} `HF_LEASE_LOST` when one was lost while it waited for another
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when the backend did not answer in time
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for options that cannot work, before anything is sent
+   */
+  acquire(options?: MultiLockOptions): Promise<MultiLease>
+  /** As `acquire`, but answers undefined when one of them is held by another. `waitMs` is 0 here unless it is given. */
+  tryAcquire(options?: MultiLockOptions): Promise<MultiLease | undefined>
+  /** Holds all while `work` runs, and releases them whatever happens. Settles as `work` does. */
+  using<T>(work: (lease: MultiLease) => T | Promise<T>, options?: MultiUsingOptions): Promise<T>
+  /** One for each name, in their order; not of one moment. */
+  inspect(): Promise<readonly LockInfo[]>
+  /** Asks the holders of all of them: see `Lockable.requestRevocation`. */
+  requestRevocation(): Promise<number>
+}
+
+/** What a multi-lock is made from. */
+export interface MultiLockParts {
+  readonly backend: Backend
+  readonly names: readonly string[]
+  readonly mutexOf: (name: string) => Mutex
+  /** For those who name no `waitMs`. */
+  readonly waitMs: number | undefined
+  /** Whether each lock is taken inside of the one before, for those who follow the asynchronous context. */
+  readonly isNested: boolean
+}
+
+const KNOWN: ReadonlySet<string> = new Set([
+  ...ACQUIRE_OPTION_NAMES.filter(name => name !== 'guard' && name !== 'lockAtLeastForMs'),
+  'guards',
+])
+const USING_KNOWN: ReadonlySet<string> = new Set([...KNOWN, 'reentrant'])
+
+/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for names that are none, and for none or too many of them. */
+export function multiLock(parts: MultiLockParts): MultiLock {
+  return new SortedLocks(parts)
+}
+
+class SortedLocks implements MultiLock {
+  readonly names: readonly string[]
+  readonly #backend: Backend
+  readonly #mutexes: readonly Mutex[]
+  readonly #waitMs: number | undefined
+  readonly #isNested: boolean
+
+  constructor({ backend, names, mutexOf, waitMs, isNested }: MultiLockParts) {
+    this.names = sortedNames(names)
+    this.#backend = backend
+    this.#mutexes = this.names.map(mutexOf)
+    this.#waitMs = waitMs
+    this.#isNested = isNested
+  }
+
+  async acquire(options?: MultiLockOptions): Promise<MultiLease> {
+    const taking = this.#taking(options, KNOWN)
+    const leases: Lease[] = []
+    try {
+      for (const [index, mutex] of this.#mutexes.entries()) {
+        const lease = await mutex.acquire(taking.optionsFor(this.names[index] ?? ''))
+        leases.push(lease)
+        taking.took(lease)
+      }
+      return this.#together(leases)
+    } catch (error) {
+      void releaseAll(leases)
+      throw taking.ofAll(error)
+    } finally {
+      taking.end()
+    }
+  }
+
+  async tryAcquire(options?: MultiLockOptions): Promise<MultiLease | undefined> {
+    try {
+      return await this.acquire({ ...options, waitMs: options?.waitMs ?? 0 })
+    } catch (error) {
+      if (error instanceof WaitTimeoutError) return undefined
+      throw error
+    }
+  }
+
+  async using<T>(work: (lease: MultiLease) => T | Promise<T>, options?: MultiUsingOptions): Promise<T> {
+    if (typeof work !== 'function') {
+      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
+    }
+    const { reentrant, ...rest } = options ?? {}
+    checkBoolean('reentrant', reentrant)
+    if (reentrant === true || this.#isNested) return await this.#usingNested(work, options)
+    const lease = await this.acquire(rest)
+    try {
+      return await work(lease)
+    } finally {
+      await lease.release()
+    }
+  }
+
+  inspect(): Promise<readonly LockInfo[]> {
+    return Promise.all(this.#mutexes.map(mutex => mutex.inspect()))
+  }
+
+  async requestRevocation(): Promise<number> {
+    let asked = 0
+    for (const count of await Promise.all(this.#mutexes.map(mutex => mutex.requestRevocation()))) asked += count
+    return asked
+  }
+
+  // Each lock is held around the next, so that each is a scope of its own.
+  async #usingNested<T>(
+    work: (lease: MultiLease) => T | Promise<T>,
+    options: MultiUsingOptions | undefined,
+  ): Promise<T> {
+    const taking = this.#taking(options, USING_KNOWN)
+    let isWorking = false
+    const within = async (leases: readonly Lease[]): Promise<T> => {
+      const mutex = this.#mutexes[leases.length]
+      if (mutex === undefined) {
+        taking.end()
+        const together = this.#together(leases)
+        isWorking = true
+        return await work(together)
+      }
+      const inside = (lease: Lease): Promise<T> => {
+        taking.took(lease)
+        return within([...leases, lease])
+      }
+      return await mutex.using(inside, taking.optionsFor(this.names[leases.length] ?? ''))
+    }
+    try {
+      return await within([])
+    } catch (error) {
+      throw isWorking ? error : taking.ofAll(error)
+    } finally {
+      taking.end()
+    }
+  }
+
+  #together(leases: readonly Lease[]): MultiLease {
+    const together = new HeldTogether(leases)
+    together.assertHeld()
+    return together
+  }
+
+  #taking(options: MultiUsingOptions = {}, known: ReadonlySet<string>): Taking {
+    checkAcquireOptions(options, known)
+    checkGuards(options.guards, this.names)
+    const waitMs = options.waitMs ?? this.#waitMs
+    return new Taking(this.#backend.clock, { ...options, ...(waitMs === undefined ? {} : { waitMs }) })
+  }
+}
+
+function checkGuards(guards: unknown, names: readonly string[]): void {
+  if (guards === undefined) return
+  if (typeof guards !== 'object' || guards === null) {
+    throw new InvalidArgumentError('guards', `Expected \`guards\` to be guards by name, got ${show(guards)}.`)
+  }
+  for (const [name, guard] of Object.entries(guards)) {
+    if (!names.includes(name)) {
+      throw new InvalidArgumentError('guards', `Expected \`guards\` to be for names of the lock, got ${show(name)}.`)
+    }
+    checkAcquireOptions({ guard: guard as Guard })
+  }
+}
+
+function sortedNames(names: readonly string[]): readonly string[] {
+  if (!Array.isArray(names)) {
+    throw new InvalidArgumentError('names', `Expected \`names\` to be an array of names, got ${show(names)}.`)
+  }
+  const distinct = [...new Set(names as readonly string[])]
+  if (distinct.length === 0 || distinct.length > NAMES_MAX) {
+    throw new InvalidArgumentError('names', `Expected \`names\` to be 1 to ${NAMES_MAX} names, got ${distinct.length}.`)
+  }
+  return Object.freeze(distinct.sort(byBytes))
+}
+
+// The order of UTF-16, which is that of `<`, is another one beyond U+FFFF, and other languages take locks too.
+function byBytes(a: unknown, b: unknown): number {
+  // What is no name is refused by the lock that is made of it.
+  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))
+}
