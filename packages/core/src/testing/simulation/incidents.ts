@@ -1,0 +1,52 @@
+import type { SimulatedFault } from './faults.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/** What went wrong so far, and until when it had an effect. */
+export class Incidents {
+  readonly #scheduler: Scheduler
+  readonly #counts = new Map<SimulatedFault, number>()
+  #lastMs = 0
+
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler
+  }
+
+  /** `untilMs` is when its effect is over, as far as it is known. */
+  add(fault: SimulatedFault, untilMs: number = this.#scheduler.nowMs): void {
+    this.#counts.set(fault, this.countOf(fault) + 1)
+    this.extend(untilMs)
+  }
+
+  extend(untilMs: number): void {
+    this.#lastMs = Math.max(this.#lastMs, untilMs)
+  }
+
+  countOf(fault: SimulatedFault): number {
+    return this.#counts.get(fault) ?? 0
+  }
+
+  /** Since when all has been well, by true time. */
+  get calmSinceMs(): number {
+    return this.#lastMs
+  }
+
+  /** Whether messages may have got lost. */
+  get hasLostMessages(): boolean {
+    return [...this.#counts.keys()].some(fault => LOSING.has(fault))
+  }
+
+  counts(): Partial<Record<SimulatedFault, number>> {
+    return Object.fromEntries([...this.#counts].sort(([one], [other]) => (one < other ? -1 : 1)))
+  }
+}
+
+const LOSING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
+  'drop',
+  'reorder',
+  'partition',
+  'kill',
+  'crash',
+  'lose-tail',
+  'wipe',
+  'restore',
+])
