@@ -1,42 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { orAborted } from '../../abort.ts'
-import type { Backend } from '../../backend.ts'
 import { FencingToken } from '../../fencing/token.ts'
-import { MemoryWorld, memoryBackend } from '../../memory/index.ts'
-import type { Grant, LeaseRequest, LeaseStore } from '../../ports/leases.ts'
-import { SimulatedClock } from '../simulated-clock.ts'
+import type { Fault } from './broken-leases.fixture.ts'
+import { harnessOf, renamed, verdict, withGrants, withRequests } from './broken-leases.fixture.ts'
 import type { LeaseHarness } from './harness.ts'
 import { leaseConformance } from './leases.ts'
-
-/** A promise of the store in memory, broken. */
-type Fault = (store: LeaseStore, world: MemoryWorld) => Partial<LeaseStore>
-
-function renamed(request: LeaseRequest, change: Partial<LeaseRequest>): LeaseRequest {
-  return { ...request, ...change }
-}
-
-/** Changes every grant that comes out of a store. */
-function withGrants(store: LeaseStore, change: (grant: Grant) => Grant): Partial<LeaseStore> {
-  return {
-    grant: async (request, signal) => change(await store.grant(request, signal)),
-    tryGrant: async (request, signal) => {
-      const outcome = await store.tryGrant(request, signal)
-      return outcome.kind === 'granted' ? { kind: 'granted', grant: change(outcome.grant) } : outcome
-    },
-  }
-}
-
-/** Changes every request that goes into a store. */
-function withRequests(store: LeaseStore, change: (request: LeaseRequest) => LeaseRequest): Partial<LeaseStore> {
-  return {
-    grant: (request, signal) => store.grant(change(request), signal),
-    tryGrant: (request, signal) => store.tryGrant(change(request), signal),
-    release: grant => store.release({ ...grant, request: change(grant.request) }),
-    renew: renewals =>
-      store.renew(renewals.map(({ grant, ttlMs }) => ({ grant: { ...grant, request: change(grant.request) }, ttlMs }))),
-    inspect: resource => store.inspect(change({ resource } as LeaseRequest).resource),
-  }
-}
 
 let strangers = 0
 
@@ -172,47 +140,6 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
   },
 ]
 
-function harnessOf(fault: Fault): LeaseHarness {
-  const clock = new SimulatedClock()
-  const world = new MemoryWorld(clock)
-  let names = 0
-  return {
-    openBackend: async () => broken(memoryBackend({ world }), store => fault(store, world)),
-    resource: () => `resource-${(names += 1)}`,
-    advance: ms => clock.advance(ms),
-    stall: ms => clock.stall(ms),
-    ttlMs: 5_000,
-    slackMs: 0,
-    ordering: 'fifo',
-    modes: 'all',
-    slots: true,
-    leftovers: async resource => world.resources().filter(name => name === resource),
-    loseData: { kind: 'unsupported', why: 'there is one world' },
-    silence: { kind: 'unsupported', why: 'there is no link' },
-    requests: { kind: 'unsupported', why: 'there is no wire' },
-  }
-}
-
-function broken(backend: Backend, fault: (store: LeaseStore) => Partial<LeaseStore>): Backend {
-  const changed = fault(backend.leases)
-  const leases = new Proxy(backend.leases, {
-    get(store, name) {
-      const value: unknown = Reflect.get({ ...changed }, name) ?? Reflect.get(store, name)
-      return typeof value === 'function' ? (value.bind(store) as unknown) : value
-    },
-  })
-  return { ...backend, leases }
-}
-
-async function verdict(fault: Fault, name: string): Promise<'passes' | 'fails'> {
-  const found = leaseConformance(harnessOf(fault)).find(one => one.name === name)
-  if (found === undefined) throw new Error(`There is no case "${name}".`)
-  return found.run().then(
-    () => 'passes',
-    () => 'fails',
-  )
-}
-
 describe('leaseConformance', () => {
   for (const { fault, found, break: breaking } of FAULTS) {
     it(`finds a store that ${fault}`, async () => {
@@ -241,5 +168,9 @@ describe('leaseConformance', () => {
     }
     expect(leaseConformance(harness).length).toBeLessThan(leaseConformance(supported).length)
     expect(leaseConformance({ ...harness, ordering: 'none' }).length).toBeLessThan(leaseConformance(harness).length)
+    expect(leaseConformance({ ...harness, slots: false }).length).toBeLessThan(leaseConformance(harness).length)
+    const exclusive = leaseConformance({ ...harness, modes: 'exclusive' }).map(({ name }) => name)
+    expect(exclusive.length).toBeLessThan(leaseConformance(harness).length)
+    expect(exclusive.some(name => name.includes('HF_UNSUPPORTED'))).toBe(true)
   })
 })
