@@ -13,6 +13,7 @@ export const BOUNDS: Bounds = {
   'redis/handoff-16-think:jain': { on: 'ours', min: 0.99 },
   'redis/handoff-16-think:requests': { on: 'ours', max: 2.2 },
   'redis/idle-50': { on: 'ours', max: 1 },
+  'redis/renew-10000': { on: 'ours', max: 40 },
   'zookeeper/uncontended-1': { on: 'ratio', min: 1.1 },
   'zookeeper/uncontended-1:curator': { on: 'ratio', min: 1.25 },
   'zookeeper/uncontended-64:curator': { on: 'ratio', min: 1.25 },

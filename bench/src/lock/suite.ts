@@ -2,6 +2,7 @@ import type { Measure, Suite } from '../suite.ts'
 import { BOUNDS } from './bounds.ts'
 import { handOff } from './hand-off.ts'
 import { idle } from './idle.ts'
+import { renewals } from './renewals.ts'
 import { Servers } from './servers.ts'
 import { uncontended } from './uncontended.ts'
 
@@ -11,6 +12,7 @@ const MEASURES: readonly Measure<Servers>[] = [
   handOff({ store: 'redis', thinkMsMax: 0 }),
   handOff({ store: 'redis', thinkMsMax: 20 }),
   idle,
+  renewals,
   uncontended('zookeeper', 1),
   uncontended('zookeeper', 64),
   handOff({ store: 'zookeeper', thinkMsMax: 0 }),

@@ -1,19 +1,21 @@
 import type { Client } from '../contestants/contestant.ts'
 import type { HandOffLoad, HandOffResult } from './hand-off.ts'
 import { runHandOff } from './hand-off.ts'
-import type { HoldLoad, WaitLoad } from './idle.ts'
-import { hold, wait } from './idle.ts'
+import type { BusyLoad, HoldLoad, HoldManyLoad, WaitLoad } from './idle.ts'
+import { busy, hold, holdMany, wait } from './idle.ts'
 import type { UncontendedLoad, UncontendedResult } from './uncontended.ts'
 import { runUncontended } from './uncontended.ts'
 
 /** What a contestant's process is told to do. */
-export type Load = UncontendedLoad | HandOffLoad | HoldLoad | WaitLoad
+export type Load = UncontendedLoad | HandOffLoad | HoldLoad | HoldManyLoad | WaitLoad | BusyLoad
 
 /** What it gives. */
 export interface LoadResults {
   readonly uncontended: UncontendedResult
   readonly 'hand-off': HandOffResult
   readonly hold: null
+  readonly 'hold-many': null
+  readonly busy: number
   readonly wait: null
 }
 
@@ -28,6 +30,10 @@ export async function runLoad(clients: readonly Client[], load: Load): Promise<L
       return await runHandOff(clients, load)
     case 'hold':
       return await hold(client, load)
+    case 'hold-many':
+      return await holdMany(client, load)
+    case 'busy':
+      return busy()
     case 'wait':
       return wait(client, load)
   }
