@@ -20,6 +20,7 @@ const HOLD_MS = 1
 const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]>> = {
   redis: ['ours', 'blpop', 'redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: ['ours', 'raw'],
+  postgres: ['ours', 'advisory'],
 }
 const FULL = { rounds: 9, slices: 5, roundMs: 1_400, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 1, roundMs: 150, warmUpMs: 100 }

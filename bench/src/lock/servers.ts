@@ -1,42 +1,53 @@
-import type { RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
-import { startRedis, startZooKeeper } from '@holdfast/scripts/servers'
+import type { OwnServer } from '@holdfast/scripts/servers'
+import { startPostgres, startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import type { Store } from './contestants/index.ts'
 import { place } from './placement.ts'
 
-/** Servers of the suite's own, started when first asked for. Redis keeps nothing on disk, ZooKeeper does not wait for it. */
-export class Servers implements AsyncDisposable {
-  #redis: Promise<RedisServer> | undefined
-  #zookeeper: Promise<ZooKeeperServer> | undefined
-
+interface Started {
+  readonly server: OwnServer
   /** Where contestants connect to. */
+  readonly address: string
+}
+
+/**
+ * Servers of the suite's own, started when first asked for. Redis keeps nothing on disk, ZooKeeper and PostgreSQL do not wait for it.
+ */
+export class Servers implements AsyncDisposable {
+  readonly #started = new Map<Store, Promise<Started>>()
+
   async addressOf(store: Store): Promise<string> {
-    return store === 'redis' ? (await this.#startRedis()).url : (await this.#startZooKeeper()).connectString
+    return (await this.#start(store)).address
   }
 
   async portOf(store: Store): Promise<number> {
-    return store === 'redis' ? (await this.#startRedis()).port : (await this.#startZooKeeper()).port
+    return (await this.#start(store)).server.port
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([
-      this.#redis?.then(server => server.stop()),
-      this.#zookeeper?.then(server => server.stop()),
-    ])
+    await Promise.allSettled([...this.#started.values()].map(async started => (await started).server.stop()))
   }
 
-  #startRedis(): Promise<RedisServer> {
-    this.#redis ??= placed(startRedis())
-    return this.#redis
-  }
-
-  #startZooKeeper(): Promise<ZooKeeperServer> {
-    this.#zookeeper ??= startZooKeeper()
-    return this.#zookeeper
+  #start(store: Store): Promise<Started> {
+    const known = this.#started.get(store)
+    if (known !== undefined) return known
+    const starting = STARTS[store]()
+    this.#started.set(store, starting)
+    return starting
   }
 }
 
-async function placed(starting: Promise<RedisServer>): Promise<RedisServer> {
-  const server = await starting
-  place('server', server.pid)
-  return server
+const STARTS: Readonly<Record<Store, () => Promise<Started>>> = {
+  redis: async () => {
+    const server = await startRedis()
+    place('server', server.pid)
+    return { server, address: server.url }
+  },
+  zookeeper: async () => {
+    const server = await startZooKeeper()
+    return { server, address: server.connectString }
+  },
+  postgres: async () => {
+    const server = await startPostgres()
+    return { server, address: server.url }
+  },
 }

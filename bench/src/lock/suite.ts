@@ -16,6 +16,9 @@ const MEASURES: readonly Measure<Servers>[] = [
   uncontended('zookeeper', 1),
   uncontended('zookeeper', 64),
   handOff({ store: 'zookeeper', thinkMsMax: 0 }),
+  uncontended('postgres', 1),
+  uncontended('postgres', 64),
+  handOff({ store: 'postgres', thinkMsMax: 0 }),
 ]
 
 /** What a lock costs, uncontended, handed over, and waited for, beside the floors of its servers and beside its peers. */
@@ -23,7 +26,7 @@ export const lock: Suite = {
   name: 'lock',
   measures: MEASURES.map(({ name }) => name),
   bounds: BOUNDS,
-  packages: ['ioredis', 'node-zookeeper-client', 'redlock', 'redis-semaphore'],
+  packages: ['ioredis', 'node-zookeeper-client', 'pg', 'redlock', 'redis-semaphore'],
   async run(names, settings, report) {
     await using servers = new Servers()
     for (const measure of MEASURES.filter(({ name }) => names.includes(name))) {

@@ -11,7 +11,10 @@ import type { Servers } from './servers.ts'
 const OTHERS: Readonly<Record<Store, readonly string[]>> = {
   redis: ['redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: [],
+  postgres: [],
 }
+/** The floor that ours is compared with. */
+const FLOORS: Readonly<Record<Store, string>> = { redis: 'raw', zookeeper: 'raw', postgres: 'advisory' }
 const FULL = { rounds: 11, slices: 10, roundMs: 500, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 2, roundMs: 60, warmUpMs: 60 }
 
@@ -28,7 +31,7 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
       const contest = {
         name,
         store,
-        contestants: ['ours', 'raw', ...OTHERS[store]] as const,
+        contestants: ['ours', FLOORS[store], ...OTHERS[store]] as const,
         peers: store === 'zookeeper' ? (['curator', 'kazoo'] as const) : [],
         connections: 1,
         rounds: { rounds, slices, merge: mergeUncontended },
@@ -39,7 +42,7 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
       }
       const results = await runContest(contest, servers, settings)
       const subject = { name, unit: 'ops/s', better: 'higher' } as const
-      const { row, ratios } = rows.compared(subject, results, { reference: 'raw', figure: perSecond })
+      const { row, ratios } = rows.compared(subject, results, { reference: FLOORS[store], figure: perSecond })
       const details = { 'client CPU µs/op': figuresOf(mediansOf(results, cpuUsOfEach)) }
       return [{ row, ratios, details }, ...againstPeers(subject, results, { peers: contest.peers, figure: perSecond })]
     },

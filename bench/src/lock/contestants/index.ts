@@ -1,7 +1,7 @@
 import type { Contestant } from './contestant.ts'
 
 /** Where contestants lock. */
-export type Store = 'redis' | 'zookeeper'
+export type Store = 'redis' | 'zookeeper' | 'postgres'
 
 /** Who can be measured on each store, by the name that rows use. A process loads only the one it is. */
 export const CONTESTANTS: Readonly<Record<Store, Readonly<Record<string, () => Promise<Contestant>>>>> = {
@@ -16,5 +16,9 @@ export const CONTESTANTS: Readonly<Record<Store, Readonly<Record<string, () => P
   zookeeper: {
     ours: async () => (await import('./holdfast-zookeeper.ts')).holdfastZooKeeper,
     raw: async () => (await import('./raw-zookeeper.ts')).rawZooKeeper,
+  },
+  postgres: {
+    ours: async () => (await import('./holdfast-postgres.ts')).holdfastPostgres,
+    advisory: async () => (await import('./advisory-lock.ts')).advisoryLock,
   },
 }
