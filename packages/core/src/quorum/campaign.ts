@@ -1,0 +1,174 @@
+import type { Clock } from '../clock.ts'
+import type { HoldfastError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
+import { FencingToken } from '../fencing/token.ts'
+import type { Deadline } from '../lease/deadline.ts'
+import { answeredDeadline, momentOf } from '../lease/deadline.ts'
+import type { TakeBacks } from '../lease/take-backs.ts'
+import type { Grant, LeaseRequest } from '../ports/leases.ts'
+import type { QuorumNode, VoteAnswer } from './node.ts'
+import type { Poll } from './poll.ts'
+import { answersOf, majorityOf, poll } from './poll.ts'
+import { shortfallOf, unansweredBy } from './shortfall.ts'
+
+/** Who votes, and by which rules. */
+export interface Electorate {
+  readonly clock: Clock
+  readonly nodes: readonly QuorumNode[]
+  /** Of each node: what takes back what was asked of it. */
+  readonly takeBacks: readonly TakeBacks[]
+  /** Whether a token is written to a majority before the lease is used. */
+  readonly isFenced: boolean
+  /** The part of its TTL, in [0, 1], that must be left of a lease when it is handed out. */
+  readonly validityRatioMin: number
+}
+
+/**
+ * What came of a campaign. Whatever votes were given to one that did not win are given back.
+ *
+ * - `held`: a majority votes for one other.
+ * - `split`: no majority for anybody, as far as one can see: others campaign as well.
+ * - `failed`: too few nodes could vote, or so late that too little was left.
+ */
+export type CampaignOutcome =
+  | { readonly kind: 'won'; readonly grant: Grant; readonly pending: ReadonlyMap<number, Promise<unknown>> }
+  | { readonly kind: 'held'; readonly remainingMs: number }
+  | { readonly kind: 'split'; readonly tookMs: number }
+  | { readonly kind: 'failed'; readonly error: HoldfastError }
+
+/**
+ * One round of votes for one request.
+ *
+ * **Exclusion.** All nodes are asked at once; a majority of votes wins. A node gives its vote to one request at a time, two majorities
+ * share a node, and the lease counts from before the first question was sent, so it ends before any vote that it rests on does. A node
+ * that may have forgotten a vote (`quarantined`) gives none until every vote that it can have forgotten has ended.
+ *
+ * **Tokens** are a monotone register, written in two phases: the votes bring proposals, each above whatever the node knows; the highest
+ * one is written to a majority of nodes *on which this vote still stands*, and only then, if the lease is still valid, it is used. They
+ * grow from grant to grant: let A be granted with the token a, then B. B's votes are of a majority, and so share a node n with the
+ * majority that a was written to. On n the write came while A's vote stood, and B's vote came after A's had ended: so n knew a when it
+ * made its proposal to B, and B's token, which is no lower, is greater than a. Had n lost its data in between, then it was quarantined
+ * for at least as long as clocks can differ: its clock, below which it proposes nothing, had by then passed every clock at A's time,
+ * and a is no greater than one of those (or a few above, one for each grant, which take longer than a µs each).
+ *
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks for the votes; we differ in the quarantine, in the tokens,
+ * and in that the validity is checked after the last answer
+ */
+export class Campaign {
+  readonly #electorate: Electorate
+  readonly #request: LeaseRequest
+  readonly #ttlMs: number
+  readonly #votes = new Map<number, Promise<VoteAnswer>>()
+  // The votes that are asked for and not answered.
+  readonly #pending = new Map<number, Promise<VoteAnswer>>()
+  readonly #refused = new Set<number>()
+  #isGivenBack = false
+
+  constructor(electorate: Electorate, request: LeaseRequest, ttlMs: number) {
+    this.#electorate = electorate
+    this.#request = request
+    this.#ttlMs = ttlMs
+  }
+
+  async run(): Promise<CampaignOutcome> {
+    const { clock, isFenced } = this.#electorate
+    const sent = momentOf(clock)
+    const votes = await poll(this.#askAll(), answer => answer.kind === 'yes')
+    if (!votes.isWon)
+      return this.#lost(outcomeOf(this.#electorate.nodes, votes, clock.monotonicMs() - sent.monotonicMs))
+    const deadline = answeredDeadline(clock, sent, this.#ttlMs)
+    const token = highest(answersOf(votes))
+    if (this.#isTooLate(deadline)) return this.#lost(this.#late(deadline))
+    if (isFenced) {
+      const failure = await this.#raise(token, deadline)
+      if (failure !== undefined) return this.#lost({ kind: 'failed', error: failure })
+    }
+    const { ttlMs, grant } = { ttlMs: this.#ttlMs, grant: { request: this.#request, token: FencingToken.parse(token) } }
+    const unfenced = isFenced ? {} : { isUnfenced: true }
+    return {
+      kind: 'won',
+      grant: { ...grant, ...unfenced, ttlMs, deadline, isProvisional: false },
+      pending: this.#pending,
+    }
+  }
+
+  /** Gives back every vote that was given or is still to be answered. Idempotent. */
+  giveBack(): void {
+    if (this.#isGivenBack) return
+    this.#isGivenBack = true
+    for (const index of this.#votes.keys()) {
+      if (this.#refused.has(index)) continue
+      this.#electorate.takeBacks[index]?.start(this.#request, this.#pending.get(index))
+    }
+  }
+
+  #askAll(): readonly Promise<VoteAnswer>[] {
+    const { resource, requestId, meta } = this.#request
+    const ballot = { resource, requestId, meta, ttlMs: this.#ttlMs }
+    return this.#electorate.nodes.map((node, index) => {
+      const vote = node.vote(ballot)
+      this.#votes.set(index, vote)
+      this.#pending.set(index, vote)
+      vote.then(
+        answer => {
+          this.#pending.delete(index)
+          if (answer.kind !== 'yes') this.#refused.add(index)
+        },
+        () => this.#pending.delete(index),
+      )
+      return vote
+    })
+  }
+
+  async #raise(token: string, deadline: Deadline): Promise<HoldfastError | undefined> {
+    const { nodes } = this.#electorate
+    const raised = nodes.map((node, index) =>
+      this.#refused.has(index) ? Promise.resolve(false) : node.raise(this.#request, token),
+    )
+    const written = await poll(raised, stands => stands)
+    if (!written.isWon) return this.#isTooLate(deadline) ? this.#late(deadline).error : unansweredBy(nodes, written)
+    return this.#isTooLate(deadline) ? this.#late(deadline).error : undefined
+  }
+
+  #isTooLate(deadline: Deadline): boolean {
+    const leftMs = deadline.remainingMs()
+    return leftMs <= 0 || leftMs < this.#ttlMs * this.#electorate.validityRatioMin
+  }
+
+  #late(deadline: Deadline): { readonly kind: 'failed'; readonly error: HoldfastError } {
+    const leftMs = Math.max(0, Math.floor(deadline.remainingMs()))
+    return {
+      kind: 'failed',
+      error: new UnavailableError(
+        `The servers of the quorum answered so late that ${leftMs} ms of the ${this.#ttlMs} ms for "${this.#request.resource}" were left: it was given back.`,
+      ),
+    }
+  }
+
+  #lost<O extends CampaignOutcome>(outcome: O): O {
+    this.giveBack()
+    return outcome
+  }
+}
+
+function highest(answers: readonly VoteAnswer[]): string {
+  let token = ''
+  for (const answer of answers) if (answer.kind === 'yes' && answer.token > token) token = answer.token
+  return token
+}
+
+function outcomeOf(nodes: readonly QuorumNode[], votes: Poll<VoteAnswer>, tookMs: number): CampaignOutcome {
+  const majority = majorityOf(nodes.length)
+  const counts = new Map<string, number>()
+  let remainingMs = Infinity
+  let usable = votes.answers.filter(entry => entry === undefined).length
+  for (const answer of answersOf(votes)) {
+    if (answer.kind === 'quarantined') continue
+    usable += 1
+    if (answer.kind === 'yes') continue
+    counts.set(answer.by, (counts.get(answer.by) ?? 0) + 1)
+    remainingMs = Math.min(remainingMs, answer.remainingMs)
+  }
+  if (Math.max(0, ...counts.values()) >= majority) return { kind: 'held', remainingMs }
+  return usable >= majority ? { kind: 'split', tookMs } : { kind: 'failed', error: shortfallOf(nodes, votes) }
+}

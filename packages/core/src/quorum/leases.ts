@@ -1,0 +1,325 @@
+import { onAbort } from '../abort.ts'
+import type { BackendLifecycle } from '../backend.ts'
+import { ClosedError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
+import { answeredDeadline, momentOf } from '../lease/deadline.ts'
+import { leaseInfo } from '../lease/info.ts'
+import type {
+  Grant,
+  LeaseHolder,
+  LeaseInfo,
+  LeaseRequest,
+  LeaseStore,
+  Renewal,
+  RenewOutcome,
+  TryGrantOutcome,
+} from '../ports/leases.ts'
+import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import type { Random } from '../random.ts'
+import type { RequestIds } from '../request-ids.ts'
+import type { CampaignOutcome, Electorate } from './campaign.ts'
+import { Campaign } from './campaign.ts'
+import type { HeldVotes } from './held-votes.ts'
+import { HeldVotesById } from './held-votes.ts'
+import { WaitingLines } from './lines.ts'
+import type { Poll } from './poll.ts'
+import { answersOf, majorityOf, poll } from './poll.ts'
+import { unansweredBy } from './shortfall.ts'
+import { QuorumWaiter, splitPauseMs } from './waiter.ts'
+
+/** What a `QuorumLeaseStore` works with. */
+export interface QuorumParts extends Electorate {
+  readonly random: Random
+  readonly lifecycle: BackendLifecycle
+  readonly ids: Pick<RequestIds, 'next'>
+  /** What the votes of these servers are worth now (see `LeaseStore.guarantee`). */
+  readonly guarantee: () => 'advisory' | 'lease'
+  /** Throws when one of the nodes cannot be one. */
+  readonly checkNodes: () => void
+  /** The longest TTL that the nodes' quarantine allows for. */
+  readonly maxTtlMs: number
+  readonly retryMsMax: number
+  readonly commandTimeoutMs: number
+}
+
+/** A round of votes under way. */
+interface Round {
+  readonly outcome: Promise<CampaignOutcome>
+  readonly giveUp: () => void
+}
+
+// So often one who only tries asks again after votes were split: somebody is to win.
+const SPLITS_MAX = 4
+
+/**
+ * Leases by a majority of votes of servers that know nothing of each other. `exclusive` alone: a semaphore by votes is unsound, since of
+ * two holders with a majority each, no single server sees both. Waiters are served in no order.
+ */
+export class QuorumLeaseStore implements LeaseStore {
+  readonly renewal = 'each'
+  readonly modes = 'exclusive'
+  readonly #parts: QuorumParts
+  readonly #held = new HeldVotesById()
+  readonly #lines = new WaitingLines()
+  // What close ends: those who wait, and those who try.
+  readonly #underWay = new Set<(reason: unknown) => void>()
+
+  constructor(parts: QuorumParts) {
+    this.#parts = parts
+  }
+
+  get guarantee(): 'advisory' | 'lease' {
+    return this.#parts.guarantee()
+  }
+
+  newRequestId(): string {
+    return this.#parts.ids.next()
+  }
+
+  async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
+    this.#check(request)
+    signal?.throwIfAborted()
+    for (let splits = 0; ; splits += 1) {
+      const outcome = await this.#tried(request, signal)
+      if (outcome.kind === 'won') return { kind: 'granted', grant: outcome.grant }
+      if (outcome.kind === 'failed') throw outcome.error
+      if (outcome.kind === 'held' || splits === SPLITS_MAX) return { kind: 'held' }
+      await this.#pause(splitPauseMs(this.#parts.random, outcome.tookMs, splits))
+      this.#parts.lifecycle.checkOpen()
+      signal?.throwIfAborted()
+    }
+  }
+
+  async grant(request: LeaseRequest, signal?: AbortSignal, queued: () => void = () => {}): Promise<Grant> {
+    this.#check(request)
+    signal?.throwIfAborted()
+    const { clock, random, retryMsMax, commandTimeoutMs: patienceMs } = this.#parts
+    const campaign = (): Round => this.#campaign(request)
+    const parts = { clock, random, retryMsMax, patienceMs, lines: this.#lines, campaign }
+    return await new Promise((resolve, reject) => {
+      const over = (): void => {
+        this.#underWay.delete(giveUp)
+        stopListening()
+      }
+      const waiter = new QuorumWaiter(request.resource, parts, {
+        queued,
+        resolve: grant => {
+          over()
+          resolve(grant)
+        },
+        reject: error => {
+          over()
+          reject(error)
+        },
+      })
+      const giveUp = (reason: unknown): void => waiter.giveUp(reason)
+      this.#underWay.add(giveUp)
+      const stopListening = onAbort(signal, giveUp)
+      waiter.start()
+    })
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    this.#parts.lifecycle.checkUsable()
+    return await Promise.all(renewals.map(renewal => this.#renew(renewal)))
+  }
+
+  async release({ request }: Grant): Promise<'released' | 'lost'> {
+    this.#parts.lifecycle.checkUsable()
+    const { nodes, takeBacks } = this.#parts
+    const held = this.#held.get(request.requestId)
+    this.#held.delete(request.requestId)
+    const freed = held?.freed ?? new Set<number>()
+    const asked = nodes.map(async (node, index) => {
+      if (freed.has(index)) return true
+      const pending = held?.pending.get(index)
+      // What is still to be answered may come to the node behind this.
+      if (pending !== undefined) takeBacks[index]?.start(request, pending)
+      try {
+        const isFreed = await node.withdraw(request)
+        if (isFreed) freed.add(index)
+        return isFreed
+      } catch (error) {
+        if (pending === undefined && held !== undefined) takeBacks[index]?.start(request, undefined)
+        throw error
+      }
+    })
+    const answers = await poll(asked, isFreed => isFreed)
+    this.#lines.wakeFirst(request.resource)
+    if (answers.isWon) return 'released'
+    if (cannotBe(answers, false, nodes.length)) return 'lost'
+    throw unansweredBy(nodes, answers)
+  }
+
+  downgrade(): Promise<undefined> {
+    return Promise.reject(new UnsupportedError('A quorum has exclusive leases only.'))
+  }
+
+  async inspect(resource: string): Promise<LeaseInfo> {
+    this.#parts.lifecycle.checkOpen()
+    const { nodes } = this.#parts
+    const asked = await poll(
+      nodes.map(node => node.inspect(resource)),
+      () => true,
+    )
+    if (!asked.isWon) throw unansweredBy(nodes, asked)
+    const unanswered = nodes.length - answersOf(asked).length
+    const holder = mostVoted(answersOf(asked), majorityOf(nodes.length) - unanswered)
+    const own = holder === undefined ? undefined : this.#held.get(holder.requestId)
+    const shown = holder === undefined ? [] : [own === undefined ? holder : { ...holder, token: own.token }]
+    return leaseInfo(resource, shown, [])
+  }
+
+  /** No server says anything of its own accord: what is lost shows at the next renewal, or at the deadline. */
+  onLost(): () => void {
+    return () => {}
+  }
+
+  /** Rejects everybody who waits, and takes back what they asked for. */
+  close(): void {
+    for (const giveUp of [...this.#underWay]) giveUp(new ClosedError('quorum backend'))
+  }
+
+  #check({ resource, mode, ttlMs }: LeaseRequest): void {
+    this.#parts.lifecycle.checkOpen()
+    this.#parts.checkNodes()
+    if (mode !== undefined) {
+      throw new UnsupportedError(
+        `A quorum has exclusive leases only: "${resource}" cannot be held as a ${mode.kind} there.`,
+      )
+    }
+    this.#checkTtl(ttlMs ?? TTL_MS_DEFAULT)
+  }
+
+  #checkTtl(ttlMs: number): void {
+    const { maxTtlMs } = this.#parts
+    if (ttlMs <= maxTtlMs) return
+    throw new InvalidArgumentError(
+      'ttlMs',
+      `Expected \`ttlMs\` to be at most the quorum's \`maxTtlMs\` of ${maxTtlMs} ms, got ${ttlMs}: a server that was emptied stays out for no longer.`,
+    )
+  }
+
+  // One round that an abort and a close end at once.
+  #tried(request: LeaseRequest, signal: AbortSignal | undefined): Promise<CampaignOutcome> {
+    return new Promise((resolve, reject) => {
+      const round = this.#campaign(request)
+      const over = (): void => {
+        this.#underWay.delete(end)
+        stopListening()
+      }
+      const end = (reason: unknown): void => {
+        round.giveUp()
+        over()
+        reject(reason)
+      }
+      this.#underWay.add(end)
+      const stopListening = onAbort(signal, end)
+      // Nothing ends it once its caller has it.
+      round.outcome.then(
+        outcome => {
+          over()
+          resolve(outcome)
+        },
+        (error: unknown) => {
+          over()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #campaign(request: LeaseRequest): Round {
+    const held = this.#held.get(request.requestId)
+    if (held !== undefined) return { outcome: this.#again(request, held), giveUp: () => {} }
+    const campaign = new Campaign(this.#parts, request, request.ttlMs ?? TTL_MS_DEFAULT)
+    let isGivenUp = false
+    const outcome = campaign.run().then(result => {
+      if (result.kind === 'won' && !isGivenUp) this.#held.add(result.grant, result.pending)
+      return result
+    })
+    const giveUp = (): void => {
+      isGivenUp = true
+      campaign.giveBack()
+    }
+    return { outcome, giveUp }
+  }
+
+  // The same grant, for one that is asked for again while it is held.
+  async #again(request: LeaseRequest, held: HeldVotes): Promise<CampaignOutcome> {
+    const { token, isUnfenced, pending } = held
+    const ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
+    const known = { request, token, isUnfenced, ttlMs, deadline: held.deadline, isProvisional: false }
+    const renewed = await this.#renew({ grant: known, ttlMs })
+    if (renewed.kind === 'renewed') return { kind: 'won', grant: { ...known, deadline: renewed.deadline }, pending }
+    return await this.#campaign(request).outcome
+  }
+
+  async #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
+    this.#checkTtl(ttlMs)
+    const { clock, nodes } = this.#parts
+    const { request } = grant
+    const sent = momentOf(clock)
+    const asked = nodes.map(node => node.renew(request, ttlMs))
+    const answers = await poll(asked, stands => stands)
+    const held = this.#held.get(request.requestId)
+    if (answers.isWon) {
+      const deadline = answeredDeadline(clock, sent, ttlMs)
+      if (held !== undefined) {
+        held.deadline = deadline
+        this.#askBack(request, ttlMs, asked)
+      }
+      return { kind: 'renewed', deadline, ttlMs }
+    }
+    if (!cannotBe(answers, false, nodes.length)) throw unansweredBy(nodes, answers)
+    this.#held.delete(request.requestId)
+    if (held !== undefined) this.#takeBack(request, held, asked)
+    return { kind: 'lost', reason: 'revoked' }
+  }
+
+  // A node on which the vote does not stand (it was away, or had voted for another then) is asked for it, for the next renewals to count:
+  // otherwise one restart after the other would cost a lease that is held for long. The lease itself rests on those that stand.
+  #askBack(request: LeaseRequest, ttlMs: number, renewed: readonly Promise<boolean>[]): void {
+    const { resource, requestId, meta } = request
+    for (const [index, one] of renewed.entries()) {
+      one.then(
+        stands => {
+          const held = this.#held.get(requestId)
+          if (stands || held === undefined || held.pending.has(index)) return
+          if (held.deadline.remainingMs() <= 0) return
+          const vote = this.#parts.nodes[index]?.vote({ resource, requestId, meta, ttlMs })
+          if (vote !== undefined) this.#held.awaitVote(held, index, vote)
+        },
+        () => {},
+      )
+    }
+  }
+
+  // What is left of a lease that no majority has any more.
+  #takeBack(request: LeaseRequest, held: HeldVotes, renewed: readonly Promise<boolean>[]): void {
+    for (const [index, one] of renewed.entries()) {
+      this.#parts.takeBacks[index]?.start(request, held.pending.get(index) ?? one)
+    }
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise(resolve => void this.#parts.clock.setTimer(resolve, delayMs, { background: false }))
+  }
+}
+
+// Whether so many gave this answer that the other one has no majority, whatever those say who failed.
+function cannotBe(answers: Poll<boolean>, answer: boolean, count: number): boolean {
+  return answersOf(answers).filter(one => one === answer).length > count - majorityOf(count)
+}
+
+function mostVoted(votes: readonly (LeaseHolder | undefined)[], votesMin: number): LeaseHolder | undefined {
+  const byId = new Map<string, LeaseHolder[]>()
+  for (const vote of votes) {
+    if (vote !== undefined) byId.set(vote.requestId, [...(byId.get(vote.requestId) ?? []), vote])
+  }
+  const [most] = [...byId.values()].sort((a, b) => b.length - a.length)
+  if (most === undefined || most.length < Math.max(1, votesMin)) return undefined
+  // Its token is the highest that it was raised to; its votes end one by one.
+  const [first = undefined] = most.sort((a, b) => (a.token.value > b.token.value ? -1 : 1))
+  const remainingMs = Math.min(...most.map(vote => vote.remainingMs ?? 0))
+  return first === undefined ? undefined : { ...first, remainingMs }
+}

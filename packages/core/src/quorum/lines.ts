@@ -1,0 +1,70 @@
+/** Somebody of this client who waits. */
+export interface InLine {
+  /** It is the first now, or somebody of this client has just released: asks. */
+  ask(): void
+  /** The servers said that others are before it. */
+  tellQueued(): void
+}
+
+interface Line {
+  readonly waiting: Set<InLine>
+  /** Whether the servers said that others hold it. */
+  isHeld: boolean
+  /** Since when too few servers can serve. */
+  failingSinceMs: number | undefined
+}
+
+/**
+ * Those of this client who wait, by resource and in order. Only the first of a line asks the servers: waiting costs a question for each
+ * client and not for each waiter, and they do not split the votes among themselves.
+ */
+export class WaitingLines {
+  readonly #lines = new Map<string, Line>()
+
+  join(resource: string, waiter: InLine): void {
+    const line = this.#lines.get(resource)
+    if (line === undefined) {
+      this.#lines.set(resource, { waiting: new Set([waiter]), isHeld: false, failingSinceMs: undefined })
+      return
+    }
+    line.waiting.add(waiter)
+    if (line.isHeld) waiter.tellQueued()
+  }
+
+  isFirst(resource: string, waiter: InLine): boolean {
+    const [first] = this.#lines.get(resource)?.waiting ?? []
+    return first === waiter
+  }
+
+  /** When it was the first, the next one asks. */
+  leave(resource: string, waiter: InLine): void {
+    const wasFirst = this.isFirst(resource, waiter)
+    const line = this.#lines.get(resource)
+    line?.waiting.delete(waiter)
+    if (line?.waiting.size === 0) this.#lines.delete(resource)
+    if (wasFirst) this.wakeFirst(resource)
+  }
+
+  /** The resource may be free. */
+  wakeFirst(resource: string): void {
+    const [first] = this.#lines.get(resource)?.waiting ?? []
+    first?.ask()
+  }
+
+  /** Others hold it, or try to. */
+  noteHeld(resource: string): void {
+    const line = this.#lines.get(resource)
+    if (line === undefined) return
+    line.isHeld = true
+    line.failingSinceMs = undefined
+    for (const waiter of [...line.waiting]) waiter.tellQueued()
+  }
+
+  /** Too few servers could serve. Returns since when that is so; undefined when they have not yet been seen to since the line began. */
+  noteFailure(resource: string, nowMs: number): number | undefined {
+    const line = this.#lines.get(resource)
+    if (line === undefined || !line.isHeld) return undefined
+    line.failingSinceMs ??= nowMs
+    return line.failingSinceMs
+  }
+}
