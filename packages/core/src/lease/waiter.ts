@@ -205,7 +205,8 @@ export class Waiter implements InboxListener, InLine {
     const isSameLink = place.connectionEpoch === this.#commands.epoch && this.#inboxEpoch === this.#inbox.epoch
     const isSameClock = place.from === handOff.from
     const token = FencingToken.parse(handOff.token)
-    const isFresh = isSameLink && isSameClock && deadline.remainingMs() >= handOff.spanMs / 2
+    const isEnough = this.#commands.confirmsHandOffs !== true
+    const isFresh = isEnough && isSameLink && isSameClock && deadline.remainingMs() >= handOff.spanMs / 2
     const ttlMs = this.#commands.ttlMsOf(this.#request)
     const isProvisional = handOff.spanMs < ttlMs
     const grant: Grant = { request: this.#request, token, slot: handOff.slot, ttlMs, deadline, isProvisional }

@@ -23,6 +23,8 @@ export type AcquireOutcome =
 export interface WaitingCommands {
   /** Grows each time the server was connected to anew. */
   readonly epoch: number
+  /** Whether a lease that was handed over counts only once it has been renewed. @default false */
+  readonly confirmsHandOffs?: boolean
   ttlMsOf(request: LeaseRequest): number
   acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome>
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]>

@@ -28,11 +28,14 @@ import {
 import { unavailable } from './errors.ts'
 import { RedisIdempotencyStore } from './idempotency.ts'
 import { markerKey } from './keys.ts'
+import type { ReplicatedConnection } from './open-leases.ts'
 import { openLeases } from './open-leases.ts'
 import { RedisRateStore } from './rates.ts'
 import { RedisRecordStore } from './records.ts'
-import { leaseStep, leaseSteps } from './scripts/lease-steps.ts'
+import type { LeaseReplicas } from './replication.ts'
+import { checkReplicas, Replication } from './replication.ts'
 import { examine, examineCluster } from './server.ts'
+import { EXCLUSIVE_STEPS, SHARED_STEPS } from './steps.ts'
 import { Subscriber } from './subscriber.ts'
 
 /** How a backend on Redis is made: with `url`, or with `client`. */
@@ -59,6 +62,17 @@ export interface RedisBackendOptions {
    * or failover grants are held back for so long, so that fencing tokens keep growing. @default 500
    */
   readonly maxClockSkewMs?: number
+  /**
+   * How many replicas must have a lease before it counts, and each renewal of it: none, so many that they are a majority together with the
+   * master (of the most replicas that this backend has seen a master with, and at least one), or a number of 1 to 100. With too few
+   * within a third of `commandTimeoutMs` the lease is given back, and `HF_UNAVAILABLE` says how many acknowledged of how many needed.
+   *
+   * This makes it less likely that a failover forgets a lease, no more: Sentinel and a Cluster may promote a replica that did not
+   * acknowledge, so `guarantee` stays `advisory`.
+   *
+   * @default 'none'
+   */
+  readonly replicas?: LeaseReplicas
   /** @default systemClock */
   readonly clock?: Clock
   /** @default systemRandom */
@@ -72,9 +86,12 @@ const KNOWN: ReadonlySet<string> = new Set([
   'claimMs',
   'commandTimeoutMs',
   'maxClockSkewMs',
+  'replicas',
   'clock',
   'random',
 ])
+
+const STEPS = [EXCLUSIVE_STEPS, SHARED_STEPS].flatMap(({ one, many }) => [one, many])
 
 /** What options are left out mean. */
 export const REDIS_DEFAULTS: Readonly<{
@@ -82,11 +99,13 @@ export const REDIS_DEFAULTS: Readonly<{
   claimMs: number
   commandTimeoutMs: number
   maxClockSkewMs: number
+  replicas: LeaseReplicas
 }> = Object.freeze({
   prefix: 'hf',
   claimMs: 3_000,
   commandTimeoutMs: 2_000,
   maxClockSkewMs: 500,
+  replicas: 'none',
 })
 
 /**
@@ -103,6 +122,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   const isInCluster = settings.client !== undefined && isCluster(settings.client)
   const connection = connectionWith(settings, onHealth)
   const beside = connectionBeside(connection, settings, isInCluster ? onHealth : () => {})
+  const replicated = replicatedWith(settings)
   const channelPrefix = channelPrefixOf(settings)
   const { leases, stopLeases, closeLeases } = openLeases({
     ...settings,
@@ -110,6 +130,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     connection: isInCluster ? beside : connection,
     channelPrefix,
     isInCluster,
+    replicated,
   })
   const jitter = (): number => random.next()
   const subscriber = new Subscriber({ clock, jitter, open: listeningOn(connection, settings) })
@@ -119,6 +140,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
     records.close()
     return lifecycle.close(async () => {
       closeLeases()
+      replicated?.connection.close()
       beside.close()
       connection.close()
     })
@@ -159,7 +181,7 @@ function connectionWith(settings: Settings, onHealth: (health: BackendHealth) =>
         ? connectBeside(client, { jitter: () => random.next(), commandTimeoutMs })
         : client
     },
-    scripts: client !== undefined && isCluster(client) ? [] : [leaseStep, leaseSteps],
+    scripts: client !== undefined && isCluster(client) ? [] : STEPS,
     onHealth,
   })
 }
@@ -173,15 +195,44 @@ function connectionBeside(
   settings: Settings,
   onHealth: (health: BackendHealth) => void,
 ): RedisConnection {
-  const { client, clock, random, commandTimeoutMs } = settings
+  const { client } = settings
   if (client === undefined || isBehindSentinel(client)) return connection
+  return new RedisConnection({ ...asked(settings), ...ours(settings), scripts: [], onHealth })
+}
+
+// `WAIT` holds up whatever else goes through its connection.
+function replicatedWith(settings: Settings): ReplicatedConnection | undefined {
+  const { client, replicas, commandTimeoutMs } = settings
+  if (replicas === 'none') return undefined
+  const replication = new Replication(replicas, Math.floor(commandTimeoutMs / 3))
+  const { examine: look, ...rest } = asked(settings)
+  const connection = new RedisConnection({
+    ...rest,
+    ...ours(settings),
+    examine: async redis => {
+      const facts = await look(redis)
+      replication.see(facts.replicas ?? 0)
+      return facts
+    },
+    scripts: client !== undefined && isCluster(client) ? [] : STEPS,
+    onHealth: () => {},
+  })
+  return { connection, replication }
+}
+
+// A connection of its own to where the settings say.
+function ours(settings: Settings): Pick<ConnectionSettings, 'isOurs' | 'open' | 'onSilence'> {
+  const { url, client, clock, random, commandTimeoutMs } = settings
   const jitter = (): number => random.next()
-  const open = isCluster(client)
-    ? async () => clusterBeside(client, jitter) as unknown as Redis
-    : async () => connectBeside(client, { jitter, commandTimeoutMs })
-  // A node that is silent says nothing of the others.
-  const onSilence = isCluster(client) ? (ours: Redis | Cluster) => dropSilentNodes(ours as Cluster, clock) : undefined
-  return new RedisConnection({ ...asked(settings), isOurs: true, open, scripts: [], onHealth, onSilence })
+  const isOurs = true
+  if (client === undefined) return { isOurs, open: () => connectTo(url ?? '', jitter) }
+  if (!isCluster(client)) return { isOurs, open: async () => connectBeside(client, { jitter, commandTimeoutMs }) }
+  return {
+    isOurs,
+    open: async () => clusterBeside(client, jitter) as unknown as Redis,
+    // A node that is silent says nothing of the others.
+    onSilence: silent => dropSilentNodes(silent as unknown as Cluster, clock),
+  }
 }
 
 // A connection's time, and how it asks a server what it is.
@@ -227,6 +278,7 @@ function checkOptions(options: RedisBackendOptions): void {
   const { prefix, claimMs, commandTimeoutMs, maxClockSkewMs } = options
   if (prefix !== undefined) checkPrefix(prefix)
   if (claimMs !== undefined) checkDurationMs('claimMs', claimMs, { min: 200, max: 60_000 })
+  if (options.replicas !== undefined) checkReplicas(options.replicas)
   if (commandTimeoutMs !== undefined) checkDurationMs('commandTimeoutMs', commandTimeoutMs, { min: 50, max: 60_000 })
   if (maxClockSkewMs !== undefined) checkDurationMs('maxClockSkewMs', maxClockSkewMs, { min: 0, max: 60_000 })
 }

@@ -6,9 +6,11 @@ import type { Command } from './attempt.ts'
 import type { ClusterInboxes } from './cluster-inboxes.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
 import type { RedisConnection } from './connection.ts'
-import { isUnknownScript } from './errors.ts'
-import { leaseStepInCluster } from './scripts/lease-steps.ts'
-import type { StepParts, StepRoute } from './steps.ts'
+import { isElsewhere, isUnknownScript } from './errors.ts'
+import { isHeld } from './replicated-steps.ts'
+import type { Replication } from './replication.ts'
+import type { Script } from './scripts/script.ts'
+import type { StepParts, StepRoute, StepScripts } from './steps.ts'
 import { Step } from './steps.ts'
 
 /** What steps in a Cluster go through. */
@@ -18,6 +20,9 @@ export interface ClusterStepsParts {
   readonly connection: RedisConnection
   readonly nodes: ClusterNodes
   readonly inboxes: ClusterInboxes
+  readonly scripts: StepScripts
+  /** Whose acknowledgement makes a step count. @default nobody's */
+  readonly replication: Replication | undefined
 }
 
 /** Sends steps to whoever has the slot, each alone. */
@@ -37,12 +42,14 @@ export class ClusterStepSender implements StepRoute {
 class ClusterStep implements Command<unknown> {
   readonly isIdempotent = true
   readonly #step: Step
+  readonly #script: Script
   readonly #from: ClusterStepsParts
   #sent: Moment | undefined
   #isOver = false
 
   constructor(parts: StepParts, from: ClusterStepsParts) {
-    this.#step = new Step(parts, from.clock)
+    this.#script = from.scripts.inCluster
+    this.#step = new Step(parts, this.#script, from.clock)
     this.#from = from
   }
 
@@ -73,14 +80,33 @@ class ClusterStep implements Command<unknown> {
   }
 
   async #ask(client: Redis, nodes: string): Promise<unknown> {
-    const { keys, order } = this.#step.parts
-    const words = [keys.state, keys.queue, order, nodes] as const
+    const { order } = this.#step.parts
     try {
-      return await client.evalsha(leaseStepInCluster.sha, 2, ...words)
+      return await this.#call(client, { by: 'sha', words: [order, nodes] })
     } catch (error) {
       // Nobody knows beforehand which node will be asked. One that does not know the script ran nothing.
       if (this.#isOver || !isUnknownScript(error)) throw error
-      return await client.eval(leaseStepInCluster.lua, 2, ...words)
+      return await this.#call(client, { by: 'lua', words: [order, nodes] })
+    }
+  }
+
+  async #call(
+    client: Redis,
+    { by, words }: { readonly by: 'sha' | 'lua'; readonly words: readonly string[] },
+  ): Promise<unknown> {
+    const { keys } = this.#step.parts
+    const { replication } = this.#from
+    const script = this.#script[by]
+    const [name, args] = [by === 'sha' ? 'evalsha' : 'eval', [...keys, ...words]] as const
+    if (replication === undefined) return await client[name](script, keys.length, ...args)
+    try {
+      const run = await replication.run(client, pipeline => pipeline[name](script, keys.length, ...args))
+      return run.shortage !== undefined && isHeld(this.#step.parts, run.answers[0]) ? run.shortage : run.answers[0]
+    } catch (error) {
+      if (!isElsewhere(error)) throw error
+      // The driver follows what moves only for a command that is alone. It learns from this one, and the step is sent again.
+      await client.exists(keys[0] ?? '')
+      throw new Error('The slot has moved to another node.', { cause: error })
     }
   }
 }

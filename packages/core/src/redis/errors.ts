@@ -2,7 +2,7 @@ import { RefusedError, UnavailableError } from '../errors.ts'
 
 const REPLY_NAME = 'ReplyError'
 // Answers that only say "not now": the same question may be answered in a moment.
-const PASSING = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS)\b/
+const PASSING = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS|UNBLOCKED)\b/
 const DEMOTED = /^READONLY\b/
 const ELSEWHERE = /^(MOVED|ASK)\b/
 const NO_SCRIPT = /^NOSCRIPT\b/
@@ -22,6 +22,11 @@ export function isDemoted(error: unknown): boolean {
   return error instanceof Error && DEMOTED.test(error.message)
 }
 
+/** Whether it is another node of a Cluster that has the key. */
+export function isElsewhere(error: unknown): boolean {
+  return error instanceof Error && ELSEWHERE.test(error.message)
+}
+
 /** Whether it is our credentials that the server does not like: they will be as wrong the next time. */
 export function isBadLogin(error: unknown): boolean {
   return error instanceof Error && BAD_LOGIN.test(error.message)
@@ -37,7 +42,7 @@ export function withoutCommand<E>(error: E): E {
 
 /** What the server's "no" means to a caller. */
 export function refusal(error: unknown): RefusedError {
-  if (error instanceof Error && ELSEWHERE.test(error.message)) {
+  if (isElsewhere(error)) {
     return new RefusedError(
       'Redis refused: the server is a node of a Cluster, and another one has the key: give `redisBackend` a Cluster client of ioredis.',
       { cause: withoutCommand(error) },

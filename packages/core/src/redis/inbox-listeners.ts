@@ -1,6 +1,6 @@
-import type { InboxListener } from '../lease/waiting.ts'
+import type { HandOff, InboxListener } from '../lease/waiting.ts'
 
-/** Those who listen for requests, and what they are told. A message is `id token nowUs spanMs`, or `id remainingMs`. */
+/** Those who listen for requests, and what they are told. A message is `id token nowUs spanMs`, of a permit with ` slot`, or `id remainingMs`. */
 export class InboxListeners {
   readonly #listeners = new Map<string, InboxListener>()
 
@@ -18,11 +18,12 @@ export class InboxListeners {
 
   /** `from` is whose time the message has, where there is more than one server. */
   receive(message: string, from?: string): void {
-    const [id = '', first = '', nowUs, spanMs] = message.split(' ')
+    const [id = '', first = '', nowUs, spanMs, slot] = message.split(' ')
     const listener = this.#listeners.get(id)
     if (listener === undefined) return
     if (nowUs === undefined) return listener.onFirst(Number(first))
-    listener.onHandOff({ token: first, nowUs: Number(nowUs), spanMs: Number(spanMs), from })
+    const handOff: HandOff = { token: first, nowUs: Number(nowUs), spanMs: Number(spanMs), from }
+    listener.onHandOff(slot === undefined ? handOff : { ...handOff, slot: Number(slot) })
   }
 
   tellGap(): void {

@@ -14,6 +14,20 @@ export function leaseKeys(prefix: string, resource: string): LeaseKeys {
   return { state, queue: `${state}:q` }
 }
 
+/** The four keys of what can be held beside others, in one slot of a Cluster. See `scripts/shared-steps.ts`. */
+export interface SharedLeaseKeys {
+  readonly state: string
+  readonly ends: string
+  readonly queue: string
+  readonly slots: string
+}
+
+/** Where the readers and writers of a resource are kept, or its permits: beside its lease, which has nothing to do with them. */
+export function sharedLeaseKeys(prefix: string, resource: string, kind: 'read-write' | 'permits'): SharedLeaseKeys {
+  const state = `${leaseKeys(prefix, resource).state}:${kind === 'permits' ? 'p' : 'rw'}`
+  return { state, ends: `${state}:e`, queue: `${state}:q`, slots: `${state}:s` }
+}
+
 /** The keys of a directory, in one slot of a Cluster, and the channel on which its changes are told. */
 export interface DirectoryKeys {
   /** A hash: `m` what revision it is, `r:<id>` the records. See `scripts/commit-records.ts`. */

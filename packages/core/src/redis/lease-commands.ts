@@ -5,32 +5,43 @@ import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline } from '../lease/deadline.ts'
 import { TakeBacks } from '../lease/take-backs.ts'
 import type { AcquireOutcome, WaitingCommands } from '../lease/waiting.ts'
-import type { LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import type { Grant, LeaseMode, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
+import { kindOf, TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { RedisConnection } from './connection.ts'
-import { leaseKeys } from './keys.ts'
+import { leaseKeys, sharedLeaseKeys } from './keys.ts'
 import type { StepRoute } from './steps.ts'
 
-/** The steps of `scripts/lease-steps.ts`, as functions. Each may be repeated with the same request and means the same. */
+/** Where the steps of leases are sent: of those that are held alone, and of those that can be held beside others. */
+export interface LeaseRoutes {
+  readonly exclusive: StepRoute
+  readonly shared: StepRoute
+}
+
+/**
+ * The steps of `scripts/lease-steps.ts` and `scripts/shared-steps.ts`, as functions. Each may be repeated with the same request and
+ * means the same.
+ */
 export class LeaseCommands implements WaitingCommands {
   readonly claimMs: number
+  readonly confirmsHandOffs: boolean
   readonly #clock: Clock
   readonly #connection: RedisConnection
-  readonly #sender: StepRoute
+  readonly #routes: LeaseRoutes
   readonly #prefix: string
   readonly #claimDigits: string
   #lastTtl = { ttlMs: 0, text: '' }
   readonly #takeBacks: TakeBacks
 
   constructor(
-    parts: { readonly clock: Clock; readonly connection: RedisConnection; readonly sender: StepRoute },
-    settings: { readonly prefix: string; readonly claimMs: number },
+    parts: { readonly clock: Clock; readonly connection: RedisConnection; readonly routes: LeaseRoutes },
+    settings: { readonly prefix: string; readonly claimMs: number; readonly confirmsHandOffs: boolean },
   ) {
     this.#clock = parts.clock
     this.#connection = parts.connection
-    this.#sender = parts.sender
+    this.#routes = parts.routes
     this.#prefix = settings.prefix
     this.claimMs = settings.claimMs
+    this.confirmsHandOffs = settings.confirmsHandOffs
     this.#claimDigits = digits(settings.claimMs, 5)
     this.#takeBacks = new TakeBacks({
       clock: parts.clock,
@@ -50,16 +61,12 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
-    const ttlMs = this.ttlMsOf(request)
-    const claim = options.mayQueue ? this.#claimDigits : '00000'
-    const order = `a${this.#ttlDigits(ttlMs)}${claim}${request.requestId} ${request.meta}`
     const { mayQueue: mayWait } = options
+    const order = `a${this.#recordOf(request, mayWait)}`
     return this.#step(request, { order, mayWait }, (value, sent) => {
       if (isNumber(value, 0)) return { kind: 'held' }
       if (typeof value !== 'string') return queued(value, sent)
-      const deadline = answeredDeadline(this.#clock, sent, ttlMs)
-      const token = FencingToken.parse(value)
-      return { kind: 'granted', grant: { request, token, ttlMs, deadline, isProvisional: false } }
+      return { kind: 'granted', grant: this.#granted(request, value, sent) }
     })
   }
 
@@ -68,8 +75,16 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    const step = { order: `r${request.requestId}`, mayWait: false }
+    const step = { order: `r${letterOf(request.mode)}${request.requestId}`, mayWait: false }
     return this.#step(request, step, value => (isNumber(value, 1) ? 'released' : 'lost'))
+  }
+
+  /** Undefined when it was not held any more. */
+  downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
+    const step = { order: `d${from.request.requestId} ${this.#recordOf(to, true)}`, mayWait: false }
+    return this.#step(to, step, (value, sent) =>
+      typeof value === 'string' ? this.#granted(to, value, sent) : undefined,
+    )
   }
 
   takeBack(request: LeaseRequest, asked: Promise<unknown> | undefined): void {
@@ -82,11 +97,27 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
-    const order = `n${this.#ttlDigits(ttlMs)}${grant.request.requestId}`
+    const { requestId, mode } = grant.request
+    const order = `n${letterOf(mode)}${this.#ttlDigits(ttlMs)}${requestId}`
     return this.#step(grant.request, { order, mayWait: false }, (value, sent) => {
       if (!isNumber(value, 1)) return { kind: 'lost', reason: 'revoked' }
       return { kind: 'renewed', deadline: answeredDeadline(this.#clock, sent, ttlMs), ttlMs }
     })
+  }
+
+  #recordOf(request: LeaseRequest, mayWait: boolean): string {
+    const { mode, requestId, meta } = request
+    const claim = mayWait ? this.#claimDigits : '00000'
+    return `${letterOf(mode)}${this.#ttlDigits(this.ttlMsOf(request))}${claim}${limitOf(mode)}${requestId} ${meta}`
+  }
+
+  // By its token, and of a permit its slot.
+  #granted(request: LeaseRequest, answer: string, sent: Moment): Grant {
+    const [token, slot] = answer.split(' ')
+    const ttlMs = this.ttlMsOf(request)
+    const deadline = answeredDeadline(this.#clock, sent, ttlMs)
+    const grant = { request, token: FencingToken.parse(token ?? ''), ttlMs, deadline, isProvisional: false }
+    return slot === undefined ? grant : { ...grant, slot: Number(slot) }
   }
 
   // Most often the same as the last time.
@@ -101,10 +132,35 @@ export class LeaseCommands implements WaitingCommands {
     read: (value: unknown, sent: Moment) => T,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const keys = leaseKeys(this.#prefix, request.resource)
-      this.#sender.send({ ...step, keys, read, resolve: resolve as (value: unknown) => void, reject })
+      const parts = { ...step, read, resolve: resolve as (value: unknown) => void, reject }
+      const kind = kindOf(request.mode)
+      if (kind === 'exclusive') {
+        const { state, queue } = leaseKeys(this.#prefix, request.resource)
+        return this.#routes.exclusive.send({ ...parts, keys: [state, queue] })
+      }
+      const { state, ends, queue, slots } = sharedLeaseKeys(this.#prefix, request.resource, kind)
+      this.#routes.shared.send({ ...parts, keys: [state, ends, queue, slots] })
     })
   }
+}
+
+// Before what a step of `scripts/shared-steps.ts` says of an id.
+function letterOf(mode: LeaseMode | undefined): '' | 'r' | 'w' | 'p' {
+  switch (mode?.kind) {
+    case undefined:
+      return ''
+    case 'read':
+      return 'r'
+    case 'write':
+      return 'w'
+    case 'permit':
+      return 'p'
+  }
+}
+
+function limitOf(mode: LeaseMode | undefined): string {
+  if (mode === undefined) return ''
+  return digits(mode.kind === 'permit' ? mode.limit : 1, 7)
 }
 
 function digits(value: number, count: number): string {

@@ -8,7 +8,7 @@ import type { Backend } from '../backend.ts'
 import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
-import { leaseKeys } from './keys.ts'
+import { leaseKeys, sharedLeaseKeys } from './keys.ts'
 
 /** The links of one client, one to each node. */
 const links = new WeakMap<Backend, readonly FaultProxy[]>()
@@ -44,14 +44,21 @@ async function loseData(): Promise<void> {
   await Promise.all(admin.nodes('master').map(node => node.flushall()))
 }
 
-// Of a resource that nobody holds or waits for, the state keeps the last token, for a while: 20 digits, no end, nobody queued.
+// Of a resource that nobody holds or waits for, each state keeps the last token, for a while: 20 digits, no end, nobody queued.
 const IDLE = /^\d{20}0{20}0$/
 
 async function leftovers(resource: string): Promise<readonly string[]> {
   const keys = leaseKeys('hf', resource)
   const [state, queue] = await Promise.all([admin.get(keys.state), admin.hgetall(keys.queue)])
   const entries = Object.entries(queue).map(([field, value]) => `queue ${field} = ${value}`)
-  return state === null || IDLE.test(state) ? entries : [`state ${state}`, ...entries]
+  if (state !== null && !IDLE.test(state)) entries.push(`state ${state}`)
+  for (const kind of ['read-write', 'permits'] as const) {
+    const shared = sharedLeaseKeys('hf', resource, kind)
+    const fields = (await admin.hkeys(shared.state)).filter(field => field !== 't')
+    entries.push(...fields.map(field => `${kind} ${field}`))
+    if ((await admin.exists(shared.ends, shared.queue, shared.slots)) > 0) entries.push(`${kind} ends, queue or slots`)
+  }
+  return entries
 }
 
 const harness: LeaseHarness = {
@@ -62,7 +69,7 @@ const harness: LeaseHarness = {
   ttlMs: 500,
   slackMs: 250,
   ordering: 'fifo',
-  modes: 'exclusive',
+  modes: 'all',
   slots: true,
   leftovers,
   loseData: { kind: 'supported', run: loseData },

@@ -12,10 +12,13 @@ import { connectBeside } from './driver.ts'
 import type { LeaseInbox } from './inbox.ts'
 import { Inbox } from './inbox.ts'
 import { inboxPrefix } from './keys.ts'
+import type { LeaseRoutes } from './lease-commands.ts'
 import { LeaseCommands } from './lease-commands.ts'
 import { RedisLeaseStore } from './leases.ts'
-import type { StepRoute } from './steps.ts'
-import { StepSender } from './steps.ts'
+import { ReplicatedStepSender, TwoWaySender } from './replicated-steps.ts'
+import type { Replication } from './replication.ts'
+import type { StepRoute, StepScripts } from './steps.ts'
+import { EXCLUSIVE_STEPS, SHARED_STEPS, StepSender } from './steps.ts'
 
 /** What leases in Redis are made of. */
 export interface LeaseSettings {
@@ -31,6 +34,14 @@ export interface LeaseSettings {
   readonly commandTimeoutMs: number
   readonly maxClockSkewMs: number
   readonly isInCluster: boolean
+  /** What grants and renewals go through, when replicas have to acknowledge them. */
+  readonly replicated: ReplicatedConnection | undefined
+}
+
+/** A connection of its own, and who acknowledges what goes through it. */
+export interface ReplicatedConnection {
+  readonly connection: RedisConnection
+  readonly replication: Replication
 }
 
 /** Leases, and how they end. */
@@ -42,7 +53,7 @@ export interface OpenLeases {
 }
 
 interface Route {
-  readonly sender: StepRoute
+  readonly routes: LeaseRoutes
   readonly inbox: LeaseInbox
   readonly timeOf: (client: Redis, key: string) => Promise<unknown>
   readonly close: () => void
@@ -53,32 +64,46 @@ export function openLeases(settings: LeaseSettings): OpenLeases {
   const { clock, connection, lifecycle, prefix, claimMs } = settings
   const ids = new RequestIds()
   const channel = `${settings.channelPrefix}${inboxPrefix(prefix)}${ids.source}`
-  const { sender, inbox, timeOf, close } = settings.isInCluster
+  const { routes, inbox, timeOf, close } = settings.isInCluster
     ? inCluster(settings, channel)
     : onServer(settings, channel)
-  const commands = new LeaseCommands({ clock, connection, sender }, { prefix, claimMs })
+  const confirmsHandOffs = settings.replicated !== undefined
+  const commands = new LeaseCommands({ clock, connection, routes }, { prefix, claimMs, confirmsHandOffs })
   const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix, timeOf })
   // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
   lifecycle.onClose(() => commands.idle())
   return { leases, stopLeases: () => leases.close(), closeLeases: close }
 }
 
-function onServer({ clock, random, connection, commandTimeoutMs }: LeaseSettings, channel: string): Route {
+function onServer(settings: LeaseSettings, channel: string): Route {
+  const { clock, random, connection, commandTimeoutMs, replicated } = settings
   const open = (redis: Redis): Redis => connectBeside(redis, { jitter: () => random.next(), commandTimeoutMs })
   const inbox = new Inbox({ clock, open, channel })
+  const routeOf = (scripts: StepScripts): StepRoute => {
+    const releasing = new StepSender(connection, clock, scripts)
+    if (replicated === undefined) return releasing
+    return new TwoWaySender({ granting: new ReplicatedStepSender({ clock, ...replicated }, scripts), releasing })
+  }
   return {
-    sender: new StepSender(connection, clock),
+    routes: { exclusive: routeOf(EXCLUSIVE_STEPS), shared: routeOf(SHARED_STEPS) },
     inbox,
     timeOf: client => client.time(),
     close: () => inbox.close(),
   }
 }
 
-function inCluster({ clock, connection, prefix, maxClockSkewMs }: LeaseSettings, channel: string): Route {
+function inCluster(settings: LeaseSettings, channel: string): Route {
+  const { clock, connection, prefix, maxClockSkewMs, replicated } = settings
   const nodes = new ClusterNodes({ clock, prefix, maxClockSkewMs })
   const inboxes = new ClusterInboxes({ clock, channel })
+  const routeOf = (scripts: StepScripts): StepRoute => {
+    const parts = { clock, connection, nodes, inboxes, scripts, replication: undefined }
+    const releasing = new ClusterStepSender(parts)
+    if (replicated === undefined) return releasing
+    return new TwoWaySender({ granting: new ClusterStepSender({ ...parts, ...replicated }), releasing })
+  }
   return {
-    sender: new ClusterStepSender({ clock, connection, nodes, inboxes }),
+    routes: { exclusive: routeOf(EXCLUSIVE_STEPS), shared: routeOf(SHARED_STEPS) },
     inbox: inboxes,
     // Each node has a clock of its own.
     timeOf: (client, key) => client.eval("return redis.call('TIME')", 1, key),

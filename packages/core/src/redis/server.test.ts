@@ -171,7 +171,7 @@ function replyError(message: string): Error {
 describe('examine', () => {
   it('holds back for what is left of the skew, since the server is known', async () => {
     const client = new FakeClient()
-    expect(await examined(client)).toEqual({ guarantee: 'lease', holdBackMs: 750 })
+    expect(await examined(client)).toEqual({ guarantee: 'lease', holdBackMs: 750, replicas: 0 })
     expect(client.told).toEqual(['hf:server', 'abc:def', '1'])
   })
 
@@ -216,7 +216,7 @@ describe('examine', () => {
     const client = new FakeClient()
     client.info = () => Promise.reject(replyError('NOPERM this user has no permissions'))
     client.config = () => Promise.reject(replyError('ERR unknown command'))
-    expect(await examined(client)).toEqual({ guarantee: 'advisory', holdBackMs: 0 })
+    expect(await examined(client)).toEqual({ guarantee: 'advisory', holdBackMs: 0, replicas: 0 })
   })
 
   it.each([

@@ -11,6 +11,8 @@ export interface ServerFacts {
   readonly guarantee: 'advisory' | 'lease'
   /** For how long grants are to be held back. */
   readonly holdBackMs: number
+  /** How many replicas it has; in a Cluster the most of any master. @default unknown */
+  readonly replicas?: number
   /** Why nothing can be granted at all, if so: the user may not do what grants rest on. He may still read. */
   readonly refusal?: RefusedError
 }
@@ -34,18 +36,19 @@ export async function examine(
   checkVersion(info)
   // Its identity is the old one until it follows, and the marker need not be written: that it is a replica is to be asked.
   if (info.get('role') === 'slave') throw new Error('READONLY The server is a replica.')
+  const replicas = Number(info.get('connected_slaves') ?? 0)
   const guarantee = isDurable(info, durability) ? 'lease' : 'advisory'
   const runId = info.get('run_id')
   // Without permission to ask there is nothing to compare: only the clocks are left to rest on.
-  if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0 }
+  if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0, replicas }
   const identity = `${runId}:${info.get('master_replid') ?? ''}`
   const isProven = isLongUp(info, settings.maxClockSkewMs) ? '1' : '0'
   try {
     const knownUs = await client.eval(serverMarker, 1, settings.markerKey, identity, isProven)
-    return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000) }
+    return { guarantee, holdBackMs: Math.max(0, settings.maxClockSkewMs - Number(knownUs) / 1_000), replicas }
   } catch (error) {
     if (!isReplyError(error)) throw error
-    return { guarantee, holdBackMs: 0, refusal: refusal(error) }
+    return { guarantee, holdBackMs: 0, replicas, refusal: refusal(error) }
   }
 }
 
@@ -57,9 +60,10 @@ export async function examine(
  */
 export async function examineCluster(cluster: Cluster, clock: Clock): Promise<ServerFacts> {
   for (let look = 1; ; look += 1) {
-    const { answered, failure } = await lookAround(cluster, clock)
+    const { answered, failure, replicas } = await lookAround(cluster, clock)
     if (failure instanceof UnsupportedError) throw failure
-    if (failure === undefined || (answered > 0 && look === LOOKS)) return { guarantee: 'advisory', holdBackMs: 0 }
+    if (failure === undefined || (answered > 0 && look === LOOKS))
+      return { guarantee: 'advisory', holdBackMs: 0, replicas }
     if (look === LOOKS) throw failure
   }
 }
@@ -67,17 +71,21 @@ export async function examineCluster(cluster: Cluster, clock: Clock): Promise<Se
 interface Look {
   readonly answered: number
   readonly failure: Error | undefined
+  readonly replicas: number
 }
 
 // One that is silent or gone keeps nobody from the others. But right after connecting a link may be made anew, so that is looked at
 // again before it counts.
 async function lookAround(cluster: Cluster, clock: Clock): Promise<Look> {
   let answered = 0
+  let replicas = 0
   let failure: Error | undefined
   const looks = cluster.nodes('master').map(async node => {
     try {
-      checkVersion(await readInfo(node))
+      const info = await readInfo(node)
+      checkVersion(info)
       answered += 1
+      replicas = Math.max(replicas, Number(info.get('connected_slaves') ?? 0))
     } catch (error) {
       if (!(failure instanceof UnsupportedError)) failure = error as Error
     }
@@ -87,7 +95,11 @@ async function lookAround(cluster: Cluster, clock: Clock): Promise<Look> {
   const pause = new Promise<void>(resolve => clock.setTimer(resolve, LOOK_MS))
   await Promise.race([Promise.all(looks).then(() => (isOver = true)), pause])
   if (isOver && failure !== undefined) await pause
-  return { answered, failure: failure ?? (isOver ? undefined : new Error('A node of the Cluster is silent.')) }
+  return {
+    answered,
+    replicas,
+    failure: failure ?? (isOver ? undefined : new Error('A node of the Cluster is silent.')),
+  }
 }
 
 /** What a server says of itself; empty where it may not be asked. */
@@ -117,7 +129,8 @@ function unlessRefused<T>(fallback: T): (error: unknown) => T {
   }
 }
 
-function checkVersion(info: ReadonlyMap<string, string>): void {
+/** @throws {UnsupportedError} `HF_UNSUPPORTED` when it is older than Redis 7. */
+export function checkVersion(info: ReadonlyMap<string, string>): void {
   const version = info.get('redis_version')
   if (version === undefined || Number.parseInt(version, 10) >= MAJOR_MIN) return
   throw new UnsupportedError(`Holdfast needs Redis 7.0 or later, and the server is ${version}.`)

@@ -1,3 +1,4 @@
+import { LEASE_GUARD, LEASE_PRELUDE } from './lease-prelude.ts'
 import { defineScript } from './script.ts'
 import type { Script } from './script.ts'
 
@@ -36,14 +37,8 @@ import type { Script } from './script.ts'
  * Times stay text for as long as they can (formatting a number costs as much as a command), and what only a queue needs stands
  * behind the quick ways out (making those functions costs more than a step on a free resource).
  */
-const PRELUDE = `
-local RETENTION_MS = 60000
+const PRELUDE = `${LEASE_PRELUDE}
 local FREE = '000000000000000000000'
-local call, sub, format = redis.call, string.sub, string.format
-local at = ''
-local time = call('TIME')
-local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
-local now = tonumber(stamp)
 `
 
 const STEP = `
@@ -209,11 +204,7 @@ ${STEP}`)
  */
 export const leaseStepInCluster: Script = defineScript(`${PRELUDE}
 local key, queue, order = KEYS[1], KEYS[2], ARGV[1]
-if sub(order, 1, 1) ~= 'n' then
-  local node = sub(string.match(call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 16)
-  if not string.find(ARGV[2], node, 1, true) then return '@' .. node end
-  at = ':' .. node
-end
+${LEASE_GUARD}
 ${STEP}`)
 
 /**
