@@ -2,6 +2,8 @@ import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { POSTGRES_DEFAULTS } from './backend.ts'
 import { checkSchema, schemaOf } from './schema.ts'
+import { SHARED_LEASE_FUNCTIONS } from './shared-lease-functions.ts'
+import { SHARED_LEASE_TABLES } from './shared-lease-tables.ts'
 
 /** Which roles may do what. */
 export interface PostgresGrants {
@@ -60,8 +62,14 @@ export function postgresGrants(grants: PostgresGrants): readonly string[] {
       `EXECUTE ON FUNCTION ${schema}.acquire_lease_v1, ${schema}.release_lease_v1, ${schema}.renew_leases_v1`,
       holders,
     ),
+    ...granted(`SELECT, INSERT, UPDATE, DELETE ON ${listed(schema, SHARED_LEASE_TABLES)}`, holders),
+    ...granted(`EXECUTE ON FUNCTION ${listed(schema, SHARED_LEASE_FUNCTIONS)}`, holders),
     ...granted(`SELECT, INSERT, UPDATE ON ${schema}.fences`, holders),
   ]
+}
+
+function listed(schema: string, names: readonly string[]): string {
+  return names.map(name => `${schema}.${name}`).join(', ')
 }
 
 function granted(what: string, roles: readonly string[]): readonly string[] {

@@ -5,13 +5,19 @@ import type { Moment } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import { TakeBacks } from '../lease/take-backs.ts'
 import type { AcquireOutcome, WaitingCommands } from '../lease/waiting.ts'
-import type { LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import type { Grant, LeaseKind, LeaseRequest, Renewal, RenewOutcome } from '../ports/leases.ts'
+import { TTL_MS_DEFAULT, kindOf } from '../ports/leases.ts'
 import type { PostgresConnection } from './connection.ts'
 import type { Schema } from './schema.ts'
 
 /** How many leases one call renews: their rows stay locked until it is done. */
 const RENEWED_MAX = 1_000
+
+interface Answer {
+  readonly answer: string
+  /** When it was asked for. */
+  readonly sent: Moment
+}
 
 /** What the commands work with. */
 export interface LeaseCommandsParts {
@@ -23,7 +29,7 @@ export interface LeaseCommandsParts {
   readonly epoch: () => number
 }
 
-/** The steps of `lease-functions.ts`, as functions. Each may be repeated with the same request and means the same. */
+/** The steps of `lease-functions.ts` and `shared-lease-functions.ts`, as functions. Each may be repeated with the same request and means the same. */
 export class LeaseCommands implements WaitingCommands {
   readonly #parts: LeaseCommandsParts
   readonly #takeBacks: TakeBacks
@@ -68,17 +74,38 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
-    const batches: Promise<readonly RenewOutcome[]>[] = []
-    for (let at = 0; at < renewals.length; at += RENEWED_MAX) {
-      batches.push(this.#renew(renewals.slice(at, at + RENEWED_MAX)))
-    }
-    return (await Promise.all(batches)).flat()
+    const outcomes = new Map<Renewal, RenewOutcome>()
+    await Promise.all(
+      batchesOf(renewals).map(async ({ kind, batch }) => {
+        const answered = await this.#renew(kind, batch)
+        for (const [index, outcome] of answered.entries()) outcomes.set(batch[index] as Renewal, outcome)
+      }),
+    )
+    return renewals.map(renewal => outcomes.get(renewal) as RenewOutcome)
   }
 
   async release(request: LeaseRequest): Promise<'released' | 'lost'> {
-    const { answer } = await this.#asked('release_lease_v1($1, $2, $3)', [request.resource, request.requestId])
+    const kind = kindOf(request.mode)
+    const own = [request.resource, request.requestId]
+    const { answer } =
+      kind === 'exclusive'
+        ? await this.#asked('release_lease_v1($1, $2, $3)', own)
+        : await this.#asked('release_shared_lease_v1($1, $2, $3, $4)', [kind, ...own])
     if (answer === 'released' || answer === 'lost') return answer
-    throw new InvariantError(`release_lease_v1 answered ${answer}.`)
+    throw new InvariantError(`The release of a lease was answered ${answer}.`)
+  }
+
+  /** As `LeaseStore.downgrade`. */
+  async downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
+    const { resource, requestId } = from.request
+    const { answer, sent } = await this.#asked('downgrade_lease_v1($1, $2, $3, $4, $5, $6)', [
+      resource,
+      requestId,
+      to.requestId,
+      this.ttlMsOf(to),
+      to.meta,
+    ])
+    return answer === 'lost' ? undefined : this.#granted(to, answer.split(' '), sent)
   }
 
   takeBack(request: LeaseRequest, asked: Promise<unknown> | undefined): void {
@@ -96,39 +123,57 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   async #acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
-    const ttlMs = this.ttlMsOf(request)
     const claimMs = options.mayQueue ? this.#parts.claimMs : 0
-    const { answer, sent } = await this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6)', [
-      request.resource,
-      request.requestId,
-      ttlMs,
-      claimMs,
-      request.meta,
-    ])
-    const [kind, first = '', ...rest] = answer.split(' ')
-    switch (kind) {
-      case 'granted': {
-        const deadline = answeredDeadline(this.#parts.clock, sent, ttlMs)
-        const token = FencingToken.parse(first)
-        return { kind, grant: { request, token, ttlMs, deadline, isProvisional: false } }
-      }
+    const { answer, sent } = await this.#askedFor(request, claimMs)
+    const words = answer.split(' ')
+    switch (words[0]) {
+      case 'granted':
+        return { kind: 'granted', grant: this.#granted(request, words, sent) }
       case 'held':
-        return { kind }
+        return { kind: 'held' }
       case 'queued': {
-        const [remainingMs, position, isNew] = rest.map(Number) as [number, number, number]
-        return { kind, sent, serverUs: Number(first), remainingMs, position, isNew: isNew === 1 }
+        const [serverUs, remainingMs, position, isNew] = words.slice(1).map(Number) as [number, number, number, number]
+        return { kind: 'queued', sent, serverUs, remainingMs, position, isNew: isNew === 1 }
       }
       default:
-        throw new InvariantError(`acquire_lease_v1 answered ${answer}.`)
+        throw new InvariantError(`The question for a lease was answered ${answer}.`)
     }
   }
 
-  async #renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
-    const { answer, sent } = await this.#asked('renew_leases_v1($1, $2, $3, $4)', [
+  #askedFor(request: LeaseRequest, claimMs: number): Promise<Answer> {
+    const { resource, requestId, mode, meta } = request
+    const times = [this.ttlMsOf(request), claimMs]
+    if (mode === undefined) {
+      return this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6)', [resource, requestId, ...times, meta])
+    }
+    const capacity = mode.kind === 'permit' ? mode.limit : 1
+    const values = [kindOf(mode), resource, requestId, mode.kind, capacity, ...times, meta]
+    return this.#asked('acquire_shared_lease_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)', values)
+  }
+
+  #granted(request: LeaseRequest, [kind, token = '', slot]: readonly string[], sent: Moment): Grant {
+    if (kind !== 'granted') throw new InvariantError(`The question for a lease was answered ${kind}.`)
+    const ttlMs = this.ttlMsOf(request)
+    return {
+      request,
+      token: FencingToken.parse(token),
+      slot: slot === undefined ? undefined : Number(slot),
+      ttlMs,
+      deadline: answeredDeadline(this.#parts.clock, sent, ttlMs),
+      isProvisional: false,
+    }
+  }
+
+  async #renew(kind: LeaseKind, renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
+    const values = [
       renewals.map(({ grant }) => grant.request.resource),
       renewals.map(({ grant }) => grant.request.requestId),
       renewals.map(({ ttlMs }) => ttlMs),
-    ])
+    ]
+    const { answer, sent } =
+      kind === 'exclusive'
+        ? await this.#asked('renew_leases_v1($1, $2, $3, $4)', values)
+        : await this.#asked('renew_shared_leases_v1($1, $2, $3, $4, $5)', [kind, ...values])
     return renewals.map(({ ttlMs }, index) =>
       answer[index] === '1'
         ? { kind: 'renewed', deadline: answeredDeadline(this.#parts.clock, sent, ttlMs), ttlMs }
@@ -137,7 +182,7 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   // Who waits for a row says how long, as the last parameter: so that he has given up, and is heard, before his caller gives up.
-  async #asked(call: string, values: readonly unknown[]): Promise<{ readonly answer: string; readonly sent: Moment }> {
+  async #asked(call: string, values: readonly unknown[]): Promise<Answer> {
     const text = `SELECT ${this.#parts.schema.quoted}.${call}`
     return await this.#parts.connection.within(async (client, remainingMs) => {
       const patienceMs = Math.max(1, Math.floor(remainingMs * 0.9))
@@ -146,4 +191,20 @@ export class LeaseCommands implements WaitingCommands {
       return { answer: String(rows[0]?.[0]), sent }
     })
   }
+}
+
+function batchesOf(renewals: readonly Renewal[]): readonly { kind: LeaseKind; batch: Renewal[] }[] {
+  const batches: { kind: LeaseKind; batch: Renewal[] }[] = []
+  const open = new Map<LeaseKind, Renewal[]>()
+  for (const renewal of renewals) {
+    const kind = kindOf(renewal.grant.request.mode)
+    let batch = open.get(kind)
+    if (batch === undefined || batch.length === RENEWED_MAX) {
+      batch = []
+      open.set(kind, batch)
+      batches.push({ kind, batch })
+    }
+    batch.push(renewal)
+  }
+  return batches
 }

@@ -1,10 +1,4 @@
-/** How long the last token of a resource is kept at least once nobody holds it, and in which steps such times are written. */
-const RETENTION_MS = 60_000
-const KEEP_STEP_S = 600
-/** How many resources that nobody came back to a new one removes at most. */
-const SWEPT_MAX = 4
-/** A place beyond this one is told as this one: whoever is so far behind need not know better. */
-const POSITION_MAX = 50
+import { POSITION_MAX, inbox, keptUntil, micros, millis, sweep, tellFirst } from './lease-sql.ts'
 
 /**
  * Where leases are, one row a resource, and those who wait, one row each, in the order of their tickets. A waiter's row is only
@@ -58,11 +52,6 @@ export const LEASE_OBJECTS = [
  */
 export function leaseFunctions(schema: string): string {
   return acquireFunction(schema) + releaseFunction(schema) + renewFunction(schema)
-}
-
-/** The channel on which a process hears of leases that are handed to it: what its request ids start with. */
-export function inboxOf(requestId: string): string {
-  return `holdfast_${requestId.split('.', 1)[0]}`.slice(0, 63)
 }
 
 /**
@@ -121,7 +110,7 @@ function grantIfFree(schema: string): string {
         VALUES (p_resource, ${micros('now_at')}, p_request, p_meta, now_at, now_at + span, ${keptUntil('now_at + span')})
         ON CONFLICT (resource) DO NOTHING RETURNING token INTO new_token;
       IF FOUND THEN
-        ${sweep(schema)}
+        ${sweep(`${schema}.leases`, 'resource')}
         RETURN 'granted ' || new_token;
       END IF;
     END IF;
@@ -204,7 +193,7 @@ BEGIN
     IF head.request = p_request THEN
       SELECT w.request INTO next_request FROM ${schema}.lease_waiters w WHERE w.resource = p_resource ORDER BY w.ticket LIMIT 1;
       IF FOUND THEN
-        ${tellFirst('lease.ends_at - now_at')}
+        ${tellFirst('next_request', 'lease.ends_at - now_at')}
       ELSE
         UPDATE ${schema}.leases SET is_queued = false WHERE resource = p_resource;
       END IF;
@@ -263,35 +252,6 @@ function handOver(schema: string, { tells }: { readonly tells: boolean }): strin
         WHERE resource = p_resource RETURNING token INTO new_token;
       ${tells ? toldHolder : ''}
       IF next_request IS NOT NULL THEN
-        ${tellFirst('span')}
+        ${tellFirst('next_request', 'span')}
       END IF;`
-}
-
-function tellFirst(remaining: string): string {
-  return `PERFORM pg_notify(${inbox('next_request')}, next_request || ' ' || ${millis(remaining)});`
-}
-
-// As `inboxOf`.
-function inbox(request: string): string {
-  return `left('holdfast_' || split_part(${request}, '.', 1), 63)`
-}
-
-function micros(at: string): string {
-  return `floor(extract(epoch FROM ${at}) * 1000000)::bigint`
-}
-
-function millis(span: string): string {
-  return `greatest(0, ceil(extract(epoch FROM ${span}) * 1000))::bigint`
-}
-
-function keptUntil(end: string): string {
-  return `to_timestamp(ceil((extract(epoch FROM ${end}) + ${RETENTION_MS / 1_000}) / ${KEEP_STEP_S}) * ${KEEP_STEP_S})`
-}
-
-// Those who wait for what nobody has asked about for so long are gone as well. Skips what another one changes just now: two who sweep
-// never wait for each other.
-function sweep(schema: string): string {
-  return `DELETE FROM ${schema}.leases WHERE resource IN (
-          SELECT l.resource FROM ${schema}.leases l WHERE l.kept_until <= clock_timestamp()
-            ORDER BY l.kept_until LIMIT ${SWEPT_MAX} FOR UPDATE SKIP LOCKED);`
 }

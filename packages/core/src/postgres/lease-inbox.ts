@@ -89,10 +89,11 @@ export class LeaseInbox implements WaitingInbox {
       this.#hears = true
       return
     }
-    const [id = '', first = '', nowUs, spanMs] = payload.split(' ')
+    const [id = '', first = '', nowUs, spanMs, slot] = payload.split(' ')
     const listener = this.#listeners.get(id)
     if (listener === undefined) return
     if (nowUs === undefined) return listener.onFirst(Number(first))
-    listener.onHandOff({ token: first, nowUs: Number(nowUs), spanMs: Number(spanMs) })
+    const handOff = { token: first, nowUs: Number(nowUs), spanMs: Number(spanMs) }
+    listener.onHandOff(slot === undefined ? handOff : { ...handOff, slot: Number(slot) })
   }
 }

@@ -5,6 +5,8 @@ import { IDEMPOTENCY_OBJECTS, idempotencyFunctions, idempotencyTables } from './
 import { LEASE_OBJECTS, leaseFunctions, leaseTables } from './lease-functions.ts'
 import { RATE_OBJECTS, rateFunctions, rateTables } from './rate-functions.ts'
 import { recordFunctions } from './record-functions.ts'
+import { SHARED_LEASE_FUNCTIONS, sharedLeaseFunctions } from './shared-lease-functions.ts'
+import { SHARED_LEASE_TABLES, sharedLeaseTables } from './shared-lease-tables.ts'
 
 /** Where our tables are. */
 export interface Schema {
@@ -35,6 +37,8 @@ export function schemaOf(name: string): Schema {
       ...IDEMPOTENCY_OBJECTS,
       ...RATE_OBJECTS,
       ...LEASE_OBJECTS,
+      ...SHARED_LEASE_TABLES,
+      ...SHARED_LEASE_FUNCTIONS,
       FENCE_TABLE,
     ],
     definition:
@@ -46,6 +50,8 @@ export function schemaOf(name: string): Schema {
       rateFunctions(quoted) +
       leaseTables(quoted) +
       leaseFunctions(quoted) +
+      sharedLeaseTables(quoted) +
+      sharedLeaseFunctions(quoted) +
       fenceTable(quoted, FENCE_TABLE),
   }
 }
