@@ -16,3 +16,30 @@ export type { LeaseAnswers } from './scripted-lease-store.ts'
 export { ScriptedLeaseStore, scriptedBackend } from './scripted-lease-store.ts'
 export type { SimulatedClockOptions } from './simulated-clock.ts'
 export { SimulatedClock } from './simulated-clock.ts'
+export type { SimulationViolation } from './simulation/checks.ts'
+export type {
+  SimulatedGrant,
+  SimulatedHold,
+  SimulatedIncident,
+  SimulatedNote,
+  SimulatedWrite,
+  SimulationEvent,
+} from './simulation/events.ts'
+export { describeEvents } from './simulation/events.ts'
+export type { SimulatedFault } from './simulation/faults.ts'
+export { ALL_FAULTS, STANDARD_FAULTS } from './simulation/faults.ts'
+export type { LockModel, LockStep, ModelViolation } from './simulation/models.ts'
+export {
+  checkLockSteps,
+  fencedMutexModel,
+  mutexModel,
+  permitsModel,
+  readWriteModel,
+  reentrantFencedMutexModel,
+  reentrantMutexModel,
+} from './simulation/models.ts'
+export type { SimulatedProcess } from './simulation/process.ts'
+export type { SimulatedRegister } from './simulation/register.ts'
+export type { SimulationReport } from './simulation/report.ts'
+export type { SimulationOptions } from './simulation/simulate.ts'
+export { simulate } from './simulation/simulate.ts'

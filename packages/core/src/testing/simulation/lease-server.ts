@@ -2,7 +2,7 @@ import { UnavailableError } from '../../errors.ts'
 import type { Random } from '../../random.ts'
 import type { SimulatedServer } from './calls.ts'
 import type { SimulatedFault } from './faults.ts'
-import type { Holding, Notice, TableHooks } from './lease-table.ts'
+import type { Holding, Leftover, Notice, TableHooks } from './lease-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { MachineClock } from './machine-clock.ts'
 import type { Network } from './network.ts'
@@ -107,12 +107,8 @@ export class LeaseServer implements SimulatedServer {
     this.#inboxes.delete(machine)
   }
 
-  leftovers(): readonly { readonly what: string; readonly sinceMs: number }[] {
-    const nowUs = this.nowUs()
-    return this.#table.leftovers(nowUs).map(({ what, sinceUs }) => ({
-      what,
-      sinceMs: this.#scheduler.nowMs - (nowUs - sinceUs) / 1_000 / this.#clock.rate,
-    }))
+  leftovers(): readonly Leftover[] {
+    return this.#table.leftovers(this.nowUs())
   }
 
   jumpClock(ms: number): void {

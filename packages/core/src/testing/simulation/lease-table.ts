@@ -31,15 +31,17 @@ export type ClaimAnswer =
   | { readonly kind: 'held' }
   | { readonly kind: 'queued'; readonly remainingMs: number; readonly position: number; readonly isNew: boolean }
 
-interface Queued extends Claim {
-  readonly sinceUs: number
+/** A request that is still in the table. */
+export interface Leftover {
+  readonly id: string
+  readonly what: string
 }
 
 interface Lock {
   lastToken: number
   /** Of permits: the last one of all. */
   holders: Holding[]
-  queue: Queued[]
+  queue: Claim[]
   /** From when on the lock is free; of one with holders, when the last of them ended. */
   freeSinceUs: number
   keepUntilUs: number
@@ -95,7 +97,7 @@ export class LeaseTable {
     }
     if (claim.claimMs === 0) return { kind: 'held' }
     const isNew = !lock.queue.some(({ id }) => id === claim.id)
-    if (isNew) lock.queue.push({ ...claim, sinceUs: nowUs })
+    if (isNew) lock.queue.push(claim)
     const position = lock.queue.findIndex(({ id }) => id === claim.id)
     return { kind: 'queued', remainingMs: remainingMs(lock, claim, nowUs), position, isNew }
   }
@@ -149,14 +151,14 @@ export class LeaseTable {
     return { holders, queue }
   }
 
-  /** All that is still held or waited for, and since when. */
-  leftovers(nowUs: number): readonly { readonly what: string; readonly sinceUs: number }[] {
-    const left: { what: string; sinceUs: number }[] = []
+  /** All that is still held or waited for. */
+  leftovers(nowUs: number): readonly Leftover[] {
+    const left: Leftover[] = []
     for (const [name, lock] of this.#locks) {
-      for (const { id, endsUs, sinceUs } of lock.holders) {
-        if (endsUs > nowUs) left.push({ what: `${name} is held by ${id}`, sinceUs })
+      for (const { id, endsUs } of lock.holders) {
+        if (endsUs > nowUs) left.push({ id, what: `${name} is held by ${id}` })
       }
-      for (const { id, sinceUs } of lock.queue) left.push({ what: `${id} waits for ${name}`, sinceUs })
+      for (const { id } of lock.queue) left.push({ id, what: `${id} waits for ${name}` })
     }
     return left
   }
@@ -195,7 +197,7 @@ export class LeaseTable {
   }
 
   // Nobody listening means that the waiter is gone.
-  #handOff(lock: Lock, claim: Queued, nowUs: number): void {
+  #handOff(lock: Lock, claim: Claim, nowUs: number): void {
     const spanMs = Math.min(claim.ttlMs, claim.claimMs)
     const holding = holdingOf(lock, claim, { nowUs, spanMs, token: this.#tokenFor(lock, claim, nowUs) })
     if (this.#hooks.publish({ kind: 'hand-off', to: claim.id, holding, spanMs })) this.#take(lock, holding)

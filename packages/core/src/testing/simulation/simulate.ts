@@ -1,35 +1,12 @@
-import type { Backend } from '../../backend.ts'
-import type { Clock } from '../../clock.ts'
-import type { LeaseLostReason } from '../../errors.ts'
 import { InvalidArgumentError } from '../../errors.ts'
 import { show } from '../../names.ts'
 import { checkKeys } from '../../options.ts'
-import type { Random } from '../../random.ts'
-import type { SimulationViolation } from './checks.ts'
 import type { SimulationEvent } from './events.ts'
 import type { SimulatedFault } from './faults.ts'
 import { ALL_FAULTS, STANDARD_FAULTS } from './faults.ts'
-import type { SimulatedRegister } from './register.ts'
+import type { SimulatedProcess } from './process.ts'
+import type { SimulationReport } from './report.ts'
 import { SimulatedWorld } from './world.ts'
-
-/** One of the processes of a simulation. Its time, chance and messages are the simulation's: code that takes others is not simulated. */
-export interface SimulatedProcess {
-  /** `p1`; started again after it died, `p1.2`. */
-  readonly name: string
-  /** From 0. */
-  readonly index: number
-  /** A client of the simulated store. It has leases of every mode, and nothing else; it is closed at the end. */
-  readonly backend: Backend
-  /** This process's own, which is not quite right. */
-  readonly clock: Clock
-  readonly random: Random
-  /** A number that all processes share; each call is a view of its own. */
-  register(name: string): SimulatedRegister
-  /** By its own clock. */
-  sleep(ms: number): Promise<void>
-  /** Writes something into the history. */
-  record(what: string): void
-}
 
 /** What is simulated. */
 export interface SimulationOptions {
@@ -50,28 +27,6 @@ export interface SimulationOptions {
   readonly run: (process: SimulatedProcess) => Promise<void>
   /** Looks at the history, and answers what is wrong with it, a sentence each. @default nothing */
   readonly check?: (events: readonly SimulationEvent[]) => readonly string[]
-}
-
-/** What came of a simulation. */
-export interface SimulationReport {
-  readonly seed: number
-  readonly violations: readonly SimulationViolation[]
-  /** What happened, in order (`describeEvents` has it as text). */
-  readonly events: readonly SimulationEvent[]
-  /** Of the text of `events`: the same seed and the same code have the same. */
-  readonly hash: string
-  /** `lease`: the store may not have forgotten anything in this run, so valid leases must not overlap. */
-  readonly guarantee: 'advisory' | 'lease'
-  readonly grants: number
-  /** Leases that were lost, by cause. */
-  readonly lost: Readonly<Partial<Record<LeaseLostReason, number>>>
-  /** What went wrong, and how often. */
-  readonly incidents: Readonly<Partial<Record<SimulatedFault, number>>>
-  /** Errors that ended a `run`, by code. */
-  readonly errors: Readonly<Record<string, number>>
-  /** How long it was, in simulated milliseconds. */
-  readonly durationMs: number
-  readonly messages: number
 }
 
 const DEFAULTS: Required<Pick<SimulationOptions, 'processes' | 'faults' | 'faultsForMs' | 'settleMs'>> = Object.freeze({

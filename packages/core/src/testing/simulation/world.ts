@@ -21,10 +21,11 @@ import { simulatedBackend } from './lease-store.ts'
 import type { Holding, TableHooks } from './lease-table.ts'
 import { Machine } from './machine.ts'
 import { Network } from './network.ts'
+import type { SimulatedProcess } from './process.ts'
 import { Recorder } from './recorder.ts'
 import { RegisterClient, Storage } from './register.ts'
+import type { SimulationReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
-import type { SimulatedProcess, SimulationReport } from './simulate.ts'
 
 /** What a world is made of. */
 export interface WorldSettings {
@@ -258,11 +259,11 @@ export class SimulatedWorld {
     await this.#scheduler.run(this.#scheduler.nowMs + HOP_MS * 2)
   }
 
-  // What was made before the last fault may stay for a TTL.
+  // What was asked for before the last fault was over may stay for a TTL: a store that forgets can forget that it was taken back.
   #findLeftovers(): void {
-    for (const { what, sinceMs } of this.#server.leftovers()) {
-      if (sinceMs <= this.#incidents.calmSinceMs) continue
-      this.#violations.push({ kind: 'leftover', why: `At the end ${what}, since ${sinceMs.toFixed(3)} ms.` })
+    for (const { what, id } of this.#server.leftovers()) {
+      if ((this.#askedAtMs.get(id) ?? 0) <= this.#incidents.calmSinceMs) continue
+      this.#violations.push({ kind: 'leftover', why: `At the end ${what}.` })
     }
     for (const { machine } of this.#processes) machine.kill()
   }
