@@ -24,7 +24,7 @@ export interface WaiterListener {
   readonly reject: (error: unknown) => void
 }
 
-const HELD_MS = 20
+const HELD_MS = 100
 
 /**
  * Waits by asking again: no server of a quorum knows a queue, and nobody wakes a waiter but a release of the same client. The pauses

@@ -43,7 +43,7 @@ export interface RedisQuorumOptions {
   readonly validityRatioMin?: number
   /** How long a command to one server may take, in milliseconds, 50 to 60,000. @default 2000 */
   readonly commandTimeoutMs?: number
-  /** The longest pause before one who waits asks again, in milliseconds, 10 to 60,000. @default 400 */
+  /** The longest pause before one who waits asks again, in milliseconds, 10 to 60,000. @default 500 */
   readonly retryMsMax?: number
   /** @default systemClock */
   readonly clock?: Clock
@@ -67,7 +67,7 @@ export const REDIS_QUORUM_DEFAULTS: Readonly<{
   fencing: true,
   validityRatioMin: 0.5,
   commandTimeoutMs: 2_000,
-  retryMsMax: 400,
+  retryMsMax: 500,
 })
 
 const KNOWN: ReadonlySet<string> = new Set(['nodes', ...Object.keys(REDIS_QUORUM_DEFAULTS), 'clock', 'random'])

@@ -21,6 +21,8 @@ export interface LeaseHarness {
   readonly slackMs: number
   /** Whether the store serves its waiters in the order in which they came. */
   readonly ordering: 'fifo' | 'none'
+  /** Whether `inspect` shows those who wait: a store that knows no queue cannot. @default 'listed' */
+  readonly waiters?: 'listed' | 'unlisted'
   /** What the store says of its modes. `exclusive`: it has to refuse every request that has one. */
   readonly modes: 'exclusive' | 'all'
   /** Whether permits have slots (`Grant.slot`). */

@@ -2,7 +2,7 @@ import type { LeaseHarness, LeasePromise } from './harness.ts'
 import type { Scene } from './scene.ts'
 
 /** What a world must be able to do for a case: `modes` = all of them, `exclusive` = none. */
-export type LeaseNeed = 'loseData' | 'silence' | 'requests' | 'fifo' | 'modes' | 'exclusive' | 'slots'
+export type LeaseNeed = 'loseData' | 'silence' | 'requests' | 'fifo' | 'modes' | 'exclusive' | 'slots' | 'listed'
 
 /** A behaviour, before it is bound to a harness. */
 export interface LeaseCase {
@@ -23,6 +23,8 @@ function isMet(need: LeaseNeed, harness: LeaseHarness): boolean {
   switch (need) {
     case 'fifo':
       return harness.ordering === 'fifo'
+    case 'listed':
+      return harness.waiters !== 'unlisted'
     case 'modes':
       return harness.modes === 'all'
     case 'exclusive':

@@ -40,7 +40,7 @@ const CASES: readonly LeaseCase[] = [
 
 /**
  * What every `LeaseStore` promises, as cases for any test runner. A case that the world of the harness cannot express (see
- * `LeaseHarness.loseData`, `silence`, `requests`, `ordering`, `modes`, `slots`) is not among them.
+ * `LeaseHarness.loseData`, `silence`, `requests`, `ordering`, `waiters`, `modes`, `slots`) is not among them.
  *
  * ```ts
  * for (const { promise, name, run } of leaseConformance(harness)) it(`${promise}: ${name}`, run)

@@ -52,6 +52,8 @@ export const deadlineCases: readonly LeaseCase[] = [
   {
     promise: 'L1',
     name: 'A grant that came after waiting ends by its deadline before the next is granted.',
+    // The first to wait has to be the first to be granted.
+    needs: 'fifo',
     body: async scene => {
       const [one, other, third] = await scene.threeClients()
       const held = await scene.take(one, scene.resource())

@@ -123,6 +123,7 @@ export const waiterCases: readonly LeaseCase[] = [
   {
     promise: 'L7',
     name: '`inspect` shows the holder with its token and meta, and those who wait.',
+    needs: 'listed',
     body: async scene => {
       const [one, other] = await scene.twoClients()
       const resource = scene.resource()
