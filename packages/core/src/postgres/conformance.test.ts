@@ -27,14 +27,16 @@ async function leftovers(resource: string): Promise<readonly string[]> {
   const { rows } = await admin.query<{ left: string }>(
     `SELECT 'held by ' || holder AS left FROM holdfast.leases WHERE resource = $1 AND holder IS NOT NULL
       UNION ALL SELECT 'queued' FROM holdfast.leases WHERE resource = $1 AND is_queued
-      UNION ALL SELECT 'waits ' || request FROM holdfast.lease_waiters WHERE resource = $1`,
+      UNION ALL SELECT 'waits ' || request FROM holdfast.lease_waiters WHERE resource = $1
+      UNION ALL SELECT 'held beside others by ' || request FROM holdfast.shared_lease_holders WHERE resource = $1
+      UNION ALL SELECT 'waits as one of many ' || request FROM holdfast.shared_lease_waiters WHERE resource = $1`,
     [resource],
   )
   return rows.map(({ left }) => left)
 }
 
 async function loseData(): Promise<void> {
-  await admin.query('DELETE FROM holdfast.leases')
+  await admin.query('DELETE FROM holdfast.leases; DELETE FROM holdfast.shared_leases')
 }
 
 async function silence(backend: Backend): Promise<() => Promise<void>> {
@@ -51,7 +53,7 @@ const harness: LeaseHarness = {
   ttlMs: 500,
   slackMs: 250,
   ordering: 'fifo',
-  modes: 'exclusive',
+  modes: 'all',
   slots: true,
   leftovers,
   loseData: { kind: 'supported', run: loseData },
