@@ -5,8 +5,12 @@ import { eventsOf } from './lock-events.ts'
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
 import type { MultiLock } from './multi-lock.ts'
 import { multiLock } from './multi-lock.ts'
-import { Mutex } from './mutex.ts'
+import { NamedLock } from './named-lock.ts'
+import type { ReadWriteLock } from './read-write-lock.ts'
+import { readWriteLock } from './read-write-lock.ts'
 import { currentScope } from './reentrancy.ts'
+import type { SemaphoreOptions } from './semaphore.ts'
+import { semaphore } from './semaphore.ts'
 import { waitCyclesOf } from './wait-cycles.ts'
 
 /** How locks are made. What `acquire` can be given, but what is for one call only, can be given here as the default for all. */
@@ -33,6 +37,15 @@ export interface Locks {
   readonly events: EventSource<LockEvents>
   /** The lock of that name. Cheap: make it when you need it, or keep it. */
   mutex(name: string): Lockable
+  /** The read-write lock of that name: many read, or one writes. It has nothing to do with the mutex of that name. */
+  readWrite(name: string): ReadWriteLock
+  /**
+   * The semaphore of that name: up to `limit` hold it at a time, each a permit with a slot of its own. The names of semaphores have 193
+   * bytes at most.
+   *
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+   */
+  semaphore(name: string, options: SemaphoreOptions): Lockable
   /**
    * The locks of up to 100 names, taken together: all or none. A name that is given twice counts once.
    *
@@ -73,10 +86,12 @@ export function createLocks(options: LocksOptions): Locks {
   encodeMeta(defaults.meta)
   checkBoolean('warnOnWaitCycles', warnOnWaitCycles)
   const cycles = warnOnWaitCycles === true ? waitCyclesOf(backend) : undefined
-  const mutex = (name: string): Mutex => new Mutex(backend, name, defaults, cycles)
+  const mutex = (name: string): NamedLock => new NamedLock({ backend, name, defaults, cycles })
   return {
     events: eventsOf(keeperOf(backend).events, cycles?.events),
     mutex,
+    readWrite: name => readWriteLock({ backend, name, defaults, cycles }),
+    semaphore: (name, semaphoreOptions) => semaphore({ backend, name, defaults }, semaphoreOptions),
     all: names =>
       multiLock({ backend, names, mutexOf: mutex, waitMs: defaults.waitMs, isNested: cycles !== undefined }),
     acquire: (name, acquireOptions) => rejecting(() => mutex(name).acquire(acquireOptions)),

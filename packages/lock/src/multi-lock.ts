@@ -11,7 +11,7 @@ import {
 import type { LockInfo, LockOptions, UsingOptions } from './lockable.ts'
 import type { MultiLease } from './multi-lease.ts'
 import { HeldTogether, releaseAll } from './multi-lease.ts'
-import type { Mutex } from './mutex.ts'
+import type { NamedLock } from './named-lock.ts'
 import { Taking } from './taking.ts'
 
 /** How many names one multi-lock may have. */
@@ -57,7 +57,7 @@ export interface MultiLock {
 export interface MultiLockParts {
   readonly backend: Backend
   readonly names: readonly string[]
-  readonly mutexOf: (name: string) => Mutex
+  readonly mutexOf: (name: string) => NamedLock
   /** For those who name no `waitMs`. */
   readonly waitMs: number | undefined
   /** Whether each lock is taken inside of the one before, for those who follow the asynchronous context. */
@@ -78,7 +78,7 @@ export function multiLock(parts: MultiLockParts): MultiLock {
 class SortedLocks implements MultiLock {
   readonly names: readonly string[]
   readonly #backend: Backend
-  readonly #mutexes: readonly Mutex[]
+  readonly #mutexes: readonly NamedLock[]
   readonly #waitMs: number | undefined
   readonly #isNested: boolean
 

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Backend, Lease } from '@holdfast/core'
+import type { Backend, Lease, LeaseKind } from '@holdfast/core'
+import { kindOf } from '@holdfast/core'
 import type { Scope } from './scope.ts'
-import { scopeOf } from './scope.ts'
+import { rootWishOf, scopeOf } from './scope.ts'
 
 /** A re-entrant lock that the running code is inside of, and those around it. */
 interface Frame {
@@ -14,9 +15,11 @@ interface Frame {
 const frames = new AsyncLocalStorage<Frame>()
 
 /** The innermost scope of this lock that the running code was started in, ended or not. */
-export function currentScope(backend: Backend, name: string): Scope | undefined {
+export function currentScope(backend: Backend, name: string, kind: LeaseKind = 'exclusive'): Scope | undefined {
   for (let frame = frames.getStore(); frame !== undefined; frame = frame.outer) {
-    if (frame.backend === backend && frame.scope.lease.resource === name) return frame.scope
+    if (frame.backend !== backend) continue
+    const wish = rootWishOf(frame.scope.lease)
+    if (wish?.resource === name && kindOf(wish.mode) === kind) return frame.scope
   }
   return undefined
 }

@@ -1,5 +1,5 @@
-import type { FencingToken, Guard, Lease, LeaseGuarantee } from '@holdfast/core'
-import { LeaseLostError, onLeaseEnd, orAborted } from '@holdfast/core'
+import type { FencingToken, Guard, Lease, LeaseGuarantee, LeaseRequest } from '@holdfast/core'
+import { LeaseLostError, onLeaseEnd, orAborted, wishOf } from '@holdfast/core'
 import { Turnstile } from './turnstile.ts'
 
 /**
@@ -189,4 +189,9 @@ export function outermost(lease: Lease): Lease {
   let outer = lease
   while (outer instanceof NestedLease) outer = outer.outer
   return outer
+}
+
+/** What the store was asked for when it granted a lease, however deep this one is nested in it. */
+export function rootWishOf(lease: Lease): Pick<LeaseRequest, 'resource' | 'mode'> | undefined {
+  return wishOf(outermost(lease))
 }

@@ -1,4 +1,4 @@
-import type { AcquireOptions, Backend, Lease } from '@holdfast/core'
+import type { AcquireOptions, Backend, Lease, LeaseMode } from '@holdfast/core'
 import {
   ACQUIRE_OPTION_NAMES,
   InvalidArgumentError,
@@ -8,6 +8,7 @@ import {
   checkBoolean,
   checkName,
   keeperOf,
+  kindOf,
   requestRevocation,
   show,
   tracePoint,
@@ -17,7 +18,7 @@ import {
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
 import { currentScope, runInScope } from './reentrancy.ts'
 import type { Scope } from './scope.ts'
-import { outermost, scopeOf } from './scope.ts'
+import { outermost, rootWishOf, scopeOf } from './scope.ts'
 import type { WaitCycles } from './wait-cycles.ts'
 
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
@@ -25,18 +26,31 @@ const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES
 
 const acquireTrace = tracePoint<{ readonly resource: string; readonly backend: string }>('lock.acquire')
 
-/** Mutual exclusion by name: one holder at a time, in order of asking. */
-export class Mutex implements Lockable {
+/** What a lock is made from. */
+export interface NamedLockParts {
+  readonly backend: Backend
+  readonly name: string
+  /** Beside whom it is held; undefined = alone. */
+  readonly mode?: LeaseMode
+  readonly defaults: AcquireOptions
+  /** Who is told of its waits. */
+  readonly cycles: WaitCycles | undefined
+}
+
+/** A lock by name, served in order of asking: held by one at a time, or beside others as its mode says. */
+export class NamedLock implements Lockable {
   readonly #backend: Backend
   readonly #name: string
+  readonly #mode: LeaseMode | undefined
   readonly #defaults: AcquireOptions
   readonly #cycles: WaitCycles | undefined
 
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the name is none (1 to 200 bytes, no control characters). */
-  constructor(backend: Backend, name: string, defaults: AcquireOptions, cycles?: WaitCycles) {
+  constructor({ backend, name, mode, defaults, cycles }: NamedLockParts) {
     checkName('name', name)
     this.#backend = backend
     this.#name = name
+    this.#mode = mode
     this.#defaults = defaults
     this.#cycles = cycles
   }
@@ -50,7 +64,7 @@ export class Mutex implements Lockable {
   async tryAcquire(options?: LockOptions): Promise<Lease | undefined> {
     const checked = { ...this.#checked(options, LOCK_OPTION_NAMES), waitMs: options?.waitMs ?? 0 }
     const scope = this.#scopeWithin(checked.within)
-    if (scope === undefined) return tryAcquireLease(this.#backend, this.#name, checked)
+    if (scope === undefined) return tryAcquireLease(this.#backend, this.#name, checked, this.#mode)
     return await this.#tryNest(scope, checked)
   }
 
@@ -60,19 +74,21 @@ export class Mutex implements Lockable {
     }
     const checked = this.#checked(options, USING_OPTION_NAMES)
     checkBoolean('reentrant', checked.reentrant)
-    const outer = checked.reentrant === true ? currentScope(this.#backend, this.#name) : undefined
+    const outer = checked.reentrant === true ? this.#currentScope() : undefined
     // Who nests waits for nobody outside.
     if (this.#cycles === undefined || outer !== undefined) return await this.#using(work, checked, outer)
-    const claim = { key: this.#name, isShared: false, mayWait: checked.waitMs !== 0 }
+    const kind = kindOf(this.#mode)
+    const key = kind === 'exclusive' ? this.#name : `${this.#name} (${kind})`
+    const claim = { key, isShared: this.#mode?.kind === 'read', mayWait: checked.waitMs !== 0 }
     return await this.#cycles.watch(claim, hold => this.#using(lease => hold(() => work(lease)), checked, outer))
   }
 
   requestRevocation(): Promise<number> {
-    return requestRevocation(this.#backend, this.#name)
+    return requestRevocation(this.#backend, this.#name, kindOf(this.#mode))
   }
 
   inspect(): Promise<LockInfo> {
-    return this.#backend.leases.inspect(this.#name)
+    return this.#backend.leases.inspect(this.#name, kindOf(this.#mode))
   }
 
   #checked<O extends AcquireOptions>(options: O | undefined, known: ReadonlySet<string>): O {
@@ -82,7 +98,7 @@ export class Mutex implements Lockable {
   }
 
   #acquire(options: AcquireOptions): Promise<Lease> {
-    const work = (): Promise<Lease> => acquireLease(this.#backend, this.#name, options)
+    const work = (): Promise<Lease> => acquireLease(this.#backend, this.#name, options, this.#mode)
     return acquireTrace.isHeard
       ? acquireTrace.trace(work, { resource: this.#name, backend: this.#backend.kind })
       : work()
@@ -99,11 +115,30 @@ export class Mutex implements Lockable {
 
   #scopeWithin(lease: Lease | undefined): Scope | undefined {
     if (lease === undefined) return undefined
-    if (lease !== null && lease.resource === this.#name && keeperOf(this.#backend).keeps(outermost(lease)))
-      return scopeOf(lease)
+    const wish = rootWishOf(lease)
+    const isOwn = wish?.resource === this.#name && kindOf(wish.mode) === kindOf(this.#mode)
+    if (!isOwn || !keeperOf(this.#backend).keeps(outermost(lease))) {
+      throw new InvalidArgumentError(
+        'within',
+        `Expected \`within\` to be a lease on ${shownName(this.#name, this.#mode)} from the same backend, got ${shownLease(lease)}.`,
+      )
+    }
+    this.#checkNoUpgrade(wish.mode, 'within')
+    return scopeOf(lease)
+  }
+
+  #currentScope(): Scope | undefined {
+    const scope = currentScope(this.#backend, this.#name, kindOf(this.#mode))
+    if (scope !== undefined) this.#checkNoUpgrade(rootWishOf(scope.lease)?.mode, 'reentrant')
+    return scope
+  }
+
+  // It would wait for its own reader; and of two readers that both did, each for the other.
+  #checkNoUpgrade(held: LeaseMode | undefined, argument: 'within' | 'reentrant'): void {
+    if (this.#mode?.kind !== 'write' || held?.kind !== 'read') return
     throw new InvalidArgumentError(
-      'within',
-      `Expected \`within\` to be a lease on ${show(this.#name)} from the same backend, got ${shownLease(lease)}.`,
+      argument,
+      `The caller reads ${show(this.#name)} and asks to write inside of that: it would wait for itself. Take \`write\` first and downgrade, or release \`read\` before.`,
     )
   }
 
@@ -123,8 +158,8 @@ export class Mutex implements Lockable {
   }
 }
 
-// An option that is given as undefined counts as left out.
-function optionsOver<O extends AcquireOptions>(defaults: AcquireOptions, options: O): O {
+/** What was given, and the defaults for the rest: an option that is given as undefined counts as left out. */
+export function optionsOver<O extends AcquireOptions>(defaults: AcquireOptions, options: O): O {
   const merged = { ...defaults, ...options }
   for (const name of Object.keys(defaults) as (keyof AcquireOptions)[]) {
     if (merged[name] === undefined) Object.assign(merged, { [name]: defaults[name] })
@@ -134,5 +169,9 @@ function optionsOver<O extends AcquireOptions>(defaults: AcquireOptions, options
 
 function shownLease(value: Lease): string {
   if (typeof (value as Partial<Lease> | null)?.assertHeld !== 'function') return show(value)
-  return `one on ${show(value.resource)}`
+  return `one on ${shownName(value.resource, rootWishOf(value)?.mode)}`
+}
+
+function shownName(name: string, mode: LeaseMode | undefined): string {
+  return mode === undefined ? show(name) : `${show(name)} (${kindOf(mode)})`
 }
