@@ -1,26 +1,25 @@
-import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { LeaseRequest } from '../ports/leases.ts'
-import { Contender } from './contender.ts'
-import type { ContenderNames } from './contenders.ts'
+import type { Claim, Claimed } from './claims.ts'
+import { errandOf } from './claims.ts'
+import { Contender, OustedError } from './contender.ts'
+import { contendersInOrder } from './contenders.ts'
 import type { Crowds } from './crowds.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
 import { getData } from './operations.ts'
-import type { Layout } from './paths.ts'
-import { lockDirectory } from './paths.ts'
+import { Patience } from './patience.ts'
+import type { Locks } from './queues.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 /** What an acquisition works with. */
-export interface AcquisitionParts {
+export interface AcquisitionParts extends Locks {
   readonly sessions: Sessions
   readonly lifecycle: BackendLifecycle
-  readonly names: ContenderNames
-  readonly layout: Layout
   readonly waitingRoom: WaitingRoom
   readonly crowds: Crowds
 }
@@ -37,38 +36,26 @@ export interface AcquisitionRequest {
 
 const ATTEMPTS_MAX = 10
 
-/** Somebody else deleted the node that waited. */
-class OustedError extends Error {}
-
 /**
- * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before.
- *
- * The token is our node's czxid, the transaction that created it, which the create's own reply tells. Tokens grow in the order of
- * grants: that is the order of the sequence numbers, and those are given in the order of creation. A parent that is deleted and
- * made anew begins again with the number 0 (so the numbers are no tokens), but it can only be deleted when it has no children, so
- * who contends in the new one was created after everybody who held in the old one; and the transactions of an ensemble are
- * numbered once and for all. It does not matter which server tells it. Anybody can read it from the node as well, which is how
- * `inspect` shows the token of a lease that another process holds.
+ * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before. Who is in whose way, and
+ * what is still to do when nobody is, depends on the mode (`errandOf`).
  */
 export class Acquisition {
   readonly #parts: AcquisitionParts
   readonly #request: LeaseRequest
-  readonly #mayWait: boolean
-  readonly #signal: AbortSignal | undefined
-  readonly #queued: (() => void) | undefined
+  readonly #patience: Patience
 
   constructor(parts: AcquisitionParts, { request, mayWait, signal, queued }: AcquisitionRequest) {
+    const { lifecycle, waitingRoom } = parts
     this.#parts = parts
     this.#request = request
-    this.#mayWait = mayWait
-    this.#signal = signal
-    this.#queued = queued
+    this.#patience = new Patience({ lifecycle, waitingRoom, mayWait, signal, queued })
   }
 
   /** Undefined when others hold it and it may not wait. Rejects when aborted, at its next step: its caller need not wait for that. */
   async run(): Promise<HeldNode | undefined> {
     for (let attempt = 1; ; attempt++) {
-      this.#checkWanted()
+      this.#patience.checkWanted()
       const session = await this.#session()
       try {
         return await this.#contendIn(session)
@@ -86,49 +73,64 @@ export class Acquisition {
     const session = sessions.current.isMade ? sessions.current : await sessions.made()
     const { ttlMs } = this.#request
     if (ttlMs !== undefined) checkTtl(ttlMs, session)
-    this.#checkWanted()
+    this.#patience.checkWanted()
     return session
   }
 
   async #contendIn(session: Session): Promise<HeldNode | undefined> {
-    const { layout, names, crowds } = this.#parts
-    const { resource, requestId, meta } = this.#request
-    const directory = lockDirectory(layout, resource)
-    const contender = new Contender(session, directory, requestId, names)
+    const { crowds, sessions, naming, layout } = this.#parts
+    const { requestId, meta } = this.#request
+    const { queue, side, claim } = errandOf({
+      naming,
+      layout,
+      session,
+      request: this.#request,
+      patience: this.#patience,
+      server: sessions.server,
+    })
+    const contender = new Contender({ session, queue, requestId, side, listed: () => claim.listed() })
     let held: HeldNode | undefined
     session.heartbeat.need()
     try {
-      const listing = await contender.enter(Buffer.from(meta), crowds.has(directory))
-      crowds.note(directory, contender.placeIn(listing).kind === 'first')
-      held = await this.#takeTurn(contender, listing)
+      await claim.prepare()
+      const listing = await contender.enter(Buffer.from(meta), crowds.has(queue.directory))
+      crowds.note(queue.directory, contender.placeIn(listing).kind === 'first')
+      const claimed = await this.#takeTurn(contender, claim, listing)
+      held = claimed === undefined ? undefined : await this.#hold(claimed)
       return held
     } finally {
       if (held === undefined) {
         session.heartbeat.unneed()
         // Goes on by itself, and ends with the session at the latest; what the server refuses to delete is not ours to force.
         contender.withdraw().catch(() => undefined)
+        claim.withdraw()
       }
     }
   }
 
-  async #takeTurn(contender: Contender, entered: readonly string[]): Promise<HeldNode | undefined> {
+  async #takeTurn(contender: Contender, claim: Claim, entered: readonly string[]): Promise<Claimed | undefined> {
     let listing = entered
-    this.#checkWanted()
+    this.#patience.checkWanted()
     for (;;) {
       const place = contender.placeIn(listing)
       switch (place.kind) {
         case 'first':
-          return this.#hold(contender)
+          return claim.take(contender)
         case 'absent':
           throw new OustedError()
-        case 'behind':
-          this.#queued?.()
-          if (contender.isOwnLeftover(place.predecessor)) await contender.sweep(place.predecessor)
-          else if (this.#mayWait)
-            await this.#untilChanged(contender.session, `${contender.directory}/${place.predecessor}`)
-          else return undefined
+        case 'behind': {
+          if (contender.isOwnLeftover(place.predecessor)) {
+            await contender.sweep(place.predecessor)
+            break
+          }
+          const isToWait = this.#patience.mayWait || (await claim.hasRoomBehind(aheadOf(contender, listing)))
+          this.#patience.queued()
+          if (!isToWait) return undefined
+          const path = `${contender.directory}/${place.predecessor}`
+          await this.#patience.untilChanged(contender.session, path, getData(path, true))
+        }
       }
-      this.#checkWanted()
+      this.#patience.checkWanted()
       listing = await this.#list(contender)
     }
   }
@@ -142,53 +144,30 @@ export class Acquisition {
     }
   }
 
-  /**
-   * Until the node before ours changes, goes, or the connection breaks: whichever it was, the next listing tells. `getData` sets
-   * the watch, since one set by `exists` on a node that is gone would stay for good.
-   */
-  #untilChanged(session: Session, path: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (how: () => void): void => {
-        this.#parts.waitingRoom.leave(wake)
-        session.watches.remove(path, wake)
-        stopListening()
-        how()
-      }
-      const wake = (): void => settle(resolve)
-      this.#parts.waitingRoom.enter(wake)
-      session.watches.add(path, wake)
-      const stopListening = onAbort(this.#signal, wake)
-      session.run(getData(path, true)).catch((error: unknown) => {
-        if (isCode(error, CODE.noNode)) wake()
-        else settle(() => reject(error))
-      })
-    })
-  }
-
-  async #hold(contender: Contender): Promise<HeldNode> {
+  async #hold({ contender, token }: Claimed): Promise<HeldNode> {
     const { session } = contender
-    this.#checkWanted()
+    this.#patience.checkWanted()
     // What a listing proves is the order, not that the session lives: any server answers it.
     if (session.deadline === undefined || session.deadline.remainingMs() < session.deadline.lengthMs / 2) {
       await session.heartbeat.beat()
-      this.#checkWanted()
+      this.#patience.checkWanted()
     }
     const { deadline } = session
     if (deadline === undefined || deadline.remainingMs() <= 0) {
       throw new UnavailableError(`Nothing of the session was left when "${this.#request.resource}" was granted.`)
     }
-    return new HeldNode(this.#request, contender, new FencingToken(contender.czxid), deadline)
-  }
-
-  #checkWanted(): void {
-    this.#signal?.throwIfAborted()
-    this.#parts.lifecycle.checkOpen()
+    return new HeldNode(this.#request, contender, new FencingToken(token), deadline)
   }
 
   #unlucky(cause: unknown): UnavailableError {
     const what = `Its place in the queue for "${this.#request.resource}" was lost ${ATTEMPTS_MAX} times`
     return new UnavailableError(`${what}, with the session or because somebody deleted its node.`, { cause })
   }
+}
+
+/** How many stand before it. */
+function aheadOf({ path, directory, queue }: Contender, listing: readonly string[]): number {
+  return contendersInOrder(listing, queue.names).findIndex(({ node }) => `${directory}/${node}` === path)
 }
 
 /**

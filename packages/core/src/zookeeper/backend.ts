@@ -3,9 +3,9 @@ import { BackendLifecycle } from '../backend.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
-import { contenderNames } from './contenders.ts'
 import { Crowds } from './crowds.ts'
 import { ZooKeeperLeaseStore } from './leases.ts'
+import { namingOf } from './naming.ts'
 import type { ZooKeeperBackendOptions } from './options.ts'
 import { checkOptions } from './options.ts'
 import type { Layout } from './paths.ts'
@@ -43,13 +43,12 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
   const sessions = new Sessions(settings, lifecycle)
   const layout: Layout = { base: settings.base }
   const waitingRoom = new WaitingRoom(clock)
-  const names = contenderNames(naming, random)
   const crowds = new Crowds()
   const leases = new ZooKeeperLeaseStore({
     clock,
     lifecycle,
     sessions,
-    names,
+    naming: namingOf(naming, random),
     layout,
     waitingRoom,
     crowds,

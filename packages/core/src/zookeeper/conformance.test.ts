@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
 import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
+import type { ContenderNaming } from './index.ts'
 import { zookeeperBackend } from './index.ts'
 import { lockDirectory } from './paths.ts'
 
@@ -31,7 +32,8 @@ const driver = createRequire(import.meta.url)('node-zookeeper-client') as {
 // The server may be the user's: nothing outside of this node is touched.
 const root = `/hf-conformance-${randomUUID()}`
 const SESSION_MS = 2_000
-const CONTENDER = /-lock-\d{10}$/
+// Whoever holds or waits, in any of the three locks of a name.
+const CONTENDER = /(?:-lock-|-__READ__|-__WRIT__|-lease-|__lock__|__rlock__)-?\d{10}$|^[\da-f]{32}$/
 const proxies = new WeakMap<Backend, FaultProxy>()
 let server: SharedZooKeeper
 let admin: Admin
@@ -44,13 +46,13 @@ async function connected(sessionTimeout: number): Promise<Admin> {
   return client
 }
 
-async function openBackend(): Promise<Backend> {
+async function openBackend(naming: ContenderNaming): Promise<Backend> {
   // The first of several servers is enough: a session through a proxy stays with one.
   const [, host = '', port = '2181', chroot = ''] =
     /^([^:,/]+)(?::(\d+))?[^/]*(\/.*)?$/.exec(server.connectString) ?? []
   const proxy = await createFaultProxy({ target: { host, port: Number(port) }, protocol: 'zookeeper' })
   const connect = proxy.connectString + chroot
-  const backend = zookeeperBackend({ connect, root, sessionTimeoutMs: SESSION_MS })
+  const backend = zookeeperBackend({ connect, root: `${root}/${naming}`, sessionTimeoutMs: SESSION_MS, naming })
   proxies.set(backend, proxy)
   backend.health.subscribe(health => {
     if (health.kind === 'closed') void proxy.close()
@@ -84,8 +86,11 @@ async function deleteAll(path: string): Promise<void> {
   await remove(path)
 }
 
-async function leftovers(resource: string): Promise<readonly string[]> {
-  return (await childrenOf(lockDirectory({ base: root }, resource))).filter(child => CONTENDER.test(child))
+async function leftovers(naming: ContenderNaming, resource: string): Promise<readonly string[]> {
+  const directory = lockDirectory({ base: `${root}/${naming}` }, resource)
+  const others = naming === 'curator' ? [`${directory}/locks`, `${directory}/leases`] : [`${directory}-__lock__`]
+  const children = await Promise.all([directory, ...others].map(path => childrenOf(path)))
+  return children.flat().filter(child => CONTENDER.test(child))
 }
 
 async function silence(backend: Backend): Promise<() => Promise<void>> {
@@ -94,8 +99,8 @@ async function silence(backend: Backend): Promise<() => Promise<void>> {
   return async () => proxy?.heal()
 }
 
-const harness: LeaseHarness = {
-  openBackend,
+const harnessOf = (naming: ContenderNaming): LeaseHarness => ({
+  openBackend: () => openBackend(naming),
   resource: () => randomUUID(),
   advance: ms => sleep(ms),
   stall: ms => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
@@ -105,13 +110,13 @@ const harness: LeaseHarness = {
   },
   slackMs: 250,
   ordering: 'fifo',
-  modes: 'exclusive',
+  modes: 'all',
   slots: false,
-  leftovers,
-  loseData: { kind: 'supported', run: () => deleteAll(root) },
+  leftovers: resource => leftovers(naming, resource),
+  loseData: { kind: 'supported', run: () => deleteAll(`${root}/${naming}`) },
   silence: { kind: 'supported', run: silence },
   requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
-}
+})
 
 describe('Leases in ZooKeeper', () => {
   beforeAll(async () => {
@@ -129,9 +134,13 @@ describe('Leases in ZooKeeper', () => {
     await server.stop()
   })
 
-  for (const { promise, name, run } of leaseConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 150_000 }, async () => {
-      expect(await run()).toBeUndefined()
+  for (const naming of ['curator', 'kazoo'] as const) {
+    describe(`as ${naming} names them`, () => {
+      for (const { promise, name, run } of leaseConformance(harnessOf(naming))) {
+        it(`${promise}: ${name}`, { timeout: 150_000 }, async () => {
+          expect(await run()).toBeUndefined()
+        })
+      }
     })
   }
 })

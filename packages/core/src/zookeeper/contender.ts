@@ -1,13 +1,28 @@
-import type { ContenderNames, Place } from './contenders.ts'
+import type { Place } from './contenders.ts'
 import { placeOf } from './contenders.ts'
 import { CODE, isCode, isFailure } from './errors.ts'
+import type { Side } from './naming.ts'
 import type { Created } from './operations.ts'
 import { MODE, create, getChildren, getData, remove, sync } from './operations.ts'
 import { makeParents } from './parents.ts'
+import type { Queue } from './queues.ts'
 import type { Session } from './session.ts'
 
 /** What became of a node that was taken back: we deleted it, it was gone already, or it went with its session. */
 export type Withdrawal = 'deleted' | 'absent' | 'session-lost'
+
+/** What a contender is made of. */
+export interface ContenderParts {
+  readonly session: Session
+  readonly queue: Queue
+  readonly requestId: string
+  readonly side: Side
+  /** Called when a listing was just sent: what it asks is answered behind that. It must not throw. */
+  readonly listed?: () => void
+}
+
+/** Somebody else deleted the node that waited. */
+export class OustedError extends Error {}
 
 const ROUNDS_MAX = 20
 
@@ -20,27 +35,31 @@ const ROUNDS_MAX = 20
  */
 export class Contender {
   readonly session: Session
-  readonly directory: string
+  readonly queue: Queue
   readonly #requestId: string
-  readonly #names: ContenderNames
   readonly #prefix: string
+  readonly #listed: (() => void) | undefined
   #node: string | undefined
   #czxid = 0n
   // A create was sent and nobody knows what became of it.
   #isUncertain = false
   #withdrawal: Promise<Withdrawal> | undefined
 
-  constructor(session: Session, directory: string, requestId: string, names: ContenderNames) {
+  constructor({ session, queue, requestId, side, listed }: ContenderParts) {
     this.session = session
-    this.directory = directory
+    this.queue = queue
     this.#requestId = requestId
-    this.#names = names
-    this.#prefix = names.prefixOf(requestId)
+    this.#prefix = queue.names.prefixOf(requestId, side)
+    this.#listed = listed
   }
 
-  /** The full path of its node; undefined before `enter`. */
+  get directory(): string {
+    return this.queue.directory
+  }
+
+  /** The full path of its node; undefined before it has one. */
   get path(): string | undefined {
-    return this.#node === undefined ? undefined : `${this.directory}/${this.#node}`
+    return this.#node === undefined ? undefined : this.#pathOf(this.#node)
   }
 
   /** The transaction that created its node. */
@@ -52,6 +71,11 @@ export class Contender {
     return this.#withdrawal !== undefined
   }
 
+  /** What the server wrote behind the prefix: the digits of the number. */
+  get digits(): string {
+    return this.#node?.slice(this.#prefix.length) ?? ''
+  }
+
   /**
    * Creates the node and lists the contenders; in one round unless `inSteps`. Rejects with `OperationError`; then `withdraw` it.
    */
@@ -59,7 +83,7 @@ export class Contender {
     for (let round = 1; ; round++) {
       this.#isUncertain = true
       const creating = this.session.run(
-        create(`${this.directory}/${this.#prefix}`, data, MODE.ephemeralSequential, this.session.acl),
+        create(this.#pathOf(this.#prefix), data, MODE.ephemeralSequential, this.session.acl),
       )
       // Sent behind the create, before its reply: the server keeps the order of a session's requests.
       const listing = inSteps ? undefined : this.list()
@@ -76,23 +100,39 @@ export class Contender {
     }
   }
 
+  /**
+   * Takes the name that its node will have once `replaceNode` has made it: from now on `withdraw` deletes that. Its number is
+   * another's, for it comes in that one's place.
+   */
+  name(digits: string): string {
+    this.#node = this.#prefix + digits
+    return this.#pathOf(this.#node)
+  }
+
+  /** The transaction that created it, where another call has found it out. */
+  made(czxid: bigint): void {
+    this.#czxid = czxid
+  }
+
   list(): Promise<readonly string[]> {
-    return this.session.run(getChildren(this.directory))
+    const listing = this.session.run(getChildren(this.directory))
+    this.#listed?.()
+    return listing
   }
 
   /** Where it stands; `absent` when its node is gone. */
   placeIn(listing: readonly string[]): Place {
-    return this.#node === undefined ? { kind: 'absent' } : placeOf(this.#node, listing, this.#names)
+    return this.#node === undefined ? { kind: 'absent' } : placeOf(this.#node, listing, this.queue.names)
   }
 
   /** Whether the node is a leftover of this very request, which nobody else will ever take away. */
   isOwnLeftover(node: string): boolean {
-    return node !== this.#node && this.#names.requestIdOf(node) === this.#requestId
+    return node !== this.#node && this.queue.names.read(node)?.requestId === this.#requestId
   }
 
   /** Deletes one of its leftovers. */
   async sweep(node: string): Promise<void> {
-    await erase(this.session, `${this.directory}/${node}`)
+    await erase(this.session, this.#pathOf(node))
   }
 
   /** Deletes its node, within the operation timeout; what fails goes on as `withdraw`. Rejects with `OperationError`. */
@@ -120,6 +160,10 @@ export class Contender {
     return this.#withdrawal
   }
 
+  #pathOf(node: string): string {
+    return `${this.directory}/${node}`
+  }
+
   #take({ path, czxid }: Created): void {
     this.#node = path.slice(this.directory.length + 1)
     this.#czxid = czxid
@@ -128,7 +172,7 @@ export class Contender {
 
   async #recover(error: unknown, round: number): Promise<readonly string[] | undefined> {
     if (isCode(error, CODE.noNode)) {
-      const problem = await makeParents(this.session, `${this.directory}/x`)
+      const problem = await makeParents(this.session, this.#pathOf('x'), this.queue.parentMode)
       if (problem !== undefined && round > 1) throw problem
       return undefined
     }
@@ -144,9 +188,9 @@ export class Contender {
       const listing = await this.list()
       if (this.#node !== undefined) return listing
       for (const node of this.#leftoversIn(listing)) {
-        const { stat } = await this.session.run(getData(`${this.directory}/${node}`))
+        const { stat } = await this.session.run(getData(this.#pathOf(node)))
         if (stat.ephemeralOwner !== this.session.id) continue
-        this.#take({ path: `${this.directory}/${node}`, czxid: stat.czxid })
+        this.#take({ path: this.#pathOf(node), czxid: stat.czxid })
         return listing
       }
       return undefined
@@ -157,14 +201,14 @@ export class Contender {
   }
 
   async #withdraw(): Promise<Withdrawal> {
-    if (this.#node !== undefined) return erase(this.session, `${this.directory}/${this.#node}`)
+    if (this.#node !== undefined) return erase(this.session, this.#pathOf(this.#node))
     if (!this.#isUncertain) return 'absent'
     try {
       // The reply may still come: what is asked now is answered after it. One after the other: what the first has seen, no later
       // connection is behind.
       await this.session.runPatiently(sync(this.directory))
       const leftovers = this.#leftoversIn(await this.session.runPatiently(getChildren(this.directory)))
-      await Promise.all(leftovers.map(node => erase(this.session, `${this.directory}/${node}`)))
+      await Promise.all(leftovers.map(node => erase(this.session, this.#pathOf(node))))
       return leftovers.length === 0 ? 'absent' : 'deleted'
     } catch (error) {
       if (isFailure(error, 'session-lost') || isFailure(error, 'closed')) return 'session-lost'
@@ -174,7 +218,7 @@ export class Contender {
   }
 
   #leftoversIn(listing: readonly string[]): string[] {
-    return listing.filter(node => this.isOwnLeftover(node) && this.#names.sequenceOf(node) !== undefined)
+    return listing.filter(node => this.isOwnLeftover(node))
   }
 }
 

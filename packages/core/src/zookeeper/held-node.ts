@@ -15,6 +15,10 @@ export class HeldNode implements Grant {
   /** Why it is not held any more, unless its holder gave it back. */
   lostBecause: LeaseLostReason | undefined
   release: Promise<'released' | 'lost'> | undefined
+  /** What its node is being replaced by, or may have been. */
+  successor: Contender | undefined
+  /** To be closed when it is not held any more. */
+  readonly attached: Set<{ close(): void }> = new Set()
 
   constructor(request: LeaseRequest, contender: Contender, token: FencingToken, deadline: SessionDeadline) {
     this.request = request
@@ -22,5 +26,11 @@ export class HeldNode implements Grant {
     this.token = token
     this.deadline = deadline
     this.ttlMs = contender.session.timeoutMs
+  }
+
+  /** Takes back all that stands for it, however long that takes. */
+  withdraw(): void {
+    this.contender.withdraw().catch(() => undefined)
+    this.successor?.withdraw().catch(() => undefined)
   }
 }

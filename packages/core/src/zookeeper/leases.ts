@@ -1,13 +1,15 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
-import { UnavailableError, UnsupportedError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
 import type {
   Grant,
   GrantLostListener,
   LeaseInfo,
+  LeaseKind,
   LeaseRequest,
+  LeaseRevocation,
   LeaseStore,
   Renewal,
   RenewOutcome,
@@ -15,11 +17,13 @@ import type {
 } from '../ports/leases.ts'
 import type { AcquisitionParts, AcquisitionRequest } from './acquisition.ts'
 import { Acquisition, checkTtl } from './acquisition.ts'
-import type { Withdrawal } from './contender.ts'
+import type { Contender, Withdrawal } from './contender.ts'
+import { downgradeNode } from './downgrade.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
 import { inspectLock } from './inspect.ts'
 import { getData } from './operations.ts'
+import { RevocationWatch, askHolders } from './revocation.ts'
 
 /** What a `ZooKeeperLeaseStore` works with. */
 export interface LeaseParts extends AcquisitionParts {
@@ -29,11 +33,19 @@ export interface LeaseParts extends AcquisitionParts {
 
 const HELD: TryGrantOutcome = Object.freeze({ kind: 'held' })
 
-/** Leases as nodes that contend for a resource, in the layout of Curator or kazoo. */
+/**
+ * Leases as nodes that contend for a resource, in the layout of Curator or kazoo. Permits have no slots here: neither of them numbers
+ * what it hands out.
+ */
 export class ZooKeeperLeaseStore implements LeaseStore {
   readonly renewal = 'session'
   readonly guarantee = 'lease'
-  readonly modes = 'exclusive'
+  readonly modes = 'all'
+  /** As Curator asks the holder of a mutex: whoever uses its Revoker, or is asked by us, understands. */
+  readonly revocation: LeaseRevocation = {
+    request: (resource, kind) => this.#askHolders(resource, kind),
+    listen: (grant, listener) => this.#listenFor(grant, listener),
+  }
   readonly #parts: LeaseParts
   readonly #held = new Map<string, HeldNode>()
   readonly #asking = new Map<string, Promise<HeldNode | undefined>>()
@@ -48,7 +60,7 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   }
 
   newRequestId(): string {
-    return this.#parts.names.newRequestId()
+    return this.#parts.naming.newRequestId()
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
@@ -77,14 +89,19 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     return held.release
   }
 
-  downgrade(): Promise<undefined> {
-    return Promise.reject(new UnsupportedError('The zookeeper backend has exclusive leases only.'))
+  async downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
+    const { requestId } = to
+    const known = this.#asking.get(requestId)
+    if (known !== undefined) return known
+    const downgrading = this.#downgrade(from, to).finally(() => this.#asking.delete(requestId))
+    this.#asking.set(requestId, downgrading)
+    return downgrading
   }
 
-  async inspect(resource: string): Promise<LeaseInfo> {
+  async inspect(resource: string, kind: LeaseKind = 'exclusive'): Promise<LeaseInfo> {
     this.#parts.lifecycle.checkOpen()
     try {
-      return await inspectLock(this.#parts, resource, requestId => this.#held.get(requestId))
+      return await inspectLock(this.#parts, { resource, kind }, requestId => this.#held.get(requestId))
     } catch (error) {
       throw toHoldfastError(error, this.#parts.sessions.server)
     }
@@ -95,12 +112,12 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     return () => this.#listeners.delete(listener)
   }
 
-  /** The path of the node that a lease of this store stands on, while it is held. */
+  /** The path of the node that a lease of this store stands on, while it is held. Readers may share a token; then it is nobody's. */
   nodeOf({ resource, token }: Fenced): string | undefined {
-    for (const held of this.#held.values()) {
-      if (held.token.value === token.value && held.request.resource === resource) return held.contender.path
-    }
-    return undefined
+    const matches = [...this.#held.values()].filter(
+      held => held.token.value === token.value && held.request.resource === resource,
+    )
+    return matches.length === 1 ? matches[0]?.contender.path : undefined
   }
 
   #acquire(wish: AcquisitionRequest): Promise<HeldNode | undefined> {
@@ -147,16 +164,61 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     }
   }
 
+  async #downgrade(from: Grant, to: LeaseRequest): Promise<HeldNode | undefined> {
+    this.#parts.lifecycle.checkOpen()
+    const before = this.#held.get(to.requestId)
+    if (before !== undefined) return before
+    const held = this.#held.get(from.request.requestId)
+    if (held === undefined || held.deadline.remainingMs() <= 0) return undefined
+    try {
+      const reader = await downgradeNode(held, to)
+      const isHeld = this.#held.get(from.request.requestId) === held
+      if (reader === undefined && isHeld) this.#lose(held, 'revoked')
+      // It was lost or given back in the meantime, and what was made of it with it.
+      if (reader === undefined || !isHeld) return undefined
+      held.successor = undefined
+      reader.contender.session.heartbeat.need()
+      this.#held.set(to.requestId, reader)
+      this.#drop(held)
+      return reader
+    } catch (error) {
+      throw toHoldfastError(error, this.#parts.sessions.server)
+    }
+  }
+
+  async #askHolders(resource: string, kind: LeaseKind): Promise<number> {
+    this.#parts.lifecycle.checkOpen()
+    const { sessions } = this.#parts
+    try {
+      return await askHolders(sessions.current, this.#parts, resource, kind)
+    } catch (error) {
+      throw toHoldfastError(error, sessions.server)
+    }
+  }
+
+  #listenFor(grant: Grant, listener: () => void): () => void {
+    const held = this.#held.get(grant.request.requestId)
+    const path = held?.contender.path
+    if (held === undefined || path === undefined) return () => {}
+    const watch = new RevocationWatch(held.contender.session, path, listener)
+    held.attached.add(watch)
+    return () => {
+      held.attached.delete(watch)
+      watch.close()
+    }
+  }
+
   async #release(held: HeldNode): Promise<'released' | 'lost'> {
-    const { contender } = held
     this.#drop(held)
     try {
       if (held.lostBecause !== undefined || held.deadline.remainingMs() <= 0) {
-        contender.withdraw().catch(() => undefined)
+        held.withdraw()
         return 'lost'
       }
-      const withdrawal = await (contender.isWithdrawing ? this.#within(contender.withdraw()) : contender.release())
-      return withdrawal === 'deleted' ? 'released' : 'lost'
+      const withdrawals = [this.#give(held.contender)]
+      // A downgrade that was not answered: one of the two stands.
+      if (held.successor !== undefined) withdrawals.push(this.#give(held.successor))
+      return (await Promise.all(withdrawals)).includes('deleted') ? 'released' : 'lost'
     } catch (error) {
       // What failed goes on in the background; who asks again hears of that.
       held.release = undefined
@@ -184,6 +246,10 @@ export class ZooKeeperLeaseStore implements LeaseStore {
     return { kind: 'renewed', deadline, ttlMs: held.ttlMs }
   }
 
+  #give(contender: Contender): Promise<Withdrawal> {
+    return contender.isWithdrawing ? this.#within(contender.withdraw()) : contender.release()
+  }
+
   #loseAll(isLost: (held: HeldNode) => boolean, reason: LeaseLostReason): void {
     for (const held of [...this.#held.values()].filter(isLost)) {
       this.#lose(held, reason)
@@ -194,10 +260,11 @@ export class ZooKeeperLeaseStore implements LeaseStore {
   #lose(held: HeldNode, reason: LeaseLostReason): void {
     held.lostBecause = reason
     this.#drop(held)
-    held.contender.withdraw().catch(() => undefined)
+    held.withdraw()
   }
 
   #drop(held: HeldNode): void {
+    for (const one of held.attached) one.close()
     if (this.#held.delete(held.request.requestId)) held.contender.session.heartbeat.unneed()
   }
 

@@ -1,4 +1,4 @@
-import type { Operation } from './operations.ts'
+import type { Mode, Operation } from './operations.ts'
 import { MODE, OPCODE, REPLY_PAYLOAD_OFFSET } from './operations.ts'
 import type { Stat } from './jute.ts'
 import { ReplyReader, RequestWriter, textBytes } from './jute.ts'
@@ -17,6 +17,8 @@ export interface CreateStep {
   readonly data: Uint8Array
   /** Encoded. @default the transaction's */
   readonly acl?: Uint8Array
+  /** @default a persistent one */
+  readonly mode?: Mode
 }
 
 /** What a step did. */
@@ -63,7 +65,7 @@ function writeStep(request: RequestWriter, step: Step, acl: Uint8Array): void {
         .text(step.path)
         .bytes(step.data)
         .raw(step.acl ?? acl)
-        .int(MODE.persistent)
+        .int(step.mode ?? MODE.persistent)
       break
     case 'set':
       request.text(step.path).bytes(step.data).int(step.version)

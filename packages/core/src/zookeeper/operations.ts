@@ -87,9 +87,9 @@ export function exists(path: string, watch = false): Operation<Stat> {
   return { request, isWrite: false, decode: decodeStat }
 }
 
-/** The names of a node's children, in no order. */
-export function getChildren(path: string): Operation<readonly string[]> {
-  return { request: childrenRequest(path, false), isWrite: false, decode: decodeNames }
+/** The names of a node's children, in no order; with `watch` the server tells when one next comes or goes. */
+export function getChildren(path: string, watch = false): Operation<readonly string[]> {
+  return { request: childrenRequest(path, watch), isWrite: false, decode: decodeNames }
 }
 
 /** Only has the server tell when a child next comes or goes. */

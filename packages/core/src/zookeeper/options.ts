@@ -9,7 +9,7 @@ import type { ZooKeeperAcl, ZooKeeperAuth } from './acl.ts'
 import { OPEN_ACL, checkAcl, checkAuth, encodeAcl, encodeAuth } from './acl.ts'
 import type { ConnectTarget } from './connect-string.ts'
 import { parseConnectString } from './connect-string.ts'
-import type { ContenderNaming } from './contenders.ts'
+import type { ContenderNaming } from './naming.ts'
 import { checkRoot } from './paths.ts'
 
 /** How a backend on ZooKeeper is made. */
@@ -29,8 +29,12 @@ export interface ZooKeeperBackendOptions {
    */
   readonly sessionTimeoutMs?: number
   /**
-   * Whose locks these are to be shared with: Apache Curator's InterProcessMutex at `<root>/<name>`, or kazoo's Lock. One path must
-   * not have both.
+   * Whose locks these are to be shared with. One path must not have both.
+   *
+   * - `curator`: Apache Curator's InterProcessMutex, InterProcessReadWriteLock and InterProcessSemaphoreV2 at `<root>/<name>`.
+   * - `kazoo`: kazoo's Lock, ReadLock, WriteLock and Semaphore. A Lock is a WriteLock there, so a mutex and the writers of the same name
+   *   are in each other's way (and a mutex takes no notice of readers, and leaves them no token). A semaphore has the number of permits
+   *   with which it was made: another is refused (`HF_REFUSED`). The nodes of locks stay, empty, since kazoo relies on it.
    *
    * @default 'curator'
    */

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkName } from '../names.ts'
 import { isNodePath } from './connect-string.ts'
-import { contenderNames } from './contenders.ts'
+import { namingOf } from './naming.ts'
 import { checkRoot, encodeName, fencePath, lockDirectory } from './paths.ts'
 import { seededRandom } from '../random.ts'
 
@@ -56,13 +56,16 @@ describe('encodeName', () => {
   })
 
   it('gives a path that ZooKeeper takes, in which no step passes for a contender', () => {
-    const namings = [contenderNames('curator', seededRandom(1)), contenderNames('kazoo', seededRandom(1))]
+    const names = (['curator', 'kazoo'] as const).flatMap(kind => {
+      const { exclusive, readWrite } = namingOf(kind, seededRandom(1))
+      return [exclusive, readWrite]
+    })
     fc.assert(
       fc.property(name, plain => {
         const path = lockDirectory({ base: '/holdfast' }, plain)
         expect(isNodePath(path)).toBe(true)
         for (const step of encodeName(plain).split('/')) {
-          for (const names of namings) expect(names.sequenceOf(step)).toBeUndefined()
+          for (const one of names) expect(one.read(step)).toBeUndefined()
           expect(step.startsWith('%s') || step.startsWith('%g')).toBe(false)
         }
       }),

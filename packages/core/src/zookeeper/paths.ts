@@ -40,7 +40,6 @@ export interface Layout {
   readonly base: string
 }
 
-/** The node whose children contend for a resource. */
 /** The node of a directory of records; no name of a record or lock encodes to a step with a small letter behind `%`. */
 export function recordDirectory(layout: Layout, directory: string): string {
   return `${layout.base}/%records/${encodeStep(directory)}`
@@ -77,6 +76,7 @@ export function ephemeralOf(step: string): { readonly id: string; readonly owner
   return { id: decodeURIComponent(step.slice(0, at)), owner: decodeURIComponent(step.slice(at + 1)) }
 }
 
+/** The node whose children contend for a resource. */
 export function lockDirectory(layout: Layout, resource: string): string {
   return `${layout.base}/${encodeName(resource)}`
 }

@@ -1,0 +1,74 @@
+import { onAbort } from '../abort.ts'
+import type { BackendLifecycle } from '../backend.ts'
+import { CODE, isCode } from './errors.ts'
+import type { Operation } from './operations.ts'
+import type { Session } from './session.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+/** What a patience is made of. */
+export interface PatienceParts {
+  readonly lifecycle: BackendLifecycle
+  readonly waitingRoom: WaitingRoom
+  /** Whether to wait for others; without, being behind somebody ends it. */
+  readonly mayWait: boolean
+  readonly signal: AbortSignal | undefined
+  /** Called once others are seen to be before it. */
+  readonly queued: (() => void) | undefined
+}
+
+/** How one request waits, and for how long. */
+export class Patience {
+  readonly #parts: PatienceParts
+
+  constructor(parts: PatienceParts) {
+    this.#parts = parts
+  }
+
+  get mayWait(): boolean {
+    return this.#parts.mayWait
+  }
+
+  queued(): void {
+    this.#parts.queued?.()
+  }
+
+  checkWanted(): void {
+    this.#parts.signal?.throwIfAborted()
+    this.#parts.lifecycle.checkOpen()
+  }
+
+  /**
+   * Until a node changes, goes, or the connection breaks, or the wish is aborted: whichever it was, the next look tells. `question`
+   * sets the watch; one that finds no node (`getData`, and not `exists`, which would leave its watch there for good) ends it, as does
+   * an answer that is enough.
+   */
+  untilChanged<T>(
+    session: Session,
+    path: string,
+    question: Operation<T>,
+    isEnough: (answer: T) => boolean = () => false,
+  ): Promise<void> {
+    const { waitingRoom, signal } = this.#parts
+    return new Promise((resolve, reject) => {
+      const settle = (how: () => void): void => {
+        waitingRoom.leave(wake)
+        session.watches.remove(path, wake)
+        stopListening()
+        how()
+      }
+      const wake = (): void => settle(resolve)
+      waitingRoom.enter(wake)
+      session.watches.add(path, wake)
+      const stopListening = onAbort(signal, wake)
+      session.run(question).then(
+        answer => {
+          if (isEnough(answer)) wake()
+        },
+        (error: unknown) => {
+          if (isCode(error, CODE.noNode)) wake()
+          else settle(() => reject(error))
+        },
+      )
+    })
+  }
+}
