@@ -1,3 +1,5 @@
+export type { BarrierHarness, BarrierPromise } from './conformance/barrier-harness.ts'
+export { barrierConformance } from './conformance/barriers.ts'
 export type { Capability, ConformanceCase, LeaseHarness, LeasePromise } from './conformance/harness.ts'
 export { leaseConformance } from './conformance/leases.ts'
 export type { IdempotencyHarness, IdempotencyPromise } from './conformance/idempotency-harness.ts'

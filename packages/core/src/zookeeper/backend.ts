@@ -9,6 +9,8 @@ import { namingOf } from './naming.ts'
 import type { ZooKeeperBackendOptions } from './options.ts'
 import { checkOptions } from './options.ts'
 import type { Layout } from './paths.ts'
+import { ZooKeeperBarrierStore } from './barriers.ts'
+import { MODE } from './operations.ts'
 import { unsupportedIdempotency, unsupportedRates } from '../ports/unsupported.ts'
 import { ZooKeeperRecordStore } from './records.ts'
 import { Sessions } from './sessions.ts'
@@ -63,10 +65,21 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     ephemeralsAcl,
     operationTimeoutMs,
   })
+  const barriers = new ZooKeeperBarrierStore({
+    clock,
+    random,
+    lifecycle,
+    sessions,
+    layout,
+    newName: () => leases.newRequestId(),
+    parentMode: naming === 'kazoo' ? MODE.persistent : MODE.container,
+    operationTimeoutMs,
+  })
   const close = (): Promise<void> => {
     const closing = lifecycle.close(() => sessions.close())
     waitingRoom.wakeAll()
     records.close()
+    barriers.close()
     return closing
   }
   const backend: ZooKeeperBackend = {
@@ -74,6 +87,7 @@ export function zookeeperBackend(options: ZooKeeperBackendOptions): ZooKeeperBac
     clock,
     leases,
     records,
+    barriers,
     rates: unsupportedRates('zookeeper'),
     idempotency: unsupportedIdempotency('zookeeper'),
     health: lifecycle.health,

@@ -10,6 +10,11 @@ export class Watches {
     return this.#listeners.size
   }
 
+  /** Whether anybody waits for that node. */
+  has(path: string): boolean {
+    return this.#listeners.has(path)
+  }
+
   add(path: string, listener: () => void): void {
     const listeners = this.#listeners.get(path)
     if (listeners === undefined) this.#listeners.set(path, new Set([listener]))
