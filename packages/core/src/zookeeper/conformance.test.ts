@@ -118,6 +118,14 @@ const harnessOf = (naming: ContenderNaming): LeaseHarness => ({
   requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
 })
 
+/** Where kazoo's layout is another than what stores promise: its mutex is its write lock, and a semaphore has one limit for all. */
+const KAZOO_DIFFERS: readonly string[] = [
+  'Who holds a name alone, its readers and writers, and its permits have nothing to do with each other.',
+  '`inspect` shows each lock of a name by itself: its holders with mode, slot and token, and its waiters with mode.',
+  'Where limits differ each goes by its own, and the first in the queue holds up those behind it.',
+  'A waiter with a smaller limit that gives up, by abort or by closing its client, lets in those behind it at once.',
+]
+
 describe('Leases in ZooKeeper', () => {
   beforeAll(async () => {
     server = await sharedZooKeeper()
@@ -136,8 +144,16 @@ describe('Leases in ZooKeeper', () => {
 
   for (const naming of ['curator', 'kazoo'] as const) {
     describe(`as ${naming} names them`, () => {
-      for (const { promise, name, run } of leaseConformance(harnessOf(naming))) {
-        it(`${promise}: ${name}`, { timeout: 150_000 }, async () => {
+      const cases = leaseConformance(harnessOf(naming))
+      if (naming === 'kazoo') {
+        it('knows every case that does not hold', () => {
+          expect(cases.map(({ name }) => name)).toEqual(expect.arrayContaining([...KAZOO_DIFFERS]))
+        })
+      }
+      for (const { promise, name, run } of cases) {
+        const isOther = naming === 'kazoo' && KAZOO_DIFFERS.includes(name)
+        const test = isOther ? it.fails : it
+        test(`${promise}: ${name}`, { timeout: 150_000 }, async () => {
           expect(await run()).toBeUndefined()
         })
       }
