@@ -2,6 +2,7 @@ import type { AcquireOptions, Backend, Lease, LeaseMode } from '@holdfast/core'
 import {
   ACQUIRE_OPTION_NAMES,
   InvalidArgumentError,
+  UnsupportedError,
   WaitTimeoutError,
   acquireLease,
   checkAcquireOptions,
@@ -133,6 +134,14 @@ export class NamedLock implements Lockable {
     return scope
   }
 
+  // A permit whose lease is named as the semaphore has no slot, and one token for all would make those of the others stale.
+  #checkFenceable(lease: Lease): void {
+    if (this.#mode?.kind !== 'permit' || lease.resource !== this.#name) return
+    throw new UnsupportedError(
+      `The permits of ${show(this.#name)} have no slots in the ${this.#backend.kind} backend: no guard can tell them apart.`,
+    )
+  }
+
   // It would wait for its own reader; and of two readers that both did, each for the other.
   #checkNoUpgrade(held: LeaseMode | undefined, argument: 'within' | 'reentrant'): void {
     if (this.#mode?.kind !== 'write' || held?.kind !== 'read') return
@@ -150,6 +159,7 @@ export class NamedLock implements Lockable {
 
   async #tryNest(scope: Scope, options: AcquireOptions): Promise<Lease | undefined> {
     options.signal?.throwIfAborted()
+    if (options.guard !== undefined) this.#checkFenceable(scope.lease)
     const free = scope.tryNest()
     if (free === undefined && options.waitMs === 0) return undefined
     const lease = free ?? (await withinWait(this.#backend.clock, options, signal => scope.nest(signal)))
