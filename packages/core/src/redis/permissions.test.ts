@@ -5,11 +5,13 @@
  *     +evalsha +eval +script|load            the steps of leases, and fences
  *     +time +get +set +setrange +exists +del +pttl +pexpire +publish
  *     +hget +hset +hsetnx +hmget +hdel +hlen  what the steps run
+ *     +zadd +zrem +zscore +zcard +zcount +zrange   and those of readers, writers and permits
  *     +hgetall                               inspect
  *     +subscribe +unsubscribe                hearing of hand-offs
  *     +ping                                  ready()
  *
  *   +info +config|get    optional: without them every guarantee is `advisory`, and nothing is held back after a restart.
+ *   +wait                with `replicas`, and for 'majority' +info
  *
  * A fence also needs `~` of the protected keys and the commands on them.
  */
@@ -20,10 +22,12 @@ import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { acquireLease, tryAcquireLease } from '../lease/acquire.ts'
+import { kindOf } from '../ports/leases.ts'
 import { redisBackend, redisFence } from './index.ts'
 
 const STEPS = '+time +get +set +setrange +exists +del +pttl +pexpire +publish +hget +hset +hsetnx +hmget +hdel +hlen'
-const NEEDED = `+evalsha +eval +script|load ${STEPS} +hgetall +subscribe +unsubscribe +ping`.split(' ')
+const SHARED_STEPS = '+zadd +zrem +zscore +zcard +zcount +zrange'
+const NEEDED = `+evalsha +eval +script|load ${STEPS} ${SHARED_STEPS} +hgetall +subscribe +unsubscribe +ping`.split(' ')
 const OPTIONAL = ['+info', '+config|get']
 
 let server: RedisServer
@@ -60,20 +64,26 @@ function opening(): Backend {
   return backend
 }
 
-/** Everything that a lock does: a hand-off, one who gives up, an expired holder, a batch, inspect. */
+/** Everything that a lock does, in each mode: a hand-off, one who gives up, an expired holder, a batch, inspect. */
 async function everything(backend: Backend): Promise<void> {
   await backend.ready()
   const resource = randomUUID()
-  const lease = await acquireLease(backend, resource, { ttlMs: 30_000 })
-  const waiting = acquireLease(backend, resource, { ttlMs: 30_000 })
-  await expect.poll(async () => (await backend.leases.inspect(resource)).waiters.length).toBe(1)
-  expect(await tryAcquireLease(backend, resource, { waitMs: 20 })).toBeUndefined()
-  await lease.release()
-  await (await waiting).release()
-  await acquireLease(backend, resource, { ttlMs: 100, renew: false })
-  await (await acquireLease(backend, resource, {})).release()
-  const many = await Promise.all(Array.from({ length: 5 }, () => acquireLease(backend, randomUUID(), {})))
-  await Promise.all(many.map(held => held.release()))
+  for (const mode of [undefined, { kind: 'write' }, { kind: 'permit', limit: 1 }] as const) {
+    const kind = kindOf(mode)
+    const lease = await acquireLease(backend, resource, { ttlMs: 30_000 }, mode)
+    const waiting = acquireLease(backend, resource, { ttlMs: 30_000 }, mode)
+    await expect.poll(async () => (await backend.leases.inspect(resource, kind)).waiters.length).toBe(1)
+    expect(await tryAcquireLease(backend, resource, { waitMs: 20 }, mode)).toBeUndefined()
+    await lease.release()
+    await (await waiting).release()
+    await acquireLease(backend, resource, { ttlMs: 100, renew: false }, mode)
+    await (await acquireLease(backend, resource, {}, mode)).release()
+    const some = await Promise.all(Array.from({ length: 5 }, () => acquireLease(backend, randomUUID(), {}, mode)))
+    await Promise.all(some.map(held => held.release()))
+  }
+  const pool = { kind: 'permit', limit: 9 } as const
+  const permits = await Promise.all(Array.from({ length: 5 }, () => acquireLease(backend, resource, {}, pool)))
+  await Promise.all(permits.map(permit => permit.release()))
 }
 
 describe('A restricted user', () => {
@@ -83,6 +93,16 @@ describe('A restricted user', () => {
     await everything(backend)
     expect(backend.leases.guarantee).toBe('lease')
     expect(await admin.acl('LOG')).toEqual([])
+  })
+
+  it('who may not use sorted sets gets locks that are held alone, and is refused the others', async () => {
+    await allow([...NEEDED, ...OPTIONAL].filter(rule => !rule.startsWith('+z')))
+    const backend = opening()
+    const lease = await acquireLease(backend, randomUUID(), {})
+    const refused = acquireLease(backend, randomUUID(), {}, { kind: 'read' })
+    await expect(refused).rejects.toMatchObject({ code: 'HF_REFUSED' })
+    expect(await lease.release()).toBe('released')
+    await admin.acl('LOG', 'RESET')
   })
 
   it('who may not ask what the server is gets locks all the same, as advisory ones', async () => {
