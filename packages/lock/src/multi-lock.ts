@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { Backend, Guard, Lease } from '@holdfast/core'
 import {
   ACQUIRE_OPTION_NAMES,
@@ -6,6 +5,7 @@ import {
   WaitTimeoutError,
   checkAcquireOptions,
   checkBoolean,
+  checkName,
   show,
 } from '@holdfast/core'
 import type { LockInfo, LockOptions, UsingOptions } from './lockable.ts'
@@ -203,15 +203,24 @@ function sortedNames(names: readonly string[]): readonly string[] {
   if (!Array.isArray(names)) {
     throw new InvalidArgumentError('names', `Expected \`names\` to be an array of names, got ${show(names)}.`)
   }
-  const distinct = [...new Set(names as readonly string[])]
-  if (distinct.length === 0 || distinct.length > NAMES_MAX) {
-    throw new InvalidArgumentError('names', `Expected \`names\` to be 1 to ${NAMES_MAX} names, got ${distinct.length}.`)
+  const distinct = new Set<string>()
+  for (const name of names as readonly unknown[]) {
+    checkName('names', name)
+    distinct.add(name)
   }
-  return Object.freeze(distinct.sort(byBytes))
+  if (distinct.size === 0 || distinct.size > NAMES_MAX) {
+    throw new InvalidArgumentError('names', `Expected \`names\` to be 1 to ${NAMES_MAX} names, got ${distinct.size}.`)
+  }
+  return Object.freeze([...distinct].sort(byCodePoints))
 }
 
-// The order of UTF-16, which is that of `<`, is another one beyond U+FFFF, and other languages take locks too.
-function byBytes(a: unknown, b: unknown): number {
-  // What is no name is refused by the lock that is made of it.
-  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))
+// UTF-8 is in the order of its code points. UTF-16, and with it `<`, is in another one beyond U+FFFF, and other languages take locks too.
+function byCodePoints(a: string, b: string): number {
+  const [left, right] = [[...a], [...b]]
+  const length = Math.min(left.length, right.length)
+  for (let at = 0; at < length; at += 1) {
+    const distance = (left[at]?.codePointAt(0) ?? 0) - (right[at]?.codePointAt(0) ?? 0)
+    if (distance !== 0) return distance
+  }
+  return left.length - right.length
 }

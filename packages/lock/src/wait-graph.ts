@@ -18,8 +18,7 @@ export class WaitTask {
 
   /** Whether it is this one, or runs inside of it. */
   isIn(other: WaitTask): boolean {
-    for (let task: WaitTask | undefined = this; task !== undefined; task = task.outer) if (task === other) return true
-    return false
+    return this === other || (this.outer?.isIn(other) ?? false)
   }
 }
 
