@@ -20,18 +20,31 @@ it('runs a suite with three seeds from 1 on, where nothing else is said', () => 
   expect(parseCommandLine(['--help'], SUITES)).toBeUndefined()
 })
 
+it('runs locks where no suite is named', () => {
+  const locks = { kind: 'locks', seed: 1, runs: 200, hasGuards: true, isJson: false }
+  expect(parseCommandLine([], SUITES)).toEqual(locks)
+  expect(parseCommandLine(['--runs', '2000'], SUITES)).toEqual({ ...locks, runs: 2_000 })
+  expect(parseCommandLine(['locks', '--seed=9', '--without-guards', '--json'], SUITES)).toEqual({
+    ...locks,
+    seed: 9,
+    hasGuards: false,
+    isJson: true,
+  })
+})
+
 it.each([
-  [[], 'Expected one of overload, plots, got nothing.'],
-  [['overlode'], 'Expected one of overload, plots, got overlode.'],
-  [['overload', 'plots'], 'Expected one of overload, plots, got overload plots.'],
-  [['overload', '--fast'], 'Expected the options --seed, --runs, --json, --help, got --fast.'],
+  [['overlode'], 'Expected one of locks, overload, plots, got overlode.'],
+  [['overload', 'plots'], 'Expected one of locks, overload, plots, got overload plots.'],
+  [['overload', '--fast'], 'Expected the options --seed, --runs, --json, --without-guards, --help, got --fast.'],
+  [['overload', '--without-guards'], 'Expected --without-guards only with locks.'],
+  [['locks', '--runs', '1000001'], 'Expected --runs to be an integer from 1 to 1000000, got "1000001".'],
   [
     ['overload', '--seed'],
-    'Expected a number behind --seed and --runs, and nothing behind --json, got overload --seed.',
+    'Expected a number behind --seed and --runs, and nothing behind the others, got overload --seed.',
   ],
   [
     ['overload', '--seed', '-1'],
-    'Expected a number behind --seed and --runs, and nothing behind --json, got overload --seed -1.',
+    'Expected a number behind --seed and --runs, and nothing behind the others, got overload --seed -1.',
   ],
   [['overload', '--runs', '0'], 'Expected --runs to be an integer from 1 to 1000, got "0".'],
   [['overload', '--runs', '1e2'], 'Expected --runs to be an integer from 1 to 1000, got "1e2".'],

@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util'
+import type { LockRequest } from './locks/suite.ts'
 
 /** What was asked for. */
 export type Request =
   | { readonly kind: 'suite'; readonly suite: string; readonly seeds: readonly number[]; readonly isJson: boolean }
   | { readonly kind: 'plots' }
+  | LockRequest
 
 /** One sentence for whoever typed it. */
 export class CommandLineError extends Error {}
@@ -12,6 +14,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   runs: { type: 'string' },
   json: { type: 'boolean' },
+  'without-guards': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -20,22 +23,29 @@ const KNOWN: ReadonlySet<string> = new Set(['-h', ...Object.keys(OPTIONS).map(na
 const SEED_MAX = 1_000_000
 const RUNS_MAX = 1_000
 const RUNS_DEFAULT = 3
+const LOCK_RUNS_MAX = 1_000_000
+const LOCK_RUNS_DEFAULT = 200
 
 /** What `--help` prints. */
 export function usage(suites: readonly { readonly name: string; readonly about: string }[]): string {
-  const lines = [...suites, { name: 'plots', about: 'draws docs/plots anew; takes no options' }]
-  return `Simulates servers under load in virtual time, with the real policies before them.
+  const locks = {
+    name: 'locks',
+    about: 'locks while networks, processes, clocks and the store fail; what runs if nothing is named',
+  }
+  const lines = [locks, ...suites, { name: 'plots', about: 'draws docs/plots anew; takes no options' }]
+  return `Simulates in virtual time: locks while things go wrong, and servers under load, with the real code before them.
 
-  npm run sim -- SUITE [options]
+  npm run sim -- [SUITE] [options]
 
-  --seed N   the first seed, 0 to ${SEED_MAX}; 1 if left out
-  --runs K   how many seeds, 1 to ${RUNS_MAX}; ${RUNS_DEFAULT} if left out
-  --json     a line of JSON for each simulation
-  --help     this text
+  --seed N          the first seed, 0 to ${SEED_MAX}; 1 if left out
+  --runs K          how many seeds: 1 to ${LOCK_RUNS_MAX} of locks, ${LOCK_RUNS_DEFAULT} if left out; else 1 to ${RUNS_MAX}, ${RUNS_DEFAULT} if left out
+  --without-guards  locks that nothing fences: the control, which fails
+  --json            lines of JSON
+  --help            this text
 
 ${lines.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 
-Exit codes: 0 all bounds hold, 1 one does not, or the command was not understood.
+Exit codes: 0 all promises and bounds hold, 1 one does not, or the command was not understood.
 `
 }
 
@@ -46,20 +56,26 @@ Exit codes: 0 all bounds hold, 1 one does not, or the command was not understood
 export function parseCommandLine(words: readonly string[], suites: readonly string[]): Request | undefined {
   const { values, positionals } = parse(words)
   if (values.help === true) return undefined
-  const [suite, ...rest] = positionals
-  const names = [...suites, 'plots'].join(', ')
-  if (suite === undefined || rest.length > 0 || (suite !== 'plots' && !suites.includes(suite))) {
-    const seen = positionals.length === 0 ? 'nothing' : positionals.join(' ')
-    throw new CommandLineError(`Expected one of ${names}, got ${seen}.`)
+  const [suite = 'locks', ...rest] = positionals
+  const names = ['locks', ...suites, 'plots']
+  if (rest.length > 0 || !names.includes(suite)) {
+    throw new CommandLineError(`Expected one of ${names.join(', ')}, got ${positionals.join(' ')}.`)
   }
   if (suite === 'plots') {
     if (Object.keys(values).length > 0) throw new CommandLineError('Expected plots without options.')
     return { kind: 'plots' }
   }
+  const isJson = values.json === true
   const first = integerOf('--seed', values.seed, { otherwise: 1, min: 0, max: SEED_MAX })
+  if (suite === 'locks') {
+    const limits = { otherwise: LOCK_RUNS_DEFAULT, min: 1, max: LOCK_RUNS_MAX }
+    const runs = integerOf('--runs', values.runs, limits)
+    return { kind: 'locks', seed: first, runs, hasGuards: values['without-guards'] !== true, isJson }
+  }
+  if (values['without-guards'] === true) throw new CommandLineError('Expected --without-guards only with locks.')
   const runs = integerOf('--runs', values.runs, { otherwise: RUNS_DEFAULT, min: 1, max: RUNS_MAX })
   const seeds = Array.from({ length: runs }, (_, index) => first + index)
-  return { kind: 'suite', suite, seeds, isJson: values.json === true }
+  return { kind: 'suite', suite, seeds, isJson }
 }
 
 function parse(
@@ -74,7 +90,7 @@ function parse(
       .join(', ')
     throw new CommandLineError(
       unknown === undefined
-        ? `Expected a number behind --seed and --runs, and nothing behind --json, got ${words.join(' ')}.`
+        ? `Expected a number behind --seed and --runs, and nothing behind the others, got ${words.join(' ')}.`
         : `Expected the options ${names}, got ${unknown}.`,
     )
   }

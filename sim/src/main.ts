@@ -1,5 +1,6 @@
-// Overload in virtual time: `npm run sim -- overload [--seed N] [--runs K] [--json]`, `npm run sim -- plots`.
+// Virtual time: `npm run sim -- [locks | overload] [--seed N] [--runs K] [--json]`, `npm run sim -- plots`.
 import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
+import { simulateLocks } from './locks/suite.ts'
 import { overload } from './overload/suite.ts'
 import { drawPlots } from './plots/draw.ts'
 import { table, verdict } from './report.ts'
@@ -14,6 +15,14 @@ async function main(): Promise<void> {
   )
   if (request === undefined) return void process.stdout.write(usage(SUITES))
   if (request.kind === 'plots') return drawPlots(line => process.stdout.write(`${line}\n`))
+  if (request.kind === 'locks') {
+    const line = (text: string): void => {
+      clearProgress()
+      process.stdout.write(`${text}\n`)
+    }
+    if (!(await simulateLocks(request, { line, progress: writeProgress }))) process.exitCode = 1
+    return
+  }
   const suite = SUITES.find(({ name }) => name === request.suite) as Suite
   const rows: Row[] = []
   const tasks = suite.tasks(request.seeds)
@@ -30,7 +39,11 @@ async function main(): Promise<void> {
 
 // To a person at a terminal alone: lines of JSON may go into a file beside it.
 function showProgress({ case: name, shape, seed }: Task, done: number, count: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${done + 1}/${count} ${name} ${shape} seed ${seed}`)
+  writeProgress(`${done + 1}/${count} ${name} ${shape} seed ${seed}`)
+}
+
+function writeProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }
 
 function clearProgress(): void {
