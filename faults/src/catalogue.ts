@@ -7,6 +7,7 @@ import { configPublishes } from './scenarios/config-publishes.ts'
 import { configStoreLoses } from './scenarios/config-store-loses.ts'
 import { eventLoopStall } from './scenarios/event-loop-stall.ts'
 import { handoverDelayed } from './scenarios/handover-delayed.ts'
+import { postgresRestart } from './scenarios/postgres-restart.ts'
 import { redisRestartEmpty } from './scenarios/redis-restart-empty.ts'
 import { sigkillHolder } from './scenarios/sigkill-holder.ts'
 import { sigkillHolderWithWaiters } from './scenarios/sigkill-holder-with-waiters.ts'
@@ -29,6 +30,7 @@ export const SUITES: Readonly<Record<string, readonly Scenario[]>> = {
     blackHole,
     eventLoopStall,
     redisRestartEmpty,
+    postgresRestart,
     zkSessionExpiry,
     zkCutMidReply,
     abortInFlight,

@@ -1,5 +1,6 @@
 import type { BackendKind, LockScenario } from './scenario.ts'
 import { memorySite } from './sites/memory.ts'
+import { postgresSite } from './sites/postgres.ts'
 import { redisSite } from './sites/redis.ts'
 import type { Site } from './sites/site.ts'
 import { zookeeperSite } from './sites/zookeeper.ts'
@@ -37,6 +38,6 @@ async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
     case 'zookeeper':
       return await zookeeperSite()
     case 'postgres':
-      throw new Error('There are no locks in PostgreSQL yet.')
+      return await postgresSite()
   }
 }

@@ -12,7 +12,7 @@ const DIRECTIONS = ['both', 'to-client', 'to-server'] as const
  */
 export const blackHole: LockScenario = {
   name: 'black-hole',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 8,
   runMsMax: 30_000,
   parallelRuns: 4,

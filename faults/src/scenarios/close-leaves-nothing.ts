@@ -33,7 +33,7 @@ const WAYS: readonly Way[] = [
 /** After `close()` a process ends by itself within a second: no socket, timer or listener holds it. */
 export const closeLeavesNothing: LockScenario = {
   name: 'close-leaves-nothing',
-  backends: ['memory', 'redis', 'zookeeper'],
+  backends: ['memory', 'redis', 'zookeeper', 'postgres'],
   runs: 1,
   runMsMax: 60_000,
   run,

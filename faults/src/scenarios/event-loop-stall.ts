@@ -9,7 +9,7 @@ import type { Stage } from '../stage/stage.ts'
  */
 export const eventLoopStall: LockScenario = {
   name: 'event-loop-stall',
-  backends: ['memory', 'redis', 'zookeeper'],
+  backends: ['memory', 'redis', 'zookeeper', 'postgres'],
   runs: 2,
   runMsMax: 20_000,
   run,

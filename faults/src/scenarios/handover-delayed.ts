@@ -15,7 +15,7 @@ const HANDED_OVER_MS = 100
  */
 export const handoverDelayed: LockScenario = {
   name: 'handover-delayed',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 2,
   runMsMax: 40_000,
   run,

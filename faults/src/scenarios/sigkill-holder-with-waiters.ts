@@ -11,7 +11,7 @@ const HOLD_MS = 50
 /** The holder is killed while others wait: the first of them is granted within the lease + 1 s, the rest in order. */
 export const sigkillHolderWithWaiters: LockScenario = {
   name: 'sigkill-holder-with-waiters',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 2,
   runMsMax: 25_000,
   run,

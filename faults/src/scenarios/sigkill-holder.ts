@@ -9,7 +9,7 @@ import type { Stage } from '../stage/stage.ts'
  */
 export const sigkillHolder: LockScenario = {
   name: 'sigkill-holder',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 3,
   runMsMax: 20_000,
   run,

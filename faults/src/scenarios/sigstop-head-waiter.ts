@@ -9,7 +9,7 @@ import type { Stage } from '../stage/stage.ts'
  */
 export const sigstopHeadWaiter: LockScenario = {
   name: 'sigstop-head-waiter',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 2,
   runMsMax: 25_000,
   run,
@@ -17,7 +17,8 @@ export const sigstopHeadWaiter: LockScenario = {
 
 async function run(stage: Stage, mode: Mode): Promise<Findings> {
   const boundMs = stage.site.claimMs + 1_000
-  const lock = mode === 'control' ? 'naive-forever' : 'holdfast'
+  const naive = stage.site.kind === 'postgres' ? 'naive-session' : 'naive-forever'
+  const lock = mode === 'control' ? naive : 'holdfast'
   const holder = await stage.actor('the first holder', { lock })
   const sleeper = await stage.actor('the stopped waiter', { lock })
   const behind = await stage.actor('the waiter behind', { lock })

@@ -6,7 +6,7 @@ import type { Stage } from '../stage/stage.ts'
 /** The holder is stopped past the end of his lease; another gets the lock; then he goes on and writes as if nothing had been. */
 export const sigstopHolder: LockScenario = {
   name: 'sigstop-holder',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 3,
   runMsMax: 20_000,
   run,

@@ -15,7 +15,7 @@ const WIPES = 5
  */
 export const tokenGrowth: LockScenario = {
   name: 'token-growth',
-  backends: ['redis', 'zookeeper'],
+  backends: ['redis', 'zookeeper', 'postgres'],
   runs: 1,
   runMsMax: 90_000,
   breaksServer: true,

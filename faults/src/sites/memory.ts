@@ -19,6 +19,7 @@ export function memorySite(): Site {
     waiters: refuse,
     lastWrite: refuse,
     wipe: refuse,
+    restart: refuse,
     restartEmpty: refuse,
     [Symbol.asyncDispose]: async () => {},
   }

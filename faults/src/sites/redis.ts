@@ -42,6 +42,7 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
       return token === null ? undefined : BigInt(token)
     },
     wipe: async () => void (await client.flushall()),
+    restart: () => server.restart(),
     restartEmpty: () => server.restart({ keepData: false }),
     [Symbol.asyncDispose]: async () => {
       await observer.close()

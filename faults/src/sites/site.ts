@@ -23,6 +23,8 @@ export interface Site extends AsyncDisposable {
   lastWrite(resource: string): Promise<bigint | undefined>
   /** Makes the store forget who holds and who waits: FLUSHALL, or the deletion of the lock's node. */
   wipe(resource: string): Promise<void>
+  /** Kills the server and starts it again with what it kept. */
+  restart(): Promise<void>
   /** Kills the server and starts it again with nothing. */
   restartEmpty(): Promise<void>
 }

@@ -38,6 +38,7 @@ export async function zookeeperSite(): Promise<Site> {
       await removeTree(raw, `${ROOT}/${resource}`)
       await removeTree(raw, `${naiveDirectory(ROOT)}/${resource}`)
     },
+    restart: () => server.restart(),
     restartEmpty: () => Promise.reject(new Error('A client refuses a ZooKeeper that has not seen what it has seen.')),
     [Symbol.asyncDispose]: async () => {
       await observer.close()

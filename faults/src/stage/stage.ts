@@ -64,8 +64,9 @@ export class Stage implements AsyncDisposable {
   }
 
   async proxy(): Promise<FaultProxy> {
-    const protocol = this.site.kind === 'zookeeper' ? 'zookeeper' : 'redis'
-    const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: this.site.port }, protocol })
+    const { kind, port } = this.site
+    const protocol = kind === 'memory' ? 'redis' : kind
+    const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port }, protocol })
     this.#proxies.push(proxy)
     return proxy
   }

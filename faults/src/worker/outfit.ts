@@ -1,11 +1,14 @@
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
+import { postgresBackend } from '@holdfast/core/postgres'
 import { redisBackend } from '@holdfast/core/redis'
 import { systemClock } from '@holdfast/core'
 import type { Contender } from './contender.ts'
 import { HoldfastContender } from './holdfast.ts'
 import type { Ledger } from './ledger.ts'
 import { MemoryLedger } from './memory-ledger.ts'
+import { AdvisoryPostgres, NaivePostgres } from './naive-postgres.ts'
 import { NaiveExpiringRedis, NaiveForeverRedis } from './naive-redis.ts'
+import { PostgresLedger, postgresUrl } from './postgres-ledger.ts'
 import type { LockKind, Place } from './protocol.ts'
 import { RedisLedger } from './redis-ledger.ts'
 
@@ -29,6 +32,10 @@ export async function openOutfit(place: Place, lock: LockKind, beside: Outfit | 
       const ledger = new RedisLedger(place.dataPort, place.prefix)
       return outfit(redisContender(place, lock, ledger), ledger)
     }
+    case 'postgres': {
+      const ledger = new PostgresLedger(place.dataPort, place.schema)
+      return outfit(postgresContender(place, lock, ledger), ledger)
+    }
     case 'zookeeper':
       return await (await import('./zookeeper-outfit.ts')).openZooKeeperOutfit(place, lock)
   }
@@ -44,7 +51,23 @@ function redisContender(place: Place & { kind: 'redis' }, lock: LockKind, ledger
     case 'naive-expiring':
       return new NaiveExpiringRedis(lockPort, prefix)
     case 'naive-forever':
+    case 'naive-session':
       return new NaiveForeverRedis(lockPort, prefix)
+  }
+}
+
+function postgresContender(place: Place & { kind: 'postgres' }, lock: LockKind, ledger: Ledger): Contender {
+  const { lockPort, schema, claimMs, commandTimeoutMs } = place
+  switch (lock) {
+    case 'holdfast': {
+      const backend = postgresBackend({ url: postgresUrl(lockPort), schema, claimMs, commandTimeoutMs })
+      return new HoldfastContender(backend, ledger.guard)
+    }
+    case 'naive-expiring':
+    case 'naive-forever':
+      return new NaivePostgres(lockPort, { isForEver: lock === 'naive-forever' })
+    case 'naive-session':
+      return new AdvisoryPostgres(lockPort)
   }
 }
 

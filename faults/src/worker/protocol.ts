@@ -12,6 +12,14 @@ export type Place =
       readonly commandTimeoutMs: number
     }
   | {
+      readonly kind: 'postgres'
+      readonly lockPort: number
+      readonly dataPort: number
+      readonly schema: string
+      readonly claimMs: number
+      readonly commandTimeoutMs: number
+    }
+  | {
       readonly kind: 'zookeeper'
       readonly lockPort: number
       readonly dataPort: number
@@ -25,8 +33,9 @@ export type Place =
  * - `naive-expiring`: it ends by itself in the store, and its holder believes in it until the store says otherwise; its token is
  *   a count.
  * - `naive-forever`: nothing ends it but its holder.
+ * - `naive-session` (PostgreSQL): it ends with its connection.
  */
-export type LockKind = 'holdfast' | 'naive-expiring' | 'naive-forever'
+export type LockKind = 'holdfast' | 'naive-expiring' | 'naive-forever' | 'naive-session'
 
 /** What a holder believes of one hold, by `monotonicMs`. */
 export interface HoldReport {
