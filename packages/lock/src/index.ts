@@ -12,4 +12,4 @@ export type { MultiLock, MultiLockOptions, MultiUsingOptions } from './multi-loc
 export type { ReadWriteLock } from './read-write-lock.ts'
 export type { SemaphoreOptions } from './semaphore.ts'
 export type { WaitCycleEvent } from './wait-cycles.ts'
-export type { Backend, FencingToken, Lease, LeaseGuarantee } from '@holdfast/core'
+export type { Backend, DowngradeOptions, FencingToken, Lease, LeaseGuarantee } from '@holdfast/core'

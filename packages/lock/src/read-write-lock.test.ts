@@ -234,7 +234,7 @@ describe('downgrade', () => {
     await clock.advance(501)
     expect([limited.ttlMs, signal.aborted]).toEqual([4_000, true])
     await limited.release()
-    const free = await downgrade(await write.acquire(), { holdMsMax: 1_000, ttlMs: 2_000, meta: undefined })
+    const free = await downgrade(await write.acquire(), { holdMsMax: 1_000, ttlMs: 2_000, meta: undefined } as object)
     await clock.advance(501)
     expect([free.ttlMs, free.remainingMs() > 0]).toEqual([2_000, true])
   })

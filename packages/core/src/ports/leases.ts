@@ -55,8 +55,8 @@ export interface LeaseRequest {
 export interface Grant {
   readonly request: LeaseRequest
   /**
-   * Of a reader: the token of the last writer, so that whoever wrote since makes it stale. Of a permit: greater than that of any
-   * permit that was granted before.
+   * Of a reader: the token of the last writer, so that whoever wrote since makes it stale; where the store has forgotten that one, a
+   * later token that no writer has. Of a permit: greater than that of any permit that was granted before.
    */
   readonly token: FencingToken
   /** Of a permit: its number, from 0; what it fences is the resource's slot. Undefined where the store has none (ZooKeeper). */
