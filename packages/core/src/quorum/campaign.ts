@@ -6,7 +6,9 @@ import type { Deadline } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import type { TakeBacks } from '../lease/take-backs.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
+import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { QuorumNode, VoteAnswer } from './node.ts'
+import { voteOf } from './vote-id.ts'
 import type { Poll } from './poll.ts'
 import { answersOf, majorityOf, poll } from './poll.ts'
 import { shortfallOf, unansweredBy } from './shortfall.ts'
@@ -31,13 +33,21 @@ export interface Electorate {
  * - `failed`: too few nodes could vote, or so late that too little was left.
  */
 export type CampaignOutcome =
-  | { readonly kind: 'won'; readonly grant: Grant; readonly pending: ReadonlyMap<number, Promise<unknown>> }
+  | {
+      readonly kind: 'won'
+      readonly grant: Grant
+      /** As what it stands on the nodes. */
+      readonly vote: LeaseRequest
+      /** By node: votes that are still to be answered. */
+      readonly pending: ReadonlyMap<number, Promise<unknown>>
+    }
   | { readonly kind: 'held'; readonly remainingMs: number }
   | { readonly kind: 'split'; readonly tookMs: number }
   | { readonly kind: 'failed'; readonly error: HoldfastError }
 
 /**
- * One round of votes for one request.
+ * One round of votes for one request. Each round has votes of its own: what takes back those of an earlier one, perhaps late, must not
+ * touch them.
  *
  * **Exclusion.** All nodes are asked at once; a majority of votes wins. A node gives its vote to one request at a time, two majorities
  * share a node, and the lease counts from before the first question was sent, so it ends before any vote that it rests on does. A node
@@ -57,6 +67,7 @@ export type CampaignOutcome =
 export class Campaign {
   readonly #electorate: Electorate
   readonly #request: LeaseRequest
+  readonly #vote: LeaseRequest
   readonly #ttlMs: number
   readonly #votes = new Map<number, Promise<VoteAnswer>>()
   // The votes that are asked for and not answered.
@@ -64,10 +75,12 @@ export class Campaign {
   readonly #refused = new Set<number>()
   #isGivenBack = false
 
-  constructor(electorate: Electorate, request: LeaseRequest, ttlMs: number) {
+  /** `round` is used for no other campaign of this request. */
+  constructor(electorate: Electorate, request: LeaseRequest, round: number) {
     this.#electorate = electorate
     this.#request = request
-    this.#ttlMs = ttlMs
+    this.#vote = voteOf(request, round)
+    this.#ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
   }
 
   async run(): Promise<CampaignOutcome> {
@@ -88,6 +101,7 @@ export class Campaign {
     return {
       kind: 'won',
       grant: { ...grant, ...unfenced, ttlMs, deadline, isProvisional: false },
+      vote: this.#vote,
       pending: this.#pending,
     }
   }
@@ -98,12 +112,12 @@ export class Campaign {
     this.#isGivenBack = true
     for (const index of this.#votes.keys()) {
       if (this.#refused.has(index)) continue
-      this.#electorate.takeBacks[index]?.start(this.#request, this.#pending.get(index))
+      this.#electorate.takeBacks[index]?.start(this.#vote, this.#pending.get(index))
     }
   }
 
   #askAll(): readonly Promise<VoteAnswer>[] {
-    const { resource, requestId, meta } = this.#request
+    const { resource, requestId, meta } = this.#vote
     const ballot = { resource, requestId, meta, ttlMs: this.#ttlMs }
     return this.#electorate.nodes.map((node, index) => {
       const vote = node.vote(ballot)
@@ -123,7 +137,7 @@ export class Campaign {
   async #raise(token: string, deadline: Deadline): Promise<HoldfastError | undefined> {
     const { nodes } = this.#electorate
     const raised = nodes.map((node, index) =>
-      this.#refused.has(index) ? Promise.resolve(false) : node.raise(this.#request, token),
+      this.#refused.has(index) ? Promise.resolve(false) : node.raise(this.#vote, token),
     )
     const written = await poll(raised, stands => stands)
     if (!written.isWon) return this.#isTooLate(deadline) ? this.#late(deadline).error : unansweredBy(nodes, written)

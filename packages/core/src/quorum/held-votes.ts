@@ -1,9 +1,15 @@
 import type { FencingToken } from '../fencing/token.ts'
 import type { Deadline } from '../lease/deadline.ts'
-import type { Grant } from '../ports/leases.ts'
+import type { LeaseRequest } from '../ports/leases.ts'
+import type { CampaignOutcome } from './campaign.ts'
+
+/** A campaign that was won. */
+export type WonVotes = Extract<CampaignOutcome, { readonly kind: 'won' }>
 
 /** What a client remembers of a lease that it was granted. */
 export interface HeldVotes {
+  /** As what it stands on the nodes. */
+  readonly vote: LeaseRequest
   readonly token: FencingToken
   readonly isUnfenced: boolean
   /** Of the last grant or renewal. */
@@ -12,6 +18,10 @@ export interface HeldVotes {
   readonly pending: Map<number, Promise<unknown>>
   /** Nodes that said that they freed it. */
   readonly freed: Set<number>
+  /** Nodes on which it is being taken back in the background. */
+  readonly takenBack: Set<number>
+  /** No more votes are to be asked for. */
+  isBeingReleased: boolean
 }
 
 // At each new one so many of the oldest are looked at: what lapsed and was never released goes, and that at no cost to speak of.
@@ -25,17 +35,21 @@ export class HeldVotesById {
     return this.#held.get(requestId)
   }
 
-  add({ request, token, isUnfenced, deadline }: Grant, pending: ReadonlyMap<number, Promise<unknown>>): void {
+  add({ grant, vote, pending }: WonVotes): void {
     this.#dropLapsed()
+    const { request, token, isUnfenced, deadline } = grant
     const held: HeldVotes = {
+      vote,
       token,
       isUnfenced: isUnfenced ?? false,
       deadline,
       pending: new Map(),
       freed: new Set(),
+      takenBack: new Set(),
+      isBeingReleased: false,
     }
     this.#held.set(request.requestId, held)
-    for (const [index, vote] of pending) this.awaitVote(held, index, vote)
+    for (const [index, answer] of pending) this.awaitVote(held, index, answer)
   }
 
   /** Notes that a node is still to answer. */

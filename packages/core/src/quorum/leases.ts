@@ -24,6 +24,7 @@ import { WaitingLines } from './lines.ts'
 import type { Poll } from './poll.ts'
 import { answersOf, majorityOf, poll } from './poll.ts'
 import { unansweredBy } from './shortfall.ts'
+import { requestIdOf } from './vote-id.ts'
 import { QuorumWaiter, splitPauseMs } from './waiter.ts'
 
 /** What a `QuorumLeaseStore` works with. */
@@ -61,6 +62,7 @@ export class QuorumLeaseStore implements LeaseStore {
   readonly #held = new HeldVotesById()
   readonly #lines = new WaitingLines()
   // What close ends: those who wait, and those who try.
+  #rounds = 0
   readonly #underWay = new Set<(reason: unknown) => void>()
 
   constructor(parts: QuorumParts) {
@@ -125,29 +127,19 @@ export class QuorumLeaseStore implements LeaseStore {
 
   async release({ request }: Grant): Promise<'released' | 'lost'> {
     this.#parts.lifecycle.checkUsable()
-    const { nodes, takeBacks } = this.#parts
+    const { nodes } = this.#parts
     const held = this.#held.get(request.requestId)
+    // It was given back, or has lapsed.
+    if (held === undefined) return 'lost'
+    held.isBeingReleased = true
+    const answers = await poll(
+      nodes.map((_, index) => this.#withdraw(held, index)),
+      isFreed => isFreed,
+    )
+    if (!answers.isWon && !cannotBe(answers, false, nodes.length)) throw unansweredBy(nodes, answers)
     this.#held.delete(request.requestId)
-    const freed = held?.freed ?? new Set<number>()
-    const asked = nodes.map(async (node, index) => {
-      if (freed.has(index)) return true
-      const pending = held?.pending.get(index)
-      // What is still to be answered may come to the node behind this.
-      if (pending !== undefined) takeBacks[index]?.start(request, pending)
-      try {
-        const isFreed = await node.withdraw(request)
-        if (isFreed) freed.add(index)
-        return isFreed
-      } catch (error) {
-        if (pending === undefined && held !== undefined) takeBacks[index]?.start(request, undefined)
-        throw error
-      }
-    })
-    const answers = await poll(asked, isFreed => isFreed)
     this.#lines.wakeFirst(request.resource)
-    if (answers.isWon) return 'released'
-    if (cannotBe(answers, false, nodes.length)) return 'lost'
-    throw unansweredBy(nodes, answers)
+    return answers.isWon ? 'released' : 'lost'
   }
 
   downgrade(): Promise<undefined> {
@@ -164,9 +156,12 @@ export class QuorumLeaseStore implements LeaseStore {
     if (!asked.isWon) throw unansweredBy(nodes, asked)
     const unanswered = nodes.length - answersOf(asked).length
     const holder = mostVoted(answersOf(asked), majorityOf(nodes.length) - unanswered)
-    const own = holder === undefined ? undefined : this.#held.get(holder.requestId)
-    const shown = holder === undefined ? [] : [own === undefined ? holder : { ...holder, token: own.token }]
-    return leaseInfo(resource, shown, [])
+    return leaseInfo(resource, holder === undefined ? [] : [this.#shown(holder)], [])
+  }
+
+  #shown(holder: LeaseHolder): LeaseHolder {
+    const requestId = requestIdOf(holder.requestId)
+    return { ...holder, requestId, token: this.#held.get(requestId)?.token ?? holder.token }
   }
 
   /** No server says anything of its own accord: what is lost shows at the next renewal, or at the deadline. */
@@ -231,10 +226,10 @@ export class QuorumLeaseStore implements LeaseStore {
   #campaign(request: LeaseRequest): Round {
     const held = this.#held.get(request.requestId)
     if (held !== undefined) return { outcome: this.#again(request, held), giveUp: () => {} }
-    const campaign = new Campaign(this.#parts, request, request.ttlMs ?? TTL_MS_DEFAULT)
+    const campaign = new Campaign(this.#parts, request, (this.#rounds += 1))
     let isGivenUp = false
     const outcome = campaign.run().then(result => {
-      if (result.kind === 'won' && !isGivenUp) this.#held.add(result.grant, result.pending)
+      if (result.kind === 'won' && !isGivenUp) this.#held.add(result)
       return result
     })
     const giveUp = (): void => {
@@ -246,45 +241,46 @@ export class QuorumLeaseStore implements LeaseStore {
 
   // The same grant, for one that is asked for again while it is held.
   async #again(request: LeaseRequest, held: HeldVotes): Promise<CampaignOutcome> {
-    const { token, isUnfenced, pending } = held
+    const { token, isUnfenced, vote, pending } = held
     const ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
-    const known = { request, token, isUnfenced, ttlMs, deadline: held.deadline, isProvisional: false }
-    const renewed = await this.#renew({ grant: known, ttlMs })
-    if (renewed.kind === 'renewed') return { kind: 'won', grant: { ...known, deadline: renewed.deadline }, pending }
-    return await this.#campaign(request).outcome
+    const renewed = await this.#renewHeld(held, request, ttlMs)
+    if (renewed.kind === 'lost') return await this.#campaign(request).outcome
+    const { deadline } = renewed
+    return { kind: 'won', grant: { request, token, isUnfenced, ttlMs, deadline, isProvisional: false }, vote, pending }
   }
 
-  async #renew({ grant, ttlMs }: Renewal): Promise<RenewOutcome> {
+  async #renew({ grant: { request }, ttlMs }: Renewal): Promise<RenewOutcome> {
     this.#checkTtl(ttlMs)
-    const { clock, nodes } = this.#parts
-    const { request } = grant
-    const sent = momentOf(clock)
-    const asked = nodes.map(node => node.renew(request, ttlMs))
-    const answers = await poll(asked, stands => stands)
     const held = this.#held.get(request.requestId)
+    return held === undefined ? { kind: 'lost', reason: 'revoked' } : await this.#renewHeld(held, request, ttlMs)
+  }
+
+  async #renewHeld(held: HeldVotes, request: LeaseRequest, ttlMs: number): Promise<RenewOutcome> {
+    const { clock, nodes } = this.#parts
+    const sent = momentOf(clock)
+    const asked = nodes.map(node => node.renew(held.vote, ttlMs))
+    const answers = await poll(asked, stands => stands)
     if (answers.isWon) {
       const deadline = answeredDeadline(clock, sent, ttlMs)
-      if (held !== undefined) {
-        held.deadline = deadline
-        this.#askBack(request, ttlMs, asked)
-      }
+      held.deadline = deadline
+      this.#askBack(held, ttlMs, asked)
       return { kind: 'renewed', deadline, ttlMs }
     }
     if (!cannotBe(answers, false, nodes.length)) throw unansweredBy(nodes, answers)
     this.#held.delete(request.requestId)
-    if (held !== undefined) this.#takeBack(request, held, asked)
+    held.isBeingReleased = true
+    this.#takeBack(held, asked)
     return { kind: 'lost', reason: 'revoked' }
   }
 
   // A node on which the vote does not stand (it was away, or had voted for another then) is asked for it, for the next renewals to count:
   // otherwise one restart after the other would cost a lease that is held for long. The lease itself rests on those that stand.
-  #askBack(request: LeaseRequest, ttlMs: number, renewed: readonly Promise<boolean>[]): void {
-    const { resource, requestId, meta } = request
+  #askBack(held: HeldVotes, ttlMs: number, renewed: readonly Promise<boolean>[]): void {
+    const { resource, requestId, meta } = held.vote
     for (const [index, one] of renewed.entries()) {
       one.then(
         stands => {
-          const held = this.#held.get(requestId)
-          if (stands || held === undefined || held.pending.has(index)) return
+          if (stands || held.isBeingReleased || held.pending.has(index)) return
           if (held.deadline.remainingMs() <= 0) return
           const vote = this.#parts.nodes[index]?.vote({ resource, requestId, meta, ttlMs })
           if (vote !== undefined) this.#held.awaitVote(held, index, vote)
@@ -294,10 +290,31 @@ export class QuorumLeaseStore implements LeaseStore {
     }
   }
 
+  async #withdraw(held: HeldVotes, index: number): Promise<boolean> {
+    if (held.freed.has(index)) return true
+    const { nodes, takeBacks } = this.#parts
+    const pending = held.pending.get(index)
+    const takeBack = (): void => {
+      if (held.takenBack.has(index)) return
+      held.takenBack.add(index)
+      takeBacks[index]?.start(held.vote, pending)
+    }
+    // What is still to be answered may come to the node behind this.
+    if (pending !== undefined) takeBack()
+    try {
+      const isFreed = (await nodes[index]?.withdraw(held.vote)) ?? false
+      if (isFreed) held.freed.add(index)
+      return isFreed
+    } catch (error) {
+      takeBack()
+      throw error
+    }
+  }
+
   // What is left of a lease that no majority has any more.
-  #takeBack(request: LeaseRequest, held: HeldVotes, renewed: readonly Promise<boolean>[]): void {
+  #takeBack({ vote, pending }: HeldVotes, renewed: readonly Promise<boolean>[]): void {
     for (const [index, one] of renewed.entries()) {
-      this.#parts.takeBacks[index]?.start(request, held.pending.get(index) ?? one)
+      this.#parts.takeBacks[index]?.start(vote, pending.get(index) ?? one)
     }
   }
 
