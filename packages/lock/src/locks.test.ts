@@ -50,6 +50,29 @@ describe('createLocks', () => {
     expect(lease.remainingMs()).toBe(0)
   })
 
+  it('keeps others out by its lockDelayMs, with every lease', async () => {
+    const locks = createLocks({ backend, ttlMs: 5_000, renew: false, lockDelayMs: 60_000 })
+    const lease = await locks.acquire('r')
+    await clock.advance(5_000)
+    expect(lease.remainingMs()).toBe(0)
+    expect(await createLocks({ backend }).tryAcquire('r')).toBeUndefined()
+  })
+
+  it('knows the lease of the re-entrant lock that the running code is inside of, and of no other', async () => {
+    const locks = createLocks({ backend })
+    const seen = await locks.using(
+      'r',
+      async lease => {
+        await Promise.resolve()
+        return [locks.current('r') === lease, locks.current('other'), createLocks({ backend }).current('r') === lease]
+      },
+      { reentrant: true },
+    )
+    expect(seen).toEqual([true, undefined, true])
+    expect(await locks.using('r', () => locks.current('r'))).toBeUndefined()
+    expect(locks.current('r')).toBeUndefined()
+  })
+
   it('lets an option of the call stand before its own', async () => {
     const locks = createLocks({ backend, ttlMs: 5_000, meta: { job: 'export' } })
     const lease = await locks.acquire('r', { ttlMs: 7_000 })
@@ -344,7 +367,9 @@ describe('The types', () => {
     expectTypeOf<{ within: Lease; waitMs: 5 }>().toExtend<LockOptions>()
     expectTypeOf<keyof LockOptions & 'reentrant'>().toEqualTypeOf<never>()
     expectTypeOf<keyof UsingOptions & 'within'>().toEqualTypeOf<never>()
-    expectTypeOf<keyof LocksOptions>().toEqualTypeOf<'backend' | 'ttlMs' | 'waitMs' | 'renew' | 'holdMsMax' | 'meta'>()
+    expectTypeOf<keyof LocksOptions>().toEqualTypeOf<
+      'backend' | 'ttlMs' | 'waitMs' | 'renew' | 'holdMsMax' | 'lockDelayMs' | 'meta' | 'warnOnWaitCycles'
+    >()
     expectTypeOf<LocksOptions>().toHaveProperty('backend').toEqualTypeOf<Backend>()
   })
 

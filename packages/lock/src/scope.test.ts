@@ -1,5 +1,5 @@
-import type { Lease } from '@holdfast/core'
-import { LeaseLostError, acquireLease } from '@holdfast/core'
+import type { Backend, Lease } from '@holdfast/core'
+import { LeaseLostError, acquireLease, requestRevocation } from '@holdfast/core'
 import { memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -8,11 +8,13 @@ import { NestedLease, outermost, scopeOf } from './scope.ts'
 const TTL_MS = 10_000
 
 let clock: SimulatedClock
+let backend: Backend
 let outer: Lease
 
 beforeEach(async () => {
   clock = new SimulatedClock()
-  outer = await acquireLease(memoryBackend({ clock }), 'r', { ttlMs: TTL_MS, renew: false })
+  backend = memoryBackend({ clock })
+  outer = await acquireLease(backend, 'r', { ttlMs: TTL_MS, renew: false })
 })
 
 function refusedBecause(act: () => unknown): unknown {
@@ -43,6 +45,22 @@ describe('A lease that is nested in another', () => {
     expect(refusedBecause(() => nested.assertHeld())).toBe('released')
     // As of every released lease: for logs.
     expect(nested.token).toBe(token)
+  })
+
+  it('hears that somebody asks for the outer one, while it is nested', async () => {
+    const scope = scopeOf(outer)
+    const over = await scope.nest(undefined)
+    const heard: string[] = []
+    over.onRevoke(() => heard.push('over'))
+    await over.release()
+    over.onRevoke(() => heard.push('too late'))
+    const nested = await scope.nest(undefined)
+    nested.onRevoke(() => heard.push('nested'))
+    nested.onRevoke(() => heard.push('stopped'))()
+    expect(await requestRevocation(backend, 'r')).toBe(1)
+    await clock.advance(100)
+    expect(heard).toEqual(['nested'])
+    nested.assertHeld()
   })
 
   it('is released once, however often it is told to', async () => {
