@@ -93,9 +93,10 @@ class Served {
   async take(step: Step): Promise<{ readonly answer: string; readonly news: ModelNews }> {
     heard.length = 0
     const answer = await this.#answer(step)
-    // Those who waited come before the one who asks.
-    const news = this.#news()
-    return { answer: this.#read(answer), news }
+    // Of several that were given out in one step, the one who asked may have any. What is told to the first is a short number.
+    const grants = [...(answer.startsWith('granted') ? [answer] : []), ...heard].map(text => text.split(' ')[1] ?? '')
+    for (const token of grants.filter(({ length }) => length > 15).sort()) this.#number(token)
+    return { answer: this.#read(answer), news: this.#news() }
   }
 
   async state(): Promise<unknown> {
@@ -228,7 +229,7 @@ describe('The steps of shared leases', () => {
     async (kind, histories) => {
       await fc.assert(
         fc.asyncProperty(histories, all => compare(kind, all)),
-        { numRuns: 150 },
+        { numRuns: 60 },
       )
     },
   )
