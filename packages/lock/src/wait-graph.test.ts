@@ -54,6 +54,18 @@ describe('WaitGraph', () => {
     expect(graph.cycleOf(graph.wait(alone('a'), right))).toEqual(['b', 'a'])
   })
 
+  it('puts what was started by one who is done into what was around him', () => {
+    const graph = new WaitGraph()
+    const root = holding(graph, alone('root'))
+    const done = holding(graph, alone('a'), root)
+    graph.end(done)
+    const late = holding(graph, alone('b'), done)
+    expect(late.outer).toBe(root)
+    expect(graph.cycleOf(graph.wait(alone('root'), late))).toEqual(['root'])
+    graph.end(root)
+    expect(graph.wait(alone('c'), done).outer).toBeUndefined()
+  })
+
   it('says the same as a plain search for a way from each to itself, and names true cycles', () => {
     const steps = fc.array(
       fc.record({

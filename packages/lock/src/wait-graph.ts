@@ -10,6 +10,7 @@ export interface Claim {
 export class WaitTask {
   readonly claim: Claim
   readonly outer: WaitTask | undefined
+  isOver = false
 
   constructor(claim: Claim, outer: WaitTask | undefined) {
     this.claim = claim
@@ -34,7 +35,10 @@ export class WaitGraph {
 
   /** One who begins to wait, inside of another or of none. */
   wait(claim: Claim, outer: WaitTask | undefined): WaitTask {
-    const task = new WaitTask(claim, outer)
+    // Code that was started by one who is done since runs in what was around him: else a chain of such would be kept for ever.
+    let around = outer
+    while (around?.isOver === true) around = around.outer
+    const task = new WaitTask(claim, around)
     this.#waiting.add(task)
     return task
   }
@@ -48,6 +52,7 @@ export class WaitGraph {
 
   /** It waits no more, and holds no more. */
   end(task: WaitTask): void {
+    task.isOver = true
     this.#waiting.delete(task)
     const { key } = task.claim
     const holders = this.#holders.get(key)
