@@ -32,10 +32,21 @@ it('runs locks where no suite is named', () => {
   })
 })
 
+it('runs quorums as often as locks', () => {
+  expect(parseCommandLine(['quorum'], SUITES)).toEqual({ kind: 'quorum', seed: 1, runs: 200, isJson: false })
+  expect(parseCommandLine(['quorum', '--seed', '3', '--runs', '2000', '--json'], SUITES)).toEqual({
+    kind: 'quorum',
+    seed: 3,
+    runs: 2_000,
+    isJson: true,
+  })
+})
+
 it.each([
-  [['overlode'], 'Expected one of locks, overload, plots, got overlode.'],
-  [['overload', 'plots'], 'Expected one of locks, overload, plots, got overload plots.'],
+  [['overlode'], 'Expected one of locks, quorum, overload, plots, got overlode.'],
+  [['overload', 'plots'], 'Expected one of locks, quorum, overload, plots, got overload plots.'],
   [['overload', '--fast'], 'Expected the options --seed, --runs, --json, --without-guards, --help, got --fast.'],
+  [['quorum', '--without-guards'], 'Expected --without-guards only with locks.'],
   [['overload', '--without-guards'], 'Expected --without-guards only with locks.'],
   [['locks', '--runs', '1000001'], 'Expected --runs to be an integer from 1 to 1000000, got "1000001".'],
   [

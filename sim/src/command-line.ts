@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util'
 import type { LockRequest } from './locks/suite.ts'
+import type { QuorumRequest } from './quorum/suite.ts'
 
 /** What was asked for. */
 export type Request =
   | { readonly kind: 'suite'; readonly suite: string; readonly seeds: readonly number[]; readonly isJson: boolean }
   | { readonly kind: 'plots' }
   | LockRequest
+  | QuorumRequest
 
 /** One sentence for whoever typed it. */
 export class CommandLineError extends Error {}
@@ -32,13 +34,17 @@ export function usage(suites: readonly { readonly name: string; readonly about: 
     name: 'locks',
     about: 'locks while networks, processes, clocks and the store fail; what runs if nothing is named',
   }
-  const lines = [locks, ...suites, { name: 'plots', about: 'draws docs/plots anew; takes no options' }]
+  const quorum = {
+    name: 'quorum',
+    about: 'a quorum of Redis servers that crash, are emptied and restored, with controls',
+  }
+  const lines = [locks, quorum, ...suites, { name: 'plots', about: 'draws docs/plots anew; takes no options' }]
   return `Simulates in virtual time: locks while things go wrong, and servers under load, with the real code before them.
 
   npm run sim -- [SUITE] [options]
 
   --seed N          the first seed, 0 to ${SEED_MAX}; 1 if left out
-  --runs K          how many seeds: 1 to ${LOCK_RUNS_MAX} of locks, ${LOCK_RUNS_DEFAULT} if left out; else 1 to ${RUNS_MAX}, ${RUNS_DEFAULT} if left out
+  --runs K          how many seeds: 1 to ${LOCK_RUNS_MAX} of locks and quorum, ${LOCK_RUNS_DEFAULT} if left out; else 1 to ${RUNS_MAX}, ${RUNS_DEFAULT} if left out
   --without-guards  locks that nothing fences: the control, which fails
   --json            lines of JSON
   --help            this text
@@ -57,7 +63,7 @@ export function parseCommandLine(words: readonly string[], suites: readonly stri
   const { values, positionals } = parse(words)
   if (values.help === true) return undefined
   const [suite = 'locks', ...rest] = positionals
-  const names = ['locks', ...suites, 'plots']
+  const names = ['locks', 'quorum', ...suites, 'plots']
   if (rest.length > 0 || !names.includes(suite)) {
     throw new CommandLineError(`Expected one of ${names.join(', ')}, got ${positionals.join(' ')}.`)
   }
@@ -67,12 +73,15 @@ export function parseCommandLine(words: readonly string[], suites: readonly stri
   }
   const isJson = values.json === true
   const first = integerOf('--seed', values.seed, { otherwise: 1, min: 0, max: SEED_MAX })
-  if (suite === 'locks') {
+  const hasGuards = values['without-guards'] !== true
+  if (!hasGuards && suite !== 'locks') throw new CommandLineError('Expected --without-guards only with locks.')
+  if (suite === 'locks' || suite === 'quorum') {
     const limits = { otherwise: LOCK_RUNS_DEFAULT, min: 1, max: LOCK_RUNS_MAX }
     const runs = integerOf('--runs', values.runs, limits)
-    return { kind: 'locks', seed: first, runs, hasGuards: values['without-guards'] !== true, isJson }
+    return suite === 'quorum'
+      ? { kind: 'quorum', seed: first, runs, isJson }
+      : { kind: 'locks', seed: first, runs, hasGuards, isJson }
   }
-  if (values['without-guards'] === true) throw new CommandLineError('Expected --without-guards only with locks.')
   const runs = integerOf('--runs', values.runs, { otherwise: RUNS_DEFAULT, min: 1, max: RUNS_MAX })
   const seeds = Array.from({ length: runs }, (_, index) => first + index)
   return { kind: 'suite', suite, seeds, isJson }

@@ -1,8 +1,9 @@
-// Virtual time: `npm run sim -- [locks | overload] [--seed N] [--runs K] [--json]`, `npm run sim -- plots`.
+// Virtual time: `npm run sim -- [locks | quorum | overload] [--seed N] [--runs K] [--json]`, `npm run sim -- plots`.
 import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
 import { simulateLocks } from './locks/suite.ts'
 import { overload } from './overload/suite.ts'
 import { drawPlots } from './plots/draw.ts'
+import { simulateQuorums } from './quorum/suite.ts'
 import { table, verdict } from './report.ts'
 import type { Row, Suite, Task } from './row.ts'
 
@@ -15,12 +16,14 @@ async function main(): Promise<void> {
   )
   if (request === undefined) return void process.stdout.write(usage(SUITES))
   if (request.kind === 'plots') return drawPlots(line => process.stdout.write(`${line}\n`))
-  if (request.kind === 'locks') {
+  if (request.kind === 'locks' || request.kind === 'quorum') {
     const line = (text: string): void => {
       clearProgress()
       process.stdout.write(`${text}\n`)
     }
-    if (!(await simulateLocks(request, { line, progress: writeProgress }))) process.exitCode = 1
+    const output = { line, progress: writeProgress }
+    const isFine = await (request.kind === 'locks' ? simulateLocks(request, output) : simulateQuorums(request, output))
+    if (!isFine) process.exitCode = 1
     return
   }
   const suite = SUITES.find(({ name }) => name === request.suite) as Suite
