@@ -216,7 +216,8 @@ function sortedNames(names: readonly string[]): readonly string[] {
 
 // UTF-8 is in the order of its code points. UTF-16, and with it `<`, is in another one beyond U+FFFF, and other languages take locks too.
 function byCodePoints(a: string, b: string): number {
-  const [left, right] = [[...a], [...b]]
+  const left = Array.from(a)
+  const right = Array.from(b)
   const length = Math.min(left.length, right.length)
   for (let at = 0; at < length; at += 1) {
     const distance = (left[at]?.codePointAt(0) ?? 0) - (right[at]?.codePointAt(0) ?? 0)
