@@ -22,6 +22,7 @@ class FakeServer {
   epoch = 1
   inboxEpoch = 1
   trustMs = Infinity
+  confirmsHandOffs = false
   readonly asked: string[] = []
   readonly listening = new Set<string>()
   readonly lines = new Lines()
@@ -52,6 +53,9 @@ function commandsOf(server: FakeServer): WaitingCommands {
   return {
     get epoch() {
       return server.epoch
+    },
+    get confirmsHandOffs() {
+      return server.confirmsHandOffs
     },
     ttlMsOf: (request: LeaseRequest) => request.ttlMs ?? TTL_MS,
     acquire: () => {
@@ -209,6 +213,21 @@ describe('A lease that comes by message', () => {
     const waiter = await queuedAt(0, TTL_MS, { ttlMs: 1_000, allowProvisional: false })
     waiter.onHandOff(handOff(1_000))
     expect([server.asked, outcome?.grant?.isProvisional]).toEqual([[], false])
+  })
+
+  it('is renewed first where only that makes it count, however short its time is', async () => {
+    server.confirmsHandOffs = true
+    const waiter = await queuedAt(0, TTL_MS, { ttlMs: 1_000 })
+    waiter.onHandOff(handOff(1_000))
+    expect(outcome).toBeUndefined()
+    await clock.advance(0)
+    expect([server.asked, outcome?.grant?.isProvisional]).toEqual([['renew for 1000'], false])
+  })
+
+  it('says which slot a permit has', async () => {
+    const waiter = await queuedAt(0)
+    waiter.onHandOff({ ...handOff(), slot: 3 })
+    expect(outcome?.grant?.slot).toBe(3)
   })
 
   it('is taken when it comes before the answer that says since when we wait', async () => {

@@ -32,7 +32,6 @@ import type { ReplicatedConnection } from './open-leases.ts'
 import { openLeases } from './open-leases.ts'
 import { RedisRateStore } from './rates.ts'
 import { RedisRecordStore } from './records.ts'
-import type { LeaseReplicas } from './replication.ts'
 import { checkReplicas, Replication } from './replication.ts'
 import { examine, examineCluster } from './server.ts'
 import { EXCLUSIVE_STEPS, SHARED_STEPS } from './steps.ts'
@@ -72,7 +71,7 @@ export interface RedisBackendOptions {
    *
    * @default 'none'
    */
-  readonly replicas?: LeaseReplicas
+  readonly replicas?: 'none' | 'majority' | number
   /** @default systemClock */
   readonly clock?: Clock
   /** @default systemRandom */
@@ -99,7 +98,7 @@ export const REDIS_DEFAULTS: Readonly<{
   claimMs: number
   commandTimeoutMs: number
   maxClockSkewMs: number
-  replicas: LeaseReplicas
+  replicas: 'none' | 'majority' | number
 }> = Object.freeze({
   prefix: 'hf',
   claimMs: 3_000,

@@ -29,6 +29,7 @@ describe('What the server answers', () => {
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
     "READONLY You can't write against a read only replica.",
     'NOREPLICAS Not enough good replicas to write.',
+    'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)',
   ])('only says not now: %s', message => {
     expect(isReplyError(reply(message))).toBe(false)
   })

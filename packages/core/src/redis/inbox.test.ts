@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { SimulatedClock } from '../testing/index.ts'
 import { Inbox } from './inbox.ts'
+import { InboxListeners } from './inbox-listeners.ts'
 
 describe('Inbox', () => {
   it('is opened anew when it does not answer after a minute without news', async () => {
@@ -39,6 +40,28 @@ describe('Inbox', () => {
     await new Promise(resolve => setImmediate(resolve))
     expect(inbox.isListening).toBe(true)
     inbox.close()
+  })
+})
+
+describe('A message', () => {
+  const heard: unknown[] = []
+  const listeners = new InboxListeners()
+  listeners.add('a.1', {
+    onHandOff: handOff => heard.push(handOff),
+    onFirst: remainingMs => heard.push(remainingMs),
+    onGap: () => {},
+  })
+
+  it('hands over a lease, a permit with its slot, or says who is first', () => {
+    listeners.receive('a.1 007 1500 3000')
+    listeners.receive('a.1 008 1600 3000 2', 'node')
+    listeners.receive('a.1 250')
+    listeners.receive('a.2 250')
+    expect(heard).toEqual([
+      { token: '007', nowUs: 1_500, spanMs: 3_000 },
+      { token: '008', nowUs: 1_600, spanMs: 3_000, slot: 2, from: 'node' },
+      250,
+    ])
   })
 })
 

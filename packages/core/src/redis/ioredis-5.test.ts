@@ -9,6 +9,7 @@ import type { Backend } from '../backend.ts'
 import { StaleTokenError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { acquireLease, tryAcquireLease } from '../lease/acquire.ts'
+import { kindOf } from '../ports/leases.ts'
 import { createFaultProxy } from '../testing/index.ts'
 import { redisBackend, redisFence } from './index.ts'
 
@@ -47,14 +48,20 @@ function opening(client: Redis, commandTimeoutMs = 3_000): Backend {
   return backend
 }
 
-/** Takes a lock and hands it to a waiter of the same backend. */
+/** Takes a lock in each mode and hands it to a waiter of the same backend. */
 async function handsOver(backend: Backend): Promise<boolean> {
-  const first = await acquireLease(backend, name, { ttlMs: 30_000 })
-  const waiting = acquireLease(backend, name, { ttlMs: 30_000 })
-  await expect.poll(async () => (await backend.leases.inspect(name)).waiters.length).toBe(1)
-  await first.release()
-  const second = await waiting
-  return second.token > first.token && (await second.release()) === 'released'
+  for (const mode of [undefined, { kind: 'write' }, { kind: 'permit', limit: 1 }] as const) {
+    const first = await acquireLease(backend, name, { ttlMs: 30_000 }, mode)
+    const waiting = acquireLease(backend, name, { ttlMs: 30_000 }, mode)
+    const kind = kindOf(mode)
+    await expect.poll(async () => (await backend.leases.inspect(name, kind)).waiters.length).toBe(1)
+    await first.release()
+    const second = await waiting
+    const held = (await backend.leases.inspect(name, kind)).holders.map(({ token }) => token.value)
+    if (held.join() !== String(second.token.value) || second.token <= first.token) return false
+    if ((await second.release()) !== 'released') return false
+  }
+  return true
 }
 
 describe('A client of ioredis 5', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fenceKey, hashTag, inboxPrefix, leaseKeys, markerKey } from './keys.ts'
+import { fenceKey, hashTag, inboxPrefix, leaseKeys, markerKey, sharedLeaseKeys } from './keys.ts'
 
 /** As the specification of Redis Cluster has it: the first `{`, and the first `}` behind it, if something is between. */
 function clusterTag(key: string): string {
@@ -51,6 +51,21 @@ describe('The hash tag of a key', () => {
         expect(hashTag(key)).toBe(clusterTag(key))
       }),
       { seed: 5, numRuns: 1_000 },
+    )
+  })
+})
+
+describe('The keys of readers and writers, and of permits', () => {
+  it('lie in the slot of the lease of that name, and are neither that one nor each other', () => {
+    fc.assert(
+      fc.property(name, resource => {
+        const { state, queue } = leaseKeys('hf', resource)
+        const shared = (['read-write', 'permits'] as const).map(kind => sharedLeaseKeys('hf', resource, kind))
+        const keys = [state, queue, ...shared.flatMap(of => [of.state, of.ends, of.queue, of.slots])]
+        expect(new Set(keys).size).toBe(keys.length)
+        expect(new Set(keys.map(clusterTag)).size).toBe(1)
+      }),
+      { seed: 6, numRuns: 1_000 },
     )
   })
 })

@@ -28,19 +28,21 @@ afterAll(async () => {
 beforeEach(async () => {
   opened = []
   name = randomUUID()
-  const isWell = async (admin: Redis): Promise<boolean> => {
-    const info = await admin.info('replication')
-    return /link_status:up|connected_slaves:1/.test(info)
-  }
-  await expect
-    .poll(async () => (await Promise.all(admins.map(isWell))).every(Boolean), { timeout: 30_000, interval: 100 })
-    .toBe(true)
+  await wellReplicated()
 }, 40_000)
 
 afterEach(async () => {
   for (const close of opened.reverse()) await close()
   await Promise.all(cluster.nodes.map(node => node.kill('SIGCONT')))
 })
+
+async function wellReplicated(): Promise<void> {
+  const isWell = async (admin: Redis): Promise<boolean> =>
+    /link_status:up|connected_slaves:1/.test(await admin.info('replication'))
+  await expect
+    .poll(async () => (await Promise.all(admins.map(isWell))).every(Boolean), { timeout: 30_000, interval: 100 })
+    .toBe(true)
+}
 
 function opening(replicas: 'none' | 'majority' | number): Backend {
   const client = new Cluster(
@@ -61,7 +63,7 @@ async function owners(): Promise<readonly [master: RedisServer, replica: RedisSe
   const [admin] = admins
   const slot = Number(await admin?.cluster('KEYSLOT', leaseKeys('hf', name).state))
   const look = async (): Promise<readonly RedisServer[]> => {
-    const ranges = (await admin?.cluster('SLOTS')) as [number, number, ...[string, number][]][]
+    const ranges = (await admin?.cluster('SLOTS')) ?? []
     const [, , ...nodes] = ranges.find(([first, last]) => slot >= first && slot <= last) ?? [0, 0]
     return nodes.flatMap(([, port]) => cluster.nodes.find(node => node.port === port) ?? [])
   }
@@ -80,10 +82,7 @@ describe('A lease in a Cluster that replicas have to acknowledge', () => {
     await (await acquireLease(backend, name, {}, mode)).release()
     const [, replica] = await owners()
     await replica.kill('SIGSTOP')
-    await expect(acquireLease(backend, name, {}, mode)).rejects.toMatchObject({
-      code: 'HF_UNAVAILABLE',
-      message: expect.stringContaining('0 of 1 needed replica acknowledged the lease'),
-    })
+    await expect(acquireLease(backend, name, {}, mode)).rejects.toThrow('0 of 1 needed replica acknowledged the lease')
     await expect.poll(async () => (await backend.leases.inspect(name, kindOf(mode))).holders).toEqual([])
   })
 

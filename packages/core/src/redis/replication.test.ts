@@ -68,10 +68,9 @@ describe('A lease that replicas have to acknowledge', () => {
     const backend = opening({ replicas: 2 })
     await (await acquireLease(backend, name, {}, mode)).release()
     await stop(0)
-    await expect(acquireLease(backend, name, {}, mode)).rejects.toMatchObject({
-      code: 'HF_UNAVAILABLE',
-      message: expect.stringMatching(/: 1 of 2 needed replicas acknowledged the lease within 666 ms\.$/),
-    })
+    const error = await acquireLease(backend, name, {}, mode).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'HF_UNAVAILABLE' })
+    expect((error as Error).message).toMatch(/: 1 of 2 needed replicas acknowledged the lease within 666 ms\.$/)
     await expect.poll(async () => (await backend.leases.inspect(name, kindOf(mode))).holders).toEqual([])
     const lease = await acquireLease(opening(), name, { waitMs: 0 }, mode)
     expect(await lease.release()).toBe('released')
@@ -82,10 +81,7 @@ describe('A lease that replicas have to acknowledge', () => {
     await stop(0)
     await (await acquireLease(backend, name, {})).release()
     await stop(1)
-    await expect(acquireLease(backend, name, {})).rejects.toMatchObject({
-      code: 'HF_UNAVAILABLE',
-      message: expect.stringContaining('0 of 1 needed replica acknowledged'),
-    })
+    await expect(acquireLease(backend, name, {})).rejects.toThrow('0 of 1 needed replica acknowledged')
   })
 
   it('is advisory all the same: another replica may be promoted', async () => {

@@ -3,12 +3,9 @@ import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { show } from '../names.ts'
 import { addressOf } from './driver.ts'
 
-/** Which replicas have to acknowledge a lease. */
-export type LeaseReplicas = 'none' | 'majority' | number
-
 const REPLICAS_MAX = 100
 
-/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
+/** Which replicas have to acknowledge a lease. @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkReplicas(replicas: unknown): void {
   if (replicas === 'none' || replicas === 'majority') return
   if (Number.isInteger(replicas) && Number(replicas) >= 1 && Number(replicas) <= REPLICAS_MAX) return
@@ -71,7 +68,7 @@ export class Replication {
   }
 }
 
-/** How many replicas a master says that it has. */
-export function replicasIn(info: string): number {
+// How many replicas a master says that it has.
+function replicasIn(info: string): number {
   return Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0)
 }

@@ -208,35 +208,42 @@ const actions = ['acquire', 'acquire', 'acquire', 'try', 'release', 'release', '
 const action = fc.record({ kind: fc.constantFrom(...actions), which: fc.nat(99), other: fc.nat(99) })
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never
 
-/** Runs random steps on both, and compares answers, holders, queue, slots and the order of tokens after each. */
+interface Compared {
+  readonly expected: unknown[]
+  readonly seen: unknown[]
+}
+
+/** Runs random steps on both, and tells answers, holders, queue, slots and the order of tokens after each. */
 async function compare(
   kind: 'read-write' | 'permits',
   parties: readonly Party[],
   steps: readonly Action[],
-): Promise<void> {
+): Promise<Compared> {
   const at = { model: new Model(), real: new Real(kind) }
   /** What each token of the model is in truth. */
   const tokens = new Map<number, bigint>()
+  const told: Compared = { expected: [], seen: [] }
   for (const step of steps) {
     const [expected, seen] = await both(parties, step, at)
-    expect(seen).toEqual(expected)
     const info = await at.real.info()
     const alive = at.model.held.filter(({ hasEnded }) => !hasEnded)
-    const bySlot = (a: string, b: string): number => (a < b ? -1 : 1)
-    expect(info.holders.map(({ requestId, slot }) => `${requestId} ${slot ?? 0}`).sort(bySlot)).toEqual(
-      alive.map(({ id, slot }) => `${id} ${slot}`).sort(bySlot),
-    )
-    expect(info.waiters.map(({ requestId }) => requestId)).toEqual(at.model.queue.map(({ id }) => id))
+    told.expected.push(expected, alive.map(({ id, slot }) => `${id} ${slot}`).sort())
+    told.seen.push(seen, info.holders.map(({ requestId, slot }) => `${requestId} ${slot ?? 0}`).sort())
+    told.expected.push(at.model.queue.map(({ id }) => id))
+    told.seen.push(info.waiters.map(({ requestId }) => requestId))
     for (const { requestId, token } of info.holders) {
       const known = alive.find(({ id }) => id === requestId)?.token ?? -1
-      expect(tokens.get(known) ?? token.value).toBe(token.value)
+      told.expected.push(tokens.get(known) ?? token.value)
+      told.seen.push(token.value)
       tokens.set(known, token.value)
     }
-    const inOrder = [...tokens].sort(([a], [b]) => a - b).map(([, token]) => token)
-    expect(inOrder).toEqual([...new Set(inOrder)].sort((a, b) => (a < b ? -1 : 1)))
   }
+  const inOrder = [...tokens].sort(([a], [b]) => a - b).map(([, token]) => token)
+  told.seen.push(inOrder)
+  told.expected.push([...new Set(inOrder)].sort((a, b) => (a < b ? -1 : 1)))
   const { state, ends, queue, slots } = at.real.keys
   await redis.del(state, ends, queue, slots)
+  return told
 }
 
 const steps = fc.array(action, { minLength: 10, maxLength: 60 })
@@ -245,14 +252,20 @@ const partyOf = (mode: 'r' | 'w' | 'p', name: string, limit = 1): Party => ({ id
 describe('Whatever the order of steps', () => {
   it('readers share, writers are alone, the queue is served in order, and tokens are those of writers', async () => {
     const parties = ['live.1', 'live.2', 'live.3', 'gone.4'].flatMap(name => [partyOf('r', name), partyOf('w', name)])
-    const property = fc.asyncProperty(steps, each => compare('read-write', parties, each))
+    const property = fc.asyncProperty(steps, async each => {
+      const { expected, seen } = await compare('read-write', parties, each)
+      expect(seen).toEqual(expected)
+    })
     await fc.assert(property, { seed: 11, numRuns: 150 })
   })
 
   it('there are no more permits than the limit of each, with slots of their own, and tokens grow', async () => {
     const parties = [3, 3, 3, 3, 3, 1, 2, 5].map((limit, index) => partyOf('p', `live.${index}`, limit))
     parties.push(partyOf('p', 'gone.1', 3), partyOf('p', 'gone.2', 3))
-    const property = fc.asyncProperty(steps, each => compare('permits', parties, each))
+    const property = fc.asyncProperty(steps, async each => {
+      const { expected, seen } = await compare('permits', parties, each)
+      expect(seen).toEqual(expected)
+    })
     await fc.assert(property, { seed: 12, numRuns: 150 })
   })
 })

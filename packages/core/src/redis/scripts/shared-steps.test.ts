@@ -271,7 +271,8 @@ describe('Permits', () => {
   it('are granted up to the limit, each with the lowest free slot and a greater token', async () => {
     const answers = []
     for (const id of ['live.1', 'live.2', 'live.3']) answers.push(String(await attempt('p3', id)))
-    expect(answers).toEqual(answers.map((_, slot) => expect.stringMatching(new RegExp(`^\\d{20} ${slot}$`))))
+    expect(answers.map(answer => answer.split(' ')[1])).toEqual(['0', '1', '2'])
+    expect(answers.every(answer => /^\d{20} \d$/.test(answer))).toBe(true)
     expect(answers).toEqual([...answers].sort())
     expect(await attempt('p3', 'live.4')).toBe(0)
     await release('p', 'live.2')
