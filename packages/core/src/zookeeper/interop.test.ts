@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { Backend } from '../backend.ts'
 import { acquireLease } from '../lease/acquire.ts'
 import type { LeaseMode } from '../ports/leases.ts'
-import type { ContenderNaming } from './contenders.ts'
+import type { ContenderNaming } from './naming.ts'
 import type { ZooKeeperBackend } from './index.ts'
 import { zookeeperBackend } from './index.ts'
 
