@@ -1,5 +1,14 @@
 import type { AcquireOptions, Backend, EventSource, Lease } from '@holdfast/core'
 import { InvalidArgumentError, checkAcquireOptions, checkBoolean, encodeMeta, keeperOf, show } from '@holdfast/core'
+import type { Barrier } from './barrier.ts'
+import { NamedBarrier } from './barrier.ts'
+import type { DoubleBarrier, DoubleBarrierOptions } from './double-barrier.ts'
+import { NamedDoubleBarrier } from './double-barrier.ts'
+import type { ElectionOptions } from './election-options.ts'
+import type { Election } from './election.ts'
+import { NamedElection } from './election.ts'
+import type { Latch, LatchOptions } from './latch.ts'
+import { NamedLatch } from './latch.ts'
 import type { LockEvents } from './lock-events.ts'
 import { eventsOf } from './lock-events.ts'
 import type { LockInfo, LockOptions, Lockable, UsingOptions } from './lockable.ts'
@@ -52,6 +61,19 @@ export interface Locks {
    * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
    */
   all(names: readonly string[]): MultiLock
+  /**
+   * A candidate of the election of that name, or somebody who only observes it. Names of elections, barriers and latches have 180
+   * bytes at most.
+   *
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+   */
+  election(name: string, options?: ElectionOptions): Election
+  /** The barrier of that name: shut, it stops whoever comes. On ZooKeeper no lock may have its name. */
+  barrier(name: string): Barrier
+  /** One party of the double barrier of that name: all begin together and end together. On ZooKeeper no lock may have its name. */
+  doubleBarrier(name: string, options: DoubleBarrierOptions): DoubleBarrier
+  /** The count-down latch of that name. */
+  latch(name: string, options: LatchOptions): Latch
   /** Short for `mutex(name).acquire(options)`. */
   acquire(name: string, options?: LockOptions): Promise<Lease>
   /** Short for `mutex(name).tryAcquire(options)`. */
@@ -94,6 +116,10 @@ export function createLocks(options: LocksOptions): Locks {
     semaphore: (name, semaphoreOptions) => semaphore({ backend, name, defaults }, semaphoreOptions),
     all: names =>
       multiLock({ backend, names, mutexOf: mutex, waitMs: defaults.waitMs, isNested: cycles !== undefined }),
+    election: (name, electionOptions) => new NamedElection({ backend, name, defaults }, electionOptions),
+    barrier: name => new NamedBarrier(backend, name),
+    doubleBarrier: (name, barrierOptions) => new NamedDoubleBarrier(backend, name, barrierOptions),
+    latch: (name, latchOptions) => new NamedLatch(backend, name, latchOptions),
     acquire: (name, acquireOptions) => rejecting(() => mutex(name).acquire(acquireOptions)),
     tryAcquire: (name, acquireOptions) => rejecting(() => mutex(name).tryAcquire(acquireOptions)),
     using: (name, work, usingOptions) => rejecting(() => mutex(name).using(work, usingOptions)),

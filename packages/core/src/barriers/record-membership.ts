@@ -9,7 +9,6 @@ import { untilView } from './until-view.ts'
 
 const READY = 'ready'
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /**
  * One party's stay in a double barrier. Each party is an ephemeral record. Who sees that enough of them are there writes `ready`, with
@@ -99,6 +98,6 @@ export class RecordMembership implements Membership {
 }
 
 function partiesOf({ value }: StoredRecord): readonly string[] {
-  const parties: unknown = JSON.parse(decoder.decode(value))
+  const parties: unknown = JSON.parse(new TextDecoder().decode(value))
   return Array.isArray(parties) ? parties.map(String) : []
 }

@@ -170,9 +170,16 @@ export class HeldLease implements Lease {
     if (outcome === 'released') this.#tellReleased()
   }
 
-  /** For what stands on it: `listener` (one, the last) hears at once that it was lost or is being given back. */
+  /** For what stands on it: each `listener` hears at once that it was lost or is being given back. */
   onEnd(listener: (error: LeaseLostError) => void): void {
-    this.#onEnd = listener
+    const before = this.#onEnd
+    this.#onEnd =
+      before === undefined
+        ? listener
+        : error => {
+            before(error)
+            listener(error)
+          }
   }
 
   // What follows is for the keeper.
@@ -352,7 +359,7 @@ export class HeldLease implements Lease {
   }
 }
 
-/** Calls `listener` (one a lease) at once when a lease is lost or is being given back: for what stands on it. */
+/** Calls `listener` at once when a lease is lost or is being given back: for what stands on it. */
 export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => void): void {
   if (lease instanceof HeldLease) lease.onEnd(listener)
 }
