@@ -4,23 +4,22 @@ import type { Backend } from '@holdfast/core'
 import { postgresBackend } from '@holdfast/core/postgres'
 import { redisBackend } from '@holdfast/core/redis'
 import { zookeeperBackend } from '@holdfast/core/zookeeper'
-import type { SharedPostgres, SharedRedis, SharedZooKeeper } from '@holdfast/scripts/servers'
-import { sharedPostgres, sharedRedis, sharedZooKeeper } from '@holdfast/scripts/servers'
-import { Client } from 'pg'
+import type { PostgresServer, SharedRedis, SharedZooKeeper } from '@holdfast/scripts/servers'
+import { sharedRedis, sharedZooKeeper, startPostgres } from '@holdfast/scripts/servers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Locks } from './index.ts'
 import { createLocks } from './index.ts'
 
-// The servers may be the user's: nothing of the test stays there for long.
+// Redis and ZooKeeper may be the user's: nothing of the test stays there for long.
 const TENANT = `test-${randomUUID().slice(0, 8)}`
 
 let redis: SharedRedis
-let postgres: SharedPostgres
+let postgres: PostgresServer
 let zookeeper: SharedZooKeeper
 const open: Backend[] = []
 
 beforeAll(async () => {
-  ;[redis, postgres, zookeeper] = await Promise.all([sharedRedis(), sharedPostgres(), sharedZooKeeper()])
+  ;[redis, postgres, zookeeper] = await Promise.all([sharedRedis(), startPostgres(), sharedZooKeeper()])
 }, 60_000)
 
 afterEach(async () => {
@@ -28,12 +27,6 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  const admin = new Client({ connectionString: postgres.url })
-  // Its connection may still be on its way out when the server stops.
-  admin.on('error', () => {})
-  await admin.connect()
-  await admin.query(`DROP SCHEMA IF EXISTS "${TENANT}" CASCADE`)
-  await admin.end()
   await Promise.all([redis, postgres, zookeeper].map(server => server.stop()))
 })
 
@@ -45,7 +38,7 @@ function locksOn(make: () => Backend): { readonly locks: Locks; readonly backend
 }
 
 const onRedis = (): Backend => redisBackend({ url: redis.url, prefix: TENANT })
-const onPostgres = (): Backend => postgresBackend({ url: postgres.url, schema: TENANT })
+const onPostgres = (): Backend => postgresBackend({ url: postgres.url })
 const onZooKeeper = (): Backend => zookeeperBackend({ connect: zookeeper.connectString, root: `/${TENANT}` })
 
 describe.each([
