@@ -6,10 +6,10 @@ import { FencingToken } from '../fencing/token.ts'
 import { show } from '../names.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
 import { RequestIds } from '../request-ids.ts'
-import { systemClock } from '../clock.ts'
 import { checkPrefix } from './backend.ts'
 import { keyedCommand } from './command-keys.ts'
-import { RedisConnection } from './connection.ts'
+import type { RedisConnection } from './connection.ts'
+import { connectionOver } from './connection-over.ts'
 import { checkClient } from './driver.ts'
 import { fenceKey, hashTag } from './keys.ts'
 import { fence } from './scripts/fence.ts'
@@ -138,28 +138,6 @@ type Send = (client: Redis) => Promise<FenceAnswer>
 
 function staleToken({ resource, token }: Fenced, [newest]: readonly unknown[]): StaleTokenError {
   return new StaleTokenError(resource, token, FencingToken.parse(String(newest)))
-}
-
-const connections = new WeakMap<Redis, Map<number, RedisConnection>>()
-
-// One for all fences on a client, however many are made: each listens to the client for as long as that lives.
-function connectionOver(client: Redis, timeoutMs: number): RedisConnection {
-  const known = connections.get(client) ?? new Map<number, RedisConnection>()
-  connections.set(client, known)
-  let connection = known.get(timeoutMs)
-  if (connection === undefined) {
-    connection = new RedisConnection({
-      clock: systemClock,
-      commandTimeoutMs: timeoutMs,
-      isOurs: false,
-      scripts: [fence],
-      open: () => Promise.resolve(client),
-      examine: () => Promise.resolve({ guarantee: 'advisory', holdBackMs: 0 }),
-      onHealth: () => {},
-    })
-    known.set(timeoutMs, connection)
-  }
-  return connection
 }
 
 function checkCommands(commands: readonly RedisCommand[]): void {
