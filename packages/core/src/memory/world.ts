@@ -53,9 +53,17 @@ export class MemoryWorld implements MemoryLeases {
   }
 
   renew(name: string, requestId: string, ttlMs: number): Holding | undefined {
-    const { holding } = this.#settled(name)
+    const resource = this.#settled(name)
+    const { holding } = resource
     if (holding?.requestId !== requestId) return undefined
-    holding.endsAtMs = this.clock.monotonicMs() + ttlMs
+    const endsAtMs = this.clock.monotonicMs() + ttlMs
+    const isSooner = endsAtMs < holding.endsAtMs
+    holding.endsAtMs = endsAtMs
+    if (isSooner && resource.expiry !== undefined) {
+      resource.expiry.cancel()
+      resource.expiry = undefined
+      this.#watchExpiry(name, resource)
+    }
     return holding
   }
 
