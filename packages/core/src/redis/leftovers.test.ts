@@ -13,6 +13,9 @@ import { acquireLease, tryAcquireLease } from '../lease/acquire.ts'
 import { redisBackend } from './index.ts'
 
 const TIMEOUT_MS = 300
+/** Of a program, which loads everything, on a machine that has other things to do. A lease lasts longer. */
+const PROGRAM_TIMEOUT_MS = 1_000
+const END_MS_MAX = 12_000
 
 let server: RedisServer
 let admin: Redis
@@ -154,7 +157,7 @@ async function program(url: string, body: string): Promise<{ readonly said: stri
   const code = `
     import { acquireLease, tryAcquireLease } from '@holdfast/core'
     import { redisBackend } from '@holdfast/core/redis'
-    const backend = redisBackend({ url: '${url}', commandTimeoutMs: ${TIMEOUT_MS}, maxClockSkewMs: 0 })
+    const backend = redisBackend({ url: '${url}', commandTimeoutMs: ${PROGRAM_TIMEOUT_MS}, maxClockSkewMs: 0 })
     const failure = work => work.then(() => 'done', error => error.code ?? error.message)
     ${body}
   `
@@ -180,7 +183,7 @@ describe('A program', () => {
       `,
     )
     expect(said).toBe('enough\nHF_CLOSED')
-    expect(ms).toBeLessThan(4_000)
+    expect(ms).toBeLessThan(END_MS_MAX)
   })
 
   it('ends by itself after close when the server is down', async () => {
@@ -194,7 +197,7 @@ describe('A program', () => {
     )
     expect(said).toBe('HF_UNAVAILABLE\n23')
     // Seen here: what was to be taken back held the process for as long as a lease lasts.
-    expect(ms).toBeLessThan(5_000)
+    expect(ms).toBeLessThan(END_MS_MAX)
   })
 
   it('waits to the end for what it awaits, though the server is down', async () => {
@@ -224,7 +227,7 @@ describe('A program', () => {
     await own.kill('SIGCONT')
     await own.stop()
     expect(said).toBe('HF_UNAVAILABLE\nlost')
-    expect(ms).toBeLessThan(5_000)
+    expect(ms).toBeLessThan(END_MS_MAX)
   })
 
   it('is told that its own client is closed when it quits that, and ends without closing the backend', async () => {
@@ -240,6 +243,6 @@ describe('A program', () => {
       `,
     )
     expect(said).toBe('HF_CLOSED')
-    expect(ms).toBeLessThan(4_000)
+    expect(ms).toBeLessThan(END_MS_MAX)
   })
 })
