@@ -151,13 +151,35 @@ describe('A lease that comes by message', () => {
     expect(outcome?.grant?.deadline.remainingMs()).toBeCloseTo(CLAIM_MS - driftMs(CLAIM_MS + 2_500), 6)
   })
 
-  it('counts from before the question when the clock of the server was set back, so it is renewed first', async () => {
+  it('counts from before the question when the clock of the server was set back, so it is asked for again', async () => {
     const waiter = await queuedAt(0)
     await clock.advance(1_000)
     waiter.onHandOff({ ...handOff(), nowUs: server.nowUs() - 3_600_000_000 })
     await clock.advance(0)
-    expect(server.asked).toEqual([`renew for ${TTL_MS}`])
-    expect(outcome?.grant?.isProvisional).toBe(false)
+    expect(server.asked).toEqual(['acquire at 1000'])
+  })
+
+  it('is asked for when its time is over: a renewal may keep another one, with another token (seen in simulation)', async () => {
+    const waiter = await queuedAt(0)
+    const message = handOff()
+    await clock.advance(CLAIM_MS)
+    server.acquire = async () => server.granted(requestOf())
+    waiter.onHandOff(message)
+    await clock.advance(0)
+    expect(server.asked).toEqual([`acquire at ${CLAIM_MS}`])
+    expect(outcome?.grant?.token.value).toBe(77n)
+  })
+
+  it('is asked for when its time was over by the answer to the renewal', async () => {
+    const waiter = await queuedAt(0)
+    server.epoch += 1
+    server.renew = async ({ ttlMs }) => {
+      await clock.advance(CLAIM_MS)
+      return server.renewed(ttlMs)
+    }
+    waiter.onHandOff(handOff())
+    await clock.advance(CLAIM_MS)
+    expect(server.asked).toEqual([`renew for ${TTL_MS}`, `acquire at ${CLAIM_MS}`])
   })
 
   it('is renewed first when it came late: less than half is left', async () => {
@@ -484,8 +506,9 @@ describe('A question that is answered after the lease came by message', () => {
     const waiter = await queuedAt(1)
     server.acquire = () => new Promise(resolve => (settle = resolve))
     waiter.ask()
+    await clock.advance(1)
     waiter.onHandOff(handOff())
-    await clock.advance(0)
+    await clock.advance(1)
     expect(outcome?.grant?.token.value).toBe(42n)
     settle(answer())
     await clock.advance(0)
@@ -494,6 +517,11 @@ describe('A question that is answered after the lease came by message', () => {
 
   it('is taken back when it made a place in the queue again (seen by reading: a ghost for a TTL)', async () => {
     expect(await answeredLate(() => server.queued(3))).toEqual(['take back'])
+  })
+
+  it('is passed over when the news overtook it (seen in simulation: the lease was freed while it was held)', async () => {
+    const early: AcquireOutcome = { ...server.queued(3), serverUs: server.nowUs() }
+    expect(await answeredLate(() => early)).toEqual([])
   })
 
   it('is taken back when it got the lease again, under another token', async () => {

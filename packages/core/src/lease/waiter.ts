@@ -57,6 +57,7 @@ export class Waiter implements InboxListener, InLine {
   #isOver = false
   // Of what was granted.
   #token: bigint | undefined
+  #handedOver: HandOff | undefined
   #silentSinceMs: number | undefined
 
   constructor(
@@ -163,8 +164,15 @@ export class Waiter implements InboxListener, InLine {
   // The message came first. A question that was sent again over a new connection can have made a place, or taken the lease, once more
   // after all was given back.
   #checkAfterEnd(outcome: AcquireOutcome): void {
-    const isGhost = outcome.kind === 'granted' ? outcome.grant.token.value !== this.#token : outcome.kind === 'queued'
-    if (isGhost && this.#token !== undefined) this.#commands.takeBack(this.#request, undefined)
+    if (this.#isGhost(outcome) && this.#token !== undefined) this.#commands.takeBack(this.#request, undefined)
+  }
+
+  // An answer from before the lease was handed over was overtaken by that news, and says nothing.
+  #isGhost(outcome: AcquireOutcome): boolean {
+    if (outcome.kind === 'granted') return outcome.grant.token.value !== this.#token
+    const handedOver = this.#handedOver
+    if (outcome.kind !== 'queued' || handedOver === undefined) return false
+    return outcome.from === handedOver.from && outcome.serverUs > handedOver.nowUs
   }
 
   // A first question that fails is the caller's to know; later ones only mean that the server is away for a while, and the place
@@ -201,6 +209,7 @@ export class Waiter implements InboxListener, InLine {
 
   async #accept(handOff: HandOff, received: Moment, place: Place): Promise<void> {
     if (this.#isOver) return
+    this.#handedOver = handOff
     const deadline = handOffDeadline(this.#clock, { handOff, received, place })
     const isSameLink = place.connectionEpoch === this.#commands.epoch && this.#inboxEpoch === this.#inbox.epoch
     const isSameClock = place.from === handOff.from
@@ -214,11 +223,13 @@ export class Waiter implements InboxListener, InLine {
     await this.#confirm(grant)
   }
 
-  // Renews first, and counts from that.
+  // Renews first, and counts from that. Once its time is over, an older question that was late can have taken the lease anew for the same
+  // request: a renewal would keep that one, whose token is another, so the server is asked.
   async #confirm(grant: Grant): Promise<void> {
+    if (grant.deadline.remainingMs() <= 0) return this.ask()
     try {
       const [outcome] = await this.#commands.renew([{ grant, ttlMs: grant.ttlMs }])
-      if (outcome?.kind !== 'renewed') return this.ask()
+      if (outcome?.kind !== 'renewed' || grant.deadline.remainingMs() <= 0) return this.ask()
       this.#grant({ ...grant, deadline: outcome.deadline, isProvisional: false })
     } catch (error) {
       this.#onFailure(error)
