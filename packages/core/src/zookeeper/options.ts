@@ -34,7 +34,9 @@ export interface ZooKeeperBackendOptions {
    * - `curator`: Apache Curator's InterProcessMutex, InterProcessReadWriteLock and InterProcessSemaphoreV2 at `<root>/<name>`.
    * - `kazoo`: kazoo's Lock, ReadLock, WriteLock and Semaphore. A Lock is a WriteLock there, so a mutex and the writers of the same name
    *   are in each other's way (and a mutex takes no notice of readers, and leaves them no token). A semaphore has the number of permits
-   *   with which it was made: another is refused (`HF_REFUSED`). The nodes of locks stay, empty, since kazoo relies on it.
+   *   with which it was made: another is refused (`HF_REFUSED`). The nodes of locks stay, empty, since kazoo relies on it. And kazoo's
+   *   ReadLock (2.8) waits for all writers, also for those behind it: where it queues together with writers, each may wait for the
+   *   other until one gives up.
    *
    * @default 'curator'
    */
