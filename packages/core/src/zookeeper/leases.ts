@@ -114,10 +114,13 @@ export class ZooKeeperLeaseStore implements LeaseStore {
 
   /** The path of the node that a lease of this store stands on, while it is held. Readers may share a token; then it is nobody's. */
   nodeOf({ resource, token }: Fenced): string | undefined {
-    const matches = [...this.#held.values()].filter(
-      held => held.token.value === token.value && held.request.resource === resource,
-    )
-    return matches.length === 1 ? matches[0]?.contender.path : undefined
+    let path: string | undefined
+    for (const held of this.#held.values()) {
+      if (held.token.value !== token.value || held.request.resource !== resource) continue
+      if (path !== undefined) return undefined
+      path = held.contender.path
+    }
+    return path
   }
 
   #acquire(wish: AcquisitionRequest): Promise<HeldNode | undefined> {

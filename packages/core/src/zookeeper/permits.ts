@@ -12,11 +12,6 @@ import { replaceNode } from './replace-node.ts'
 const NOBODY: readonly string[] = []
 const ROUNDS_MAX = 20
 
-/** How many of the children of a pool are permits of others than this request. */
-export function takenByOthers(children: readonly string[], { names }: Queue, requestId: string): number {
-  return children.filter(node => (names.read(node)?.requestId ?? requestId) !== requestId).length
-}
-
 /**
  * Of who wants a permit, after Curator's InterProcessSemaphoreV2 and kazoo's Semaphore: only the first of the queue looks for a permit,
  * so nobody is overtaken and one alone wakes when one is given back. Both recipes make the node of the permit and then leave the
@@ -126,4 +121,9 @@ export class PermitClaim implements Claim {
   #taken(children: readonly string[]): number {
     return takenByOthers(children, this.#pool, this.#parts.request.requestId)
   }
+}
+
+/** How many of the children of a pool are permits of others than this request. */
+function takenByOthers(children: readonly string[], { names }: Queue, requestId: string): number {
+  return children.filter(node => (names.read(node)?.requestId ?? requestId) !== requestId).length
 }
