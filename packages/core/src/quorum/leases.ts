@@ -21,6 +21,7 @@ import { Campaign } from './campaign.ts'
 import type { HeldVotes } from './held-votes.ts'
 import { HeldVotesById } from './held-votes.ts'
 import { WaitingLines } from './lines.ts'
+import { mostVoted } from './most-voted.ts'
 import type { Poll } from './poll.ts'
 import { answersOf, majorityOf, poll } from './poll.ts'
 import { unansweredBy } from './shortfall.ts'
@@ -326,17 +327,4 @@ export class QuorumLeaseStore implements LeaseStore {
 // Whether so many gave this answer that the other one has no majority, whatever those say who failed.
 function cannotBe(answers: Poll<boolean>, answer: boolean, count: number): boolean {
   return answersOf(answers).filter(one => one === answer).length > count - majorityOf(count)
-}
-
-function mostVoted(votes: readonly (LeaseHolder | undefined)[], votesMin: number): LeaseHolder | undefined {
-  const byId = new Map<string, LeaseHolder[]>()
-  for (const vote of votes) {
-    if (vote !== undefined) byId.set(vote.requestId, [...(byId.get(vote.requestId) ?? []), vote])
-  }
-  const [most] = [...byId.values()].sort((a, b) => b.length - a.length)
-  if (most === undefined || most.length < Math.max(1, votesMin)) return undefined
-  // Its token is the highest that it was raised to; its votes end one by one.
-  const [first = undefined] = most.sort((a, b) => (a.token.value > b.token.value ? -1 : 1))
-  const remainingMs = Math.min(...most.map(vote => vote.remainingMs ?? 0))
-  return first === undefined ? undefined : { ...first, remainingMs }
 }

@@ -218,7 +218,8 @@ class QuorumWorld {
     const before = server.snapshot()
     this.#down.add(index)
     this.#note(`${server.name} crashes`)
-    const back = chance < 0.5 ? before : chance < 0.75 ? this.#snapshots[index] : undefined
+    const saved = chance < 0.5 ? before : this.#snapshots[index]
+    const back = chance < 0.75 ? saved : undefined
     this.#clock.setTimer(
       () => {
         server.restart(back)
