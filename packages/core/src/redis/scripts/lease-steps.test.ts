@@ -243,6 +243,15 @@ describe('Renewing', () => {
     expect(await holder()).toBe('live.2')
   })
 
+  it('for a shorter time than it had tells the first who waits', async () => {
+    await acquire('live.1', { ttlMs: 60_000 })
+    for (const id of ['live.2', 'live.3']) await acquire(id)
+    await renew('live.1', 61_000)
+    expect(await received()).toEqual([])
+    expect(await renew('live.1', 1_000)).toBe(1)
+    expect(await received()).toEqual(['live.2 1000'])
+  })
+
   it('answers 0 once the time is over, also when nobody else took it', async () => {
     await acquire('live.1')
     await endHolding()

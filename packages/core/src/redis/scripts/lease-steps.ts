@@ -22,7 +22,8 @@ import type { Script } from './script.ts'
  *
  * A release hands the lease straight to the first waiter, for claimMs at most: it publishes `id token nowUs spanMs` to that
  * waiter's inbox (the prefix of the keys, `inbox:`, the id up to its dot). Nobody listening means a closed inbox, and the next one
- * is tried. The new first waiter is told `id remainingMs`, so that it wakes when the new holder dies.
+ * is tried. The new first waiter is told `id remainingMs`, so that it wakes when the new holder dies, and so is the first one when the
+ * holder renews for a shorter time than it had.
  *
  * In a Cluster whatever is published reaches all nodes, and `PUBLISH` counts those who listen to this one. So each inbox has a channel
  * for each node as well (the inbox, `:`, the first 16 digits of the node's replication id), and one that is counted as closed is told
@@ -76,6 +77,15 @@ if isOurs and ending > now and kind ~= 'r' then
   if redis.pcall('SET', key, renewed, 'PX', keepMs).err then
     call('PEXPIRE', key, keepMs)
     call('SET', key, renewed, 'PX', keepMs)
+  end
+  -- Whoever is first was to wait for longer than that.
+  if isQueued and now + tonumber(ttl) * 1000 < ending then
+    local first = call('HGET', queue, 'w' .. (call('HGET', queue, 'a') or ''))
+    if first then
+      local who = string.match(first, '^%S+', 14)
+      local inbox = string.match(key, '^[^{]*') .. 'inbox:' .. string.match(who, '^[^.]*') .. at
+      call('PUBLISH', inbox, who .. ' ' .. tonumber(ttl))
+    end
   end
   return kind == 'n' and 1 or last
 end

@@ -156,6 +156,21 @@ describe('Readers and writers', () => {
     expect(Number(told.split(' ')[1])).toBeLessThanOrEqual(1_000)
   })
 
+  it('a writer is told anew when the reader whose time ends last renews for a shorter one', async () => {
+    await acquire('r', 'live.1', { ttlMs: 10_000 })
+    await acquire('r', 'live.2', { ttlMs: 60_000 })
+    await acquire('w', 'live.3')
+    await renew('r', 'live.1', 9_000)
+    expect(await received()).toEqual([])
+    expect(await renew('r', 'live.2', 1_000)).toBe(1)
+    const [told = '', ...more] = await received()
+    expect([told.split(' ')[0], more]).toEqual(['live.3', []])
+    expect(Number(told.split(' ')[1])).toBeLessThanOrEqual(9_000)
+    expect(Number(told.split(' ')[1])).toBeGreaterThan(8_000)
+    expect(await acquire('r', 'live.1', { ttlMs: 500 })).toMatch(TOKEN)
+    expect((await received()).at(-1)).toBe('live.3 1000')
+  })
+
   it('readers behind a writer that leaves the queue are handed it at once', async () => {
     await acquire('r', 'live.1')
     await acquire('w', 'live.2')

@@ -29,7 +29,8 @@ import type { Script } from './script.ts'
  * messages to inboxes, the time that all of it is kept and what happens on a server without memory are as in `lease-steps.ts`; the
  * message that hands over a permit ends with ` ` slot.
  *
- * Who is first and does not fit is told when to ask: when so many holders have ended, should none renew, that it fits. Those who have
+ * Who is first and does not fit is told when to ask: when so many holders have ended, should none renew, that it fits, and again when that
+ * is sooner than it was. Those who have
  * ended are dropped by whoever looks; a renewal does not look.
  */
 const STEP = `
@@ -54,14 +55,17 @@ end
 
 local function answer_of(held) return sub(held, 1, 20) .. (mode == 'p' and format(' %.0f', tonumber(sub(held, 41, 47))) or '') end
 
+local renewed
 if ours and ending > now and kind ~= 'r' then
   local ttlMs = tonumber(sub(record, 2, 9))
   call('PEXPIRE', key, math.max(call('PTTL', key), ttlMs + RETENTION_MS))
   call('ZADD', ends, now + ttlMs * 1000, mode .. id)
   keep(ttlMs)
-  return kind == 'n' and 1 or answer_of(ours)
+  renewed = kind == 'n' and 1 or answer_of(ours)
+  -- Whoever is first may have been told to wait for longer than that.
+  if now + ttlMs * 1000 >= ending then return renewed end
 end
-if kind == 'n' then return 0 end
+if kind == 'n' and not renewed then return 0 end
 
 local count, isWritten
 
@@ -71,11 +75,15 @@ local function drop(member)
   if mode == 'p' then call('ZREM', slots, sub(member, 2)) end
 end
 
-local function look()
-  for _, member in ipairs(call('ZRANGE', ends, '-inf', stamp, 'BYSCORE')) do drop(member) end
+local function count_holders()
   count = call('ZCARD', ends)
   -- A writer is alone.
   isWritten = count == 1 and sub(call('ZRANGE', ends, 0, 0)[1], 1, 1) == 'w'
+end
+
+local function look()
+  for _, member in ipairs(call('ZRANGE', ends, '-inf', stamp, 'BYSCORE')) do drop(member) end
+  count_holders()
 end
 
 local function fits(wish)
@@ -127,6 +135,20 @@ local function opening(wish)
   return tonumber(call('ZRANGE', ends, rank, rank, 'WITHSCORES')[2])
 end
 
+local function tell(wish, untilUs)
+  publish(id_of(wish), format('%s %.0f', id_of(wish), math.max(0, math.ceil((untilUs - now) / 1000))))
+end
+
+if renewed then
+  local first = call('HGET', queue, 'w' .. (call('HGET', queue, 'a') or ''))
+  if first then
+    count_holders()
+    local untilUs = opening(first)
+    if ending > untilUs then tell(first, untilUs) end
+  end
+  return renewed
+end
+
 -- Hands it to one who waits, for claimMs at most. Nobody listening means a closed inbox: then it is not held.
 local function hand_to(wish)
   local who, token, slot = id_of(wish), next_token(wish), next_slot()
@@ -136,7 +158,7 @@ local function hand_to(wish)
   if at ~= '' then call('PUBLISH', inbox .. string.match(who, '^[^.]*'), who .. ' 0') end
 end
 
--- Grants to the first in the queue while it fits, and tells who is first then, if that is news or was to wait for one who ended at
+-- Grants to the first in the queue while it fits, and tells who is first then, if that is news or may wait for one who was to end at
 -- goneUs. The one who asks gets all of its time, by the answer. Returns that, and who is first. Tickets of those who left are gaps.
 local function serve(goneUs)
   local bounds = call('HMGET', queue, 'a', 'z')
@@ -164,10 +186,7 @@ local function serve(goneUs)
   local isNews = format('%.0f', ticket) ~= bounds[1]
   if isNews then call('HSET', queue, 'a', format('%.0f', ticket)) end
   local untilUs = opening(first)
-  local who = id_of(first)
-  if (isNews or goneUs > untilUs) and not (kind == 'a' and who == id) then
-    publish(who, format('%s %.0f', who, math.max(0, math.ceil((untilUs - now) / 1000))))
-  end
+  if (isNews or goneUs > untilUs) and not (kind == 'a' and id_of(first) == id) then tell(first, untilUs) end
   return answer, first
 end
 
