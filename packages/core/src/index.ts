@@ -28,6 +28,8 @@ export {
 export type { EventSource } from './events.ts'
 export { Emitter } from './events.ts'
 export type { Fenced, Guard } from './fencing/guard.ts'
+export type { FencingHeaderOptions, FencingMiddleware, FetchHandler } from './fencing/header.ts'
+export { FENCING_HEADER, fencedHandler, fencingHeader, fencingHeaders } from './fencing/header.ts'
 export { FencingToken } from './fencing/token.ts'
 export { acquireLease, tryAcquireLease } from './lease/acquire.ts'
 export type { DowngradeOptions } from './lease/downgrade.ts'
