@@ -79,7 +79,8 @@ describe('fencingHeader', () => {
 describe('fencedHandler', () => {
   it('does the same for requests as Fetch has them', async () => {
     const handle = fencedHandler({ fence: memoryFence(), resource: 'stock' }, () => new Response('done'))
-    const ask = async (headers: HeadersInit) => (await handle(new Request('http://shop/', { headers }))).status
+    const ask = async (headers: Record<string, string>) =>
+      (await handle(new Request('http://shop/', { headers }))).status
     expect(await ask(tokenOf(7n))).toBe(200)
     expect(await ask(tokenOf(5n))).toBe(412)
     expect(await ask({})).toBe(428)

@@ -13,6 +13,7 @@ import { sharedZooKeeper } from '@holdfast/scripts/servers'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { acquireLease } from '../lease/acquire.ts'
+import type { BarrierStore } from '../ports/barriers.ts'
 import type { LeaseMode } from '../ports/leases.ts'
 import type { ContenderNaming } from './naming.ts'
 import type { ZooKeeperBackend } from './index.ts'
@@ -106,6 +107,12 @@ describe.each([
     return backend
   }
 
+  function openBarriers(): BarrierStore {
+    const { barriers } = openBackend()
+    if (barriers === undefined) throw new Error('ZooKeeper has barriers of its own.')
+    return barriers
+  }
+
   /** All at once, so many rounds each. Says how often somebody was met inside who must not be there. */
   async function contend({ path, peers, ours }: Crowd): Promise<readonly number[]> {
     const processes = await Promise.all(peers.map(() => startPeer()))
@@ -172,26 +179,26 @@ describe.each([
   })
 
   it('wait at one barrier, whoever shuts and opens it', { timeout: 60_000 }, async () => {
-    const [peer, { barriers }] = [await startPeer(), openBackend()]
+    const [peer, barriers] = [await startPeer(), openBarriers()]
     await peer.barrier('set', `${root}/theirs`)
-    const passing = barriers?.untilOpen('theirs')
-    expect(await barriers?.isShut('theirs')).toBe(true)
+    const passing = barriers.untilOpen('theirs')
+    expect(await barriers.isShut('theirs')).toBe(true)
     await peer.barrier('remove', `${root}/theirs`)
     await passing
-    await barriers?.shut('ours')
+    await barriers.shut('ours')
     const waiting = peer.barrier('wait', `${root}/ours`).then(() => 'passed')
     expect(await Promise.race([waiting, sleep(200)])).toBeUndefined()
-    await barriers?.open('ours')
+    await barriers.open('ours')
     expect(await waiting).toBe('passed')
   })
 
   it('enter and leave a double barrier together', { timeout: 60_000 }, async () => {
-    const [peer, { barriers }] = [await startPeer(), openBackend()]
+    const [peer, barriers] = [await startPeer(), openBarriers()]
     const entering = peer.enter(`${root}/double`, 3)
-    const ours = [1, 2].map(() => barriers?.enter({ barrier: 'double', parties: 3, meta: '{}' }))
+    const ours = [1, 2].map(() => barriers.enter({ barrier: 'double', parties: 3, meta: '{}' }))
     const members = await Promise.all(ours)
     const leave = await entering
-    const leaving = Promise.all(members.map(member => member?.leave())).then(() => 'left')
+    const leaving = Promise.all(members.map(member => member.leave())).then(() => 'left')
     expect(await Promise.race([leaving, sleep(200)])).toBeUndefined()
     await leave()
     expect(await leaving).toBe('left')
