@@ -82,7 +82,7 @@ export function settingsOf(
 
 /**
  * @param {{ dataDir: string }} place
- * @param {Readonly<Record<string, unknown>> & { readonly dataDir: string }} settings
+ * @param {Readonly<Record<string, string | number | boolean>> & { readonly dataDir: string }} settings
  * @returns {string} where they stand
  */
 export function writeSettings({ dataDir }, settings) {

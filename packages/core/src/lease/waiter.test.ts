@@ -520,7 +520,7 @@ describe('A question that is answered after the lease came by message', () => {
   })
 
   it('is passed over when the news overtook it (seen in simulation: the lease was freed while it was held)', async () => {
-    const early: AcquireOutcome = { ...server.queued(3), serverUs: server.nowUs() }
+    const early = { ...server.queued(3), serverUs: server.nowUs() } as AcquireOutcome
     expect(await answeredLate(() => early)).toEqual([])
   })
 

@@ -42,7 +42,7 @@ beforeAll(async () => {
   backends['postgres'] = postgresBackend({ url: postgres.url, schema: `${schema}_hf` })
   closing.push(
     async () => Promise.all(Object.values(backends).map(backend => backend.close())),
-    async () => pool.query(`DROP SCHEMA ${schema}, ${schema}_hf CASCADE`),
+    async () => pool.query(`DROP SCHEMA IF EXISTS ${schema}, ${schema}_hf CASCADE`),
     async () => Promise.all([pool.end(), client.quit()]),
     async () => Promise.all([redis.stop(), zookeeper.stop(), postgres.stop()]),
   )
