@@ -101,6 +101,26 @@ export const deadlineCases: readonly LeaseCase[] = [
   },
   {
     promise: 'L6',
+    name: 'A lease that was renewed for a shorter time than it had goes to the one who waits at its new end.',
+    body: async scene => {
+      const [one, other] = await scene.twoClients()
+      if (one.leases.renewal === 'session') return
+      const held = await scene.take(one, scene.resource())
+      const waiting = await scene.line(other, held.request.resource)
+      const { ttlMs } = scene
+      const sentMs = one.clock.monotonicMs()
+      const [outcome] = await scene.within(one.leases.renew([{ grant: held, ttlMs }]), HOP_MS, 'the renewal')
+      assert.ok(outcome?.kind === 'renewed' && outcome.ttlMs === ttlMs)
+      const next = await lapsed(scene, waiting)
+      const waitedMs = other.clock.monotonicMs() - sentMs
+      assert.ok(outcome.deadline.remainingMs() <= 0, 'The holder seems to hold it still.')
+      assert.ok(waitedMs <= ttlMs + 1_000 + scene.harness.slackMs, `It took ${waitedMs} ms.`)
+      assert.equal(await scene.release(other, next), 'released')
+      await scene.nothingLeft(held.request.resource)
+    },
+  },
+  {
+    promise: 'L6',
     name: 'A resource whose holder fell silent is free after its TTL for one who only tries.',
     body: async scene => {
       const [one, other] = await scene.twoClients()
