@@ -8,8 +8,10 @@ import type { Backend } from '../backend.ts'
 import { systemClock } from '../clock.ts'
 import { acquireLease } from '../lease/acquire.ts'
 import type { Lease } from '../lease/lease.ts'
+import { kindOf } from '../ports/leases.ts'
 import type { HistoryEvent } from '../testing/index.ts'
 import { checkHistory, describeViolation } from '../testing/index.ts'
+import type { RedisBackendOptions } from './index.ts'
 import { redisBackend } from './index.ts'
 
 let watched: RedisSentinel
@@ -38,7 +40,7 @@ afterEach(async () => {
   for (const close of opened.reverse()) await close()
 })
 
-function opening(options: { readonly maxClockSkewMs?: number } = {}): Backend {
+function opening(options: Pick<RedisBackendOptions, 'maxClockSkewMs' | 'replicas'> = {}): Backend {
   const sentinels = watched.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }))
   const client = new Redis({ sentinels, name: watched.name, lazyConnect: true })
   const backend = redisBackend({ client, commandTimeoutMs: 8_000, ...options })
@@ -143,6 +145,28 @@ describe('Leases behind Sentinel', () => {
     expect(await next.release()).toBe('released')
     await watched.servers[at]?.restart()
   })
+
+  it(
+    'that all replicas acknowledged survive kill -9 of the master right after, in each mode',
+    { timeout: 90_000 },
+    async () => {
+      const backend = opening({ replicas: 2 })
+      const modes = [undefined, { kind: 'write' }, { kind: 'permit', limit: 1 }] as const
+      const at = await master()
+      const leases = await Promise.all(modes.map(mode => acquireLease(backend, resource, { ttlMs: 60_000 }, mode)))
+      await watched.servers[at]?.kill()
+      await expect.poll(async () => ![at, -1].includes(await master()), { timeout: 20_000 }).toBe(true)
+      const other = opening()
+      const seen = await Promise.all(modes.map(mode => other.leases.inspect(resource, kindOf(mode))))
+      expect(seen.map(({ holder }) => holder?.token.value)).toEqual(leases.map(({ token }) => token.value))
+      // One of two replicas is the master now: there are never two again until the old one is back.
+      const refused = await acquireLease(backend, randomUUID(), {}).catch((reason: unknown) => reason)
+      expect((refused as Error).message).toContain(' of 2 needed replicas')
+      await watched.servers[at]?.restart()
+      await allWell()
+      expect(await Promise.all(leases.map(lease => lease.release()))).toEqual(['released', 'released', 'released'])
+    },
+  )
 
   it('have tokens that grow through kill -9 of the master in the middle of use', { timeout: 90_000 }, async () => {
     const history = await historyOf(async () => {
