@@ -127,10 +127,10 @@ describe('A server that is down', () => {
 
   it('is said by `ready` within its own limit', async () => {
     const backend = opening({ url: `redis://127.0.0.1:${await freePort()}` })
-    const [error, ms] = await timed(() => failureOf(backend.ready({ timeoutMs: 100 })))
+    const [error, ms] = await timed(() => failureOf(backend.ready({ timeoutMs: 1_000 })))
     expect(error).toMatchObject({ code: 'HF_UNAVAILABLE' })
-    expect((error as Error).message).toContain('did not answer within 100 ms: connect ECONNREFUSED')
-    expect(ms).toBeLessThan(400)
+    expect((error as Error).message).toContain('did not answer within 1000 ms: connect ECONNREFUSED')
+    expect(ms).toBeLessThan(5_000)
   })
 
   it('and is started again is used again, with greater tokens', async () => {
