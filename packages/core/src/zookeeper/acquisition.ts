@@ -9,6 +9,7 @@ import { contendersInOrder } from './contenders.ts'
 import type { Crowds } from './crowds.ts'
 import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
+import type { Contending } from './naming.ts'
 import { getData } from './operations.ts'
 import { Patience } from './patience.ts'
 import type { Locks } from './queues.ts'
@@ -165,9 +166,13 @@ export class Acquisition {
   }
 }
 
-/** How many stand before it. */
-function aheadOf({ path, directory, queue }: Contender, listing: readonly string[]): number {
-  return contendersInOrder(listing, queue.names).findIndex(({ node }) => `${directory}/${node}` === path)
+/** Who stands before it. */
+function aheadOf({ path, directory, queue }: Contender, listing: readonly string[]): readonly Contending[] {
+  const inOrder = contendersInOrder(listing, queue.names)
+  return inOrder.slice(
+    0,
+    inOrder.findIndex(({ node }) => `${directory}/${node}` === path),
+  )
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../ports/leases.ts'
 import { kindOf } from '../ports/leases.ts'
 import type { Contender } from './contender.ts'
-import type { Side } from './naming.ts'
+import type { Contending, Side } from './naming.ts'
 import type { Patience } from './patience.ts'
 import { PermitClaim } from './permits.ts'
 import type { Locks, Queue } from './queues.ts'
@@ -22,7 +22,7 @@ export interface Claim {
   /** A listing of the queue was just sent: what is asked now is answered behind it. */
   listed(): void
   /** Whether there is room for all those before it and for itself, so that its turn comes without anybody giving up anything. */
-  hasRoomBehind(ahead: number): Promise<boolean>
+  hasRoomBehind(ahead: readonly Contending[]): Promise<boolean>
   /** To be called in its turn. Undefined when others hold what it needs and it may not wait. */
   take(contender: Contender): Promise<Claimed | undefined>
   /** Takes back what it made beside its place in the queue. */

@@ -3,6 +3,7 @@ import { Contender, OustedError } from './contender.ts'
 import { CODE, OperationError, isCode } from './errors.ts'
 import type { Stat } from './jute.ts'
 import { exists, getChildren } from './operations.ts'
+import type { Contending } from './naming.ts'
 import { makeParents } from './parents.ts'
 import { agreeOnLimit } from './permit-limit.ts'
 import type { Queue } from './queues.ts'
@@ -45,8 +46,12 @@ export class PermitClaim implements Claim {
     this.#children.catch(() => undefined)
   }
 
-  async hasRoomBehind(ahead: number): Promise<boolean> {
-    return this.#taken(await (this.#children ?? this.#list())) + ahead < this.#limit
+  async hasRoomBehind(ahead: readonly Contending[]): Promise<boolean> {
+    const children = await (this.#children ?? this.#list())
+    const permits = children.flatMap(node => this.#pool.names.read(node)?.requestId ?? [])
+    // Who went from the one to the other between the two listings is in both, by the same id if he is one of us.
+    const wanted = new Set([...permits, ...ahead.map(({ requestId }) => requestId)])
+    return wanted.size < this.#limit
   }
 
   async take(contender: Contender): Promise<Claimed | undefined> {
