@@ -9,40 +9,28 @@ import { postgresBackend } from '@holdfast/core/postgres'
 import { redisBackend } from '@holdfast/core/redis'
 import { createFaultProxy } from '@holdfast/core/testing'
 import { zookeeperBackend } from '@holdfast/core/zookeeper'
-import type { SharedPostgres, SharedRedis, ZooKeeperServer } from '@holdfast/scripts/servers'
-import { sharedPostgres, sharedRedis, startZooKeeper } from '@holdfast/scripts/servers'
+import type { PostgresServer, RedisServer, ZooKeeperServer } from '@holdfast/scripts/servers'
+import { startPostgres, startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { DoubleBarrier, Locks } from './index.ts'
 import { createLocks, leaseHandle } from './index.ts'
 
 const TTL_MS = 2_000
-const TENANT = `test-${randomUUID().slice(0, 8)}`
+const TENANT = 'elections'
 
-let redis: SharedRedis
+let redis: RedisServer
 let zookeeper: ZooKeeperServer
-let postgres: SharedPostgres
+let postgres: PostgresServer
 const world = new MemoryWorld(systemClock)
 
 beforeAll(async () => {
-  redis = await sharedRedis()
-  postgres = await sharedPostgres()
+  redis = await startRedis()
+  postgres = await startPostgres()
   zookeeper = await startZooKeeper({ tickTime: 200, minSessionTimeoutMs: 400 })
 }, 60_000)
 
 afterAll(async () => {
-  // Both may be the user's.
-  const { Redis } = await import('ioredis')
-  const client = new Redis(redis.url)
-  const keys = await client.keys(`${TENANT}*`)
-  if (keys.length > 0) await client.del(...keys)
-  client.disconnect()
-  const { Pool } = (await import('pg')).default
-  const admin = new Pool({ connectionString: postgres.url, max: 1 })
-  await admin.query(`DROP SCHEMA IF EXISTS "${TENANT}" CASCADE`)
-  await admin.end()
-  await redis.stop()
-  await postgres.stop()
-  await zookeeper.stop()
+  for (const server of [redis, postgres, zookeeper]) await server.stop()
 })
 
 /** A store, by the address of its server. */

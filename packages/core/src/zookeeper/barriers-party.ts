@@ -80,7 +80,7 @@ export class PartyNode implements Membership {
 
   async #lookIn(vigil: Vigil, session: Session): Promise<true | 'again' | undefined> {
     const own = this.#ownIn(session)
-    if (this.#birth?.hasFired === true) return true
+    const hasCome = this.#birth?.hasFired === true
     const birth = vigil.watchBirth(session, this.#ready)
     // In one go, and in this order: what is listed is not older than our node, and the version not newer than `ready`.
     const [, barrier, ready, children] = await Promise.all([
@@ -92,6 +92,8 @@ export class PartyNode implements Membership {
     if (barrier === undefined || children === undefined) return this.#makeBarrier(session)
     // Its session lives and it is gone: somebody deleted it.
     if (!children.includes(own.name)) return this.#forgetOwn()
+    // It may have gone again: kazoo takes it away as soon as the first one leaves.
+    if (hasCome) return true
     const others = children.filter(name => name !== READY && name !== own.name)
     if (ready === undefined) {
       birth.arm()

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import type { ZooKeeperServer } from '@holdfast/scripts/servers'
+import { startZooKeeper } from '@holdfast/scripts/servers'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { barriersOf } from '../barriers/barriers-of.ts'
+import type { Membership } from '../ports/barriers.ts'
+import { internalsOf } from './backend.ts'
+import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
+import { zookeeperBackend } from './index.ts'
+import type { Operation } from './operations.ts'
+import { MODE, NO_DATA, create, exists, getChildren, getData, remove } from './operations.ts'
+
+const ROOT = '/holdfast'
+
+let server: ZooKeeperServer
+
+beforeAll(async () => {
+  server = await startZooKeeper({ tickTime: 200, minSessionTimeoutMs: 400 })
+})
+
+afterAll(() => server.stop())
+
+function opened(options: Partial<ZooKeeperBackendOptions> = {}): ZooKeeperBackend {
+  const backend = zookeeperBackend({ connect: server.connectString, sessionTimeoutMs: 4_000, ...options })
+  onTestFinished(() => backend.close())
+  return backend
+}
+
+function run<T>(backend: ZooKeeperBackend, operation: Operation<T>): Promise<T> {
+  return internalsOf(backend).sessions.current.run(operation)
+}
+
+function made(
+  backend: ZooKeeperBackend,
+  path: string,
+  mode: typeof MODE.persistent | typeof MODE.ephemeral = MODE.ephemeral,
+) {
+  return run(backend, create(path, NO_DATA, mode, internalsOf(backend).sessions.current.acl))
+}
+
+/** Enters, and resolves once others have to come. */
+async function waiting(backend: ZooKeeperBackend, barrier: string, parties: number) {
+  let entered: Promise<Membership> | undefined
+  await new Promise<void>(resolve => {
+    entered = barriersOf(backend).enter({ barrier, parties, meta: '{"host":"h"}' }, { waiting: resolve })
+  })
+  // Not the promise itself: that would be waited for as well.
+  return { entered: entered as unknown as Promise<Membership> }
+}
+
+it('A barrier that is shut is a node without children, as Curator and kazoo have it', async () => {
+  const [backend, name] = [opened(), `gates/${randomUUID()}`]
+  await barriersOf(backend).shut(name)
+  const { stat } = await run(backend, getData(`${ROOT}/${name}`))
+  expect([stat.ephemeralOwner, stat.childCount]).toEqual([0n, 0])
+  // As either of them opens it.
+  await run(backend, remove(`${ROOT}/${name}`))
+  expect(await barriersOf(backend).isShut(name)).toBe(false)
+})
+
+it('A barrier with the name of a lock cannot be opened, and says why', async () => {
+  const [backend, name] = [opened(), randomUUID()]
+  await barriersOf(backend).shut(name)
+  await made(backend, `${ROOT}/${name}/_c_x-lock-0000000000`)
+  await expect(barriersOf(backend).open(name)).rejects.toMatchObject({
+    code: 'HF_REFUSED',
+    message: expect.stringContaining('needs a name that no lock') as string,
+  })
+})
+
+it.each([
+  ['curator', /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/],
+  ['kazoo', /^[\da-f]{32}$/],
+] as const)(
+  'With the naming of %s a party is an ephemeral node with such a name, beside `ready`',
+  async (naming, pattern) => {
+    const [backend, name] = [opened({ naming }), randomUUID()]
+    const party = await barriersOf(backend).enter({ barrier: name, parties: 1, meta: '{"host":"h"}' })
+    const children = await run(backend, getChildren(`${ROOT}/${name}`))
+    const [own] = children.filter(child => child !== 'ready')
+    expect([children.includes('ready'), children.length, pattern.test(own ?? '')]).toEqual([true, 2, true])
+    const { data, stat } = await run(backend, getData(`${ROOT}/${name}/${own}`))
+    expect([String(data), stat.ephemeralOwner]).toEqual(['{"host":"h"}', internalsOf(backend).sessions.current.id])
+    await party.leave()
+    expect(await run(backend, getChildren(`${ROOT}/${name}`))).toEqual([])
+  },
+)
+
+it('A party is in although another, as kazoo does, takes `ready` away before the party could look', async () => {
+  const [backend, other, name] = [opened(), opened(), randomUUID()]
+  const { entered } = await waiting(backend, name, 2)
+  const foreign = `${ROOT}/${name}/${'f'.repeat(32)}`
+  await made(other, foreign)
+  const { acl } = internalsOf(other).sessions.current
+  // In one go, so that the party hears of a node that has gone again.
+  await Promise.all([
+    run(other, create(`${ROOT}/${name}/ready`, NO_DATA, MODE.persistent, acl)),
+    run(other, remove(`${ROOT}/${name}/ready`)),
+    run(other, remove(foreign)),
+  ])
+  const party = await entered
+  await party.leave()
+  expect(await run(backend, getChildren(`${ROOT}/${name}`))).toEqual([])
+})
+
+it('Who leaves as the lowest stays until the others are gone, and the others go at once, as the recipe has it', async () => {
+  const [backend, other] = [opened(), opened()]
+  for (const [foreign, isLowest] of [
+    ['f'.repeat(32), true],
+    ['0'.repeat(32), false],
+  ] as const) {
+    const name = randomUUID()
+    const { entered } = await waiting(backend, name, 2)
+    const path = `${ROOT}/${name}/${foreign}`
+    await made(other, path)
+    await made(other, `${ROOT}/${name}/ready`, MODE.persistent)
+    const party = await entered
+    const left = new Promise<Promise<void>[]>(resolve => {
+      const leaving: Promise<void>[] = []
+      leaving.push(party.leave({ waiting: () => resolve(leaving) }))
+    })
+    const [leaving] = await left
+    const members = (await run(other, getChildren(`${ROOT}/${name}`))).filter(child => child !== 'ready')
+    expect(members.length).toBe(isLowest ? 2 : 1)
+    await run(other, remove(path))
+    await leaving
+    expect(await run(other, getChildren(`${ROOT}/${name}`))).toEqual([])
+  }
+})
+
+it('`ready` that stands alone is a leftover: nobody goes in by it', async () => {
+  const [backend, other, name] = [opened(), opened(), randomUUID()]
+  const first = await barriersOf(other).enter({ barrier: name, parties: 1, meta: '{}' })
+  await first.leave()
+  await made(other, `${ROOT}/${name}/ready`, MODE.persistent)
+  const { entered } = await waiting(backend, name, 2)
+  await expect(run(other, exists(`${ROOT}/${name}/ready`))).rejects.toThrow('NO_NODE')
+  const second = await barriersOf(other).enter({ barrier: name, parties: 2, meta: '{}' })
+  await Promise.all([(await entered).leave(), second.leave()])
+})
+
+it('A party whose node somebody deleted makes another, and is in with the others', async () => {
+  const [backend, other, name] = [opened(), opened(), randomUUID()]
+  const { entered } = await waiting(backend, name, 2)
+  const path = `${ROOT}/${name}`
+  for (const child of await run(other, getChildren(path))) await run(other, remove(`${path}/${child}`))
+  const second = await barriersOf(other).enter({ barrier: name, parties: 1, meta: '{}' })
+  const party = await entered
+  expect((await run(other, getChildren(path))).length).toBe(3)
+  await Promise.all([party.leave(), second.leave()])
+  expect(await run(other, getChildren(path))).toEqual([])
+})
