@@ -6,6 +6,7 @@ export class Incidents {
   readonly #scheduler: Scheduler
   readonly #counts = new Map<SimulatedFault, number>()
   #lastMs = 0
+  #sleptMs = 0
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler
@@ -14,6 +15,7 @@ export class Incidents {
   /** `untilMs` is when its effect is over, as far as it is known. */
   add(fault: SimulatedFault, untilMs: number = this.#scheduler.nowMs): void {
     this.#counts.set(fault, this.countOf(fault) + 1)
+    if (fault === 'sleep') this.#sleptMs += untilMs - this.#scheduler.nowMs
     this.extend(untilMs)
   }
 
@@ -30,6 +32,11 @@ export class Incidents {
     return this.#lastMs
   }
 
+  /** For how long machines have slept, all together. */
+  get sleptMs(): number {
+    return this.#sleptMs
+  }
+
   /** Whether messages may have got lost. */
   get hasLostMessages(): boolean {
     return [...this.#counts.keys()].some(fault => LOSING.has(fault))
@@ -44,7 +51,6 @@ const LOSING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
   'drop',
   'reorder',
   'partition',
-  'kill',
   'crash',
   'lose-tail',
   'wipe',

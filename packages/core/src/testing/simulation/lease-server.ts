@@ -145,7 +145,7 @@ export class LeaseServer implements SimulatedServer {
   #publish(notice: Notice): boolean {
     const link = this.#inboxes.get(machineOf(notice.to))
     if (link === undefined) return false
-    this.#network.send(this.name, link.machine, () => link.told(notice))
+    this.#network.send(this.name, link.machine, () => link.told(notice), 'inbox')
     return true
   }
 }

@@ -1,5 +1,6 @@
 import type { Backend } from '../../backend.ts'
 import { BackendLifecycle } from '../../backend.ts'
+import type { Clock } from '../../clock.ts'
 import { ClosedError } from '../../errors.ts'
 import { leaseInfo } from '../../lease/info.ts'
 import { decodeMeta } from '../../lease/options.ts'
@@ -29,8 +30,10 @@ import type { Recorder } from './recorder.ts'
 
 /** Stands between the client's code and its link: for tests that break it, to see that the break is found. */
 export interface Interposed {
-  readonly commands?: (commands: WaitingCommands) => WaitingCommands
-  readonly inbox?: (inbox: WaitingInbox) => WaitingInbox
+  (link: { readonly commands: WaitingCommands; readonly inbox: WaitingInbox; readonly clock: Clock }): {
+    readonly commands: WaitingCommands
+    readonly inbox: WaitingInbox
+  }
 }
 
 /** What a simulated client is made of. */
@@ -40,7 +43,7 @@ export interface SimulatedStoreParts {
   readonly server: LeaseServer
   readonly recorder: Recorder
   readonly guarantee: 'advisory' | 'lease'
-  readonly interposed: Interposed
+  readonly interposed: Interposed | undefined
   /** A request may be waiting from now on. */
   readonly asked: (request: LeaseRequest, ttlMs: number) => void
 }
@@ -70,11 +73,11 @@ export class SimulatedLeaseStore implements LeaseStore {
     this.#calls = calls
     this.#commands = commands
     this.#inbox = inbox
-    this.#steps = interposed.commands?.(commands) ?? commands
+    const link = interposed?.({ commands, inbox, clock: machine.clock }) ?? { commands, inbox }
+    this.#steps = link.commands
     this.#waiters = new Waiters({
       clock: machine.clock,
-      commands: this.#steps,
-      inbox: interposed.inbox?.(inbox) ?? inbox,
+      ...link,
       isListening: () => inbox.isListening,
       listen: () => inbox.listen(),
       checkOpen: () => lifecycle.checkOpen(),

@@ -86,13 +86,17 @@ export const readWriteModel: LockModel = () => {
     const isReader = step.mode === 'read'
     const other = [...held.values()].find(({ mode }) => !isReader || mode !== 'read')
     held.set(key, step)
-    if (other !== undefined) return `${step.owner} is a ${step.mode} beside ${other.owner}, a ${other.mode}`
+    if (other !== undefined) return `${step.owner} ${verbOf(step)} beside ${other.owner}, who ${verbOf(other)}`
     const token = step.token ?? newest + 1n
     const isStale = isReader ? token < newest : token <= newest
     const before = newest
     if (token > newest) newest = token
     return isStale ? `${step.owner} has the token ${token} after ${before}` : undefined
   }
+}
+
+function verbOf({ mode }: LockStep): string {
+  return mode === 'read' ? 'reads' : 'writes'
 }
 
 function follow(rules: {

@@ -51,12 +51,13 @@ export class Network {
     this.#weather = { ...this.#weather, dropRatio: 0, duplicateRatio: 0, reorderRatio: 0, lateRatio: 0 }
   }
 
-  send(from: string, to: string, deliver: () => void): void {
+  /** `channel` is one connection of several between two places: on each, messages are in order. */
+  send(from: string, to: string, deliver: () => void, channel: string = ''): void {
     this.#sent += 1
     const { dropRatio, duplicateRatio } = this.#weather
     if (this.isCut(from, to)) return
     if (this.#happens(dropRatio)) return this.#incidents.add('drop')
-    this.#carry(from, to, deliver)
+    this.#carry(`${from}>${to} ${channel}`, deliver)
     if (!this.#happens(duplicateRatio)) return
     const delayMs = this.#delayMs() + this.#random.next() * this.#weather.lateMsMax
     this.#incidents.add('duplicate', this.#scheduler.nowMs + delayMs)
@@ -74,7 +75,7 @@ export class Network {
     return () => void this.#cuts.set(link, (this.#cuts.get(link) ?? 0) - 1)
   }
 
-  #carry(from: string, to: string, deliver: () => void): void {
+  #carry(link: string, deliver: () => void): void {
     const { reorderRatio, lateRatio, lateMsMax } = this.#weather
     const { nowMs } = this.#scheduler
     let delayMs = this.#delayMs()
@@ -87,7 +88,6 @@ export class Network {
       this.#scheduler.after(delayMs + this.#delayMs(), deliver)
       return
     }
-    const link = `${from}>${to}`
     const atMs = Math.max(nowMs + delayMs, (this.#lastMs.get(link) ?? 0) + GAP_MS)
     this.#lastMs.set(link, atMs)
     this.#scheduler.after(atMs - nowMs, deliver)

@@ -148,7 +148,7 @@ export class SimulatedWorld {
       server: this.#server,
       recorder: this.#recorder,
       guarantee: forgets(this.#settings.faults) ? 'advisory' : 'lease',
-      interposed: this.#settings.interposed ?? {},
+      interposed: this.#settings.interposed,
       asked: (request, ttlMs) => this.#asked(request, ttlMs),
     })
     keeperOf(client.backend).events.on('lost', ({ reason }) => count(this.#lost, reason))
@@ -233,10 +233,12 @@ export class SimulatedWorld {
     this.#violations.push({ kind: 'idle', why })
   }
 
-  // Who lost a message asks by its own timer, which is that of the longest lease that it may wait for.
+  // Who lost a message asks by its own timer, which is that of the longest lease that it may wait for; timers of machines that slept
+  // are as late as that.
   #idleMsMax(): number {
     const driftMs = this.#ttlMsMax * 0.02
-    return IDLE_MS + HOP_MS * 10 + driftMs + (this.#incidents.hasLostMessages ? this.#ttlMsMax + IDLE_MS : 0)
+    const lostMs = this.#incidents.hasLostMessages ? this.#ttlMsMax + IDLE_MS : 0
+    return IDLE_MS + HOP_MS * 10 + driftMs + lostMs + this.#incidents.sleptMs
   }
 
   #findStuck(): void {
