@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { HoldfastError } from '../errors.ts'
 import { UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
-import type { Deadline } from '../lease/deadline.ts'
+import type { Deadline, Moment } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import type { TakeBacks } from '../lease/take-backs.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
@@ -86,9 +86,9 @@ export class Campaign {
   async run(): Promise<CampaignOutcome> {
     const { clock, isFenced } = this.#electorate
     const sent = momentOf(clock)
-    const votes = await poll(this.#askAll(), answer => answer.kind === 'yes')
-    if (!votes.isWon)
-      return this.#lost(outcomeOf(this.#electorate.nodes, votes, clock.monotonicMs() - sent.monotonicMs))
+    const asked = this.#askAll()
+    const votes = await poll(asked, answer => answer.kind === 'yes')
+    if (!votes.isWon) return await this.#reasonOf(asked, sent)
     const deadline = answeredDeadline(clock, sent, this.#ttlMs)
     const token = highest(answersOf(votes))
     if (this.#isTooLate(deadline)) return this.#lost(this.#late(deadline))
@@ -159,6 +159,15 @@ export class Campaign {
     }
   }
 
+  // That it is lost is known before why: whether others have it, or too few nodes can vote.
+  async #reasonOf(asked: readonly Promise<VoteAnswer>[], sent: Moment): Promise<CampaignOutcome> {
+    this.giveBack()
+    const { nodes, clock } = this.#electorate
+    const tookMs = clock.monotonicMs() - sent.monotonicMs
+    const usable = await poll(asked, answer => answer.kind !== 'quarantined')
+    return usable.isWon ? outcomeOf(usable, tookMs) : { kind: 'failed', error: shortfallOf(nodes, usable) }
+  }
+
   #lost<O extends CampaignOutcome>(outcome: O): O {
     this.giveBack()
     return outcome
@@ -171,18 +180,14 @@ function highest(answers: readonly VoteAnswer[]): string {
   return token
 }
 
-function outcomeOf(nodes: readonly QuorumNode[], votes: Poll<VoteAnswer>, tookMs: number): CampaignOutcome {
-  const majority = majorityOf(nodes.length)
+function outcomeOf(votes: Poll<VoteAnswer>, tookMs: number): CampaignOutcome {
   const counts = new Map<string, number>()
   let remainingMs = Infinity
-  let usable = votes.answers.filter(entry => entry === undefined).length
   for (const answer of answersOf(votes)) {
-    if (answer.kind === 'quarantined') continue
-    usable += 1
-    if (answer.kind === 'yes') continue
+    if (answer.kind !== 'held') continue
     counts.set(answer.by, (counts.get(answer.by) ?? 0) + 1)
     remainingMs = Math.min(remainingMs, answer.remainingMs)
   }
-  if (Math.max(0, ...counts.values()) >= majority) return { kind: 'held', remainingMs }
-  return usable >= majority ? { kind: 'split', tookMs } : { kind: 'failed', error: shortfallOf(nodes, votes) }
+  const isHeld = Math.max(0, ...counts.values()) >= majorityOf(votes.answers.length)
+  return isHeld ? { kind: 'held', remainingMs } : { kind: 'split', tookMs }
 }

@@ -244,7 +244,9 @@ describe('A release', () => {
   it('takes back a vote that is still on its way', async () => {
     nodes[2].onVote = () => later(300, { kind: 'yes', token: '1'.padStart(20, '0') } as const)
     const grant = await take()
+    nodes[2].onWithdraw = async () => false
     expect(await store.release(grant)).toBe('released')
+    await clock.advance(0)
     const before = nodes[2].asked.length
     await clock.advance(300)
     expect(nodes[2].asked.slice(before)).toEqual(['withdraw 1'])

@@ -300,11 +300,11 @@ export class QuorumLeaseStore implements LeaseStore {
       held.takenBack.add(index)
       takeBacks[index]?.start(held.vote, pending)
     }
-    // What is still to be answered may come to the node behind this.
-    if (pending !== undefined) takeBack()
     try {
       const isFreed = (await nodes[index]?.withdraw(held.vote)) ?? false
       if (isFreed) held.freed.add(index)
+      // What is still to be answered may come to the node behind this.
+      else if (pending !== undefined) takeBack()
       return isFreed
     } catch (error) {
       takeBack()

@@ -64,6 +64,17 @@ export type NodeStatus =
   | { readonly kind: 'up'; readonly votesAtMs: number }
   | { readonly kind: 'down'; readonly cause: unknown }
 
+type Words = readonly (string | number)[]
+
+/** One call of a script. */
+interface Call<T> {
+  readonly script: Script
+  readonly keys: readonly string[]
+  readonly words: () => Words
+  readonly read: (answer: unknown) => T
+  readonly failed?: (error: unknown) => void
+}
+
 /** One Redis of a quorum, through a connection of our own. Everything is sent once: what got no answer is the quorum's to judge. */
 export class RedisQuorumNode implements QuorumNode {
   readonly name: string
@@ -74,6 +85,7 @@ export class RedisQuorumNode implements QuorumNode {
   #opening: Promise<void> | undefined
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
+  #marker: readonly [marker: string, votesAtUs: string, replication: string] = ['', '0', '']
   #misuse: HoldfastError | undefined
 
   constructor(settings: RedisNodeSettings) {
@@ -107,38 +119,39 @@ export class RedisQuorumNode implements QuorumNode {
     return this.#facts
   }
 
-  async vote({ resource, requestId, ttlMs, meta }: Ballot): Promise<VoteAnswer> {
+  vote({ resource, requestId, ttlMs, meta }: Ballot): Promise<VoteAnswer> {
     const { prefix, quarantineMs, keepMs } = this.#settings
-    const keys = [standingKey(prefix), voteKey(prefix, resource)]
-    try {
-      const answer = readVote(await this.#run(castVote, keys, [quarantineMs, requestId, digits(ttlMs), keepMs, meta]))
-      if (answer.kind === 'quarantined') this.#setUp(answer.remainingMs)
-      this.#tell(resource, answer.kind, undefined)
-      return answer
-    } catch (error) {
-      this.#tell(resource, 'failed', error)
-      throw error
-    }
+    const record = `${digits(ttlMs)}00000${requestId} ${meta}`
+    return this.#run({
+      script: castVote,
+      keys: [standingKey(prefix), voteKey(prefix, resource)],
+      // What is known of the server is looked at when the vote is sent: before that, it may be another one.
+      words: () => [quarantineMs, ...this.#marker, record, ttlMs + keepMs],
+      read: value => {
+        const answer = this.#readVote(value)
+        if (voteEvent.isHeard) this.#tell(resource, answer.kind, undefined)
+        return answer
+      },
+      failed: error => this.#tell(resource, 'failed', error),
+    })
   }
 
-  async raise({ resource, requestId }: VoteRef, token: string): Promise<boolean> {
-    return isOne(await this.#run(raiseToken, [voteKey(this.#settings.prefix, resource)], [requestId, token]))
+  raise(vote: VoteRef, token: string): Promise<boolean> {
+    return this.#run(this.#step(raiseToken, vote, [token]))
   }
 
-  async renew({ resource, requestId }: VoteRef, ttlMs: number): Promise<boolean> {
-    const { prefix, keepMs } = this.#settings
-    return isOne(await this.#run(renewVote, [voteKey(prefix, resource)], [requestId, digits(ttlMs), keepMs]))
+  renew(vote: VoteRef, ttlMs: number): Promise<boolean> {
+    return this.#run(this.#step(renewVote, vote, [digits(ttlMs), ttlMs + this.#settings.keepMs]))
   }
 
-  async withdraw({ resource, requestId }: VoteRef): Promise<boolean> {
-    return isOne(await this.#run(withdrawVote, [voteKey(this.#settings.prefix, resource)], [requestId]))
+  withdraw(vote: VoteRef): Promise<boolean> {
+    return this.#run(this.#step(withdrawVote, vote, []))
   }
 
   async inspect(resource: string): Promise<LeaseHolder | undefined> {
     await this.#usable()
-    const [text, time] = await this.#once(client =>
-      Promise.all([client.get(voteKey(this.#settings.prefix, resource)), client.time()]),
-    )
+    const key = voteKey(this.#settings.prefix, resource)
+    const [text, time] = await this.#connection.within(client => Promise.all([client.get(key), client.time()]))
     const [seconds, us] = time as readonly unknown[]
     return readVoteState(text ?? '', Number(seconds) * 1_000_000 + Number(us))
   }
@@ -146,14 +159,20 @@ export class RedisQuorumNode implements QuorumNode {
   /** Asks it whether it may vote. Rejects when it cannot be reached, or cannot be one of a quorum. */
   async look(): Promise<void> {
     const { prefix, quarantineMs } = this.#settings
-    this.#setUp(Number(await this.#run(askStanding, [standingKey(prefix)], [quarantineMs])))
+    const keys = [standingKey(prefix)]
+    const read = (answer: unknown): number => this.#noteStanding(answer as readonly unknown[])
+    this.#setUp(await this.#run({ script: askStanding, keys, words: () => [quarantineMs], read }))
   }
 
   /** What `scripts/admit-server.ts` answers. */
   async admit(word: 'look' | 'admit'): Promise<'new' | 'voting' | 'returned'> {
     const { prefix, quarantineMs } = this.#settings
-    const standing = await this.#run(admitServer, [standingKey(prefix)], [quarantineMs, word])
-    return standing as 'new' | 'voting' | 'returned'
+    return await this.#run({
+      script: admitServer,
+      keys: [standingKey(prefix)],
+      words: () => [quarantineMs, word],
+      read: standing => standing as 'new' | 'voting' | 'returned',
+    })
   }
 
   close(): void {
@@ -161,17 +180,37 @@ export class RedisQuorumNode implements QuorumNode {
     this.#failWaiting(new ClosedError('quorum backend'))
   }
 
-  async #run(script: Script, keys: readonly string[], words: readonly (string | number)[]): Promise<unknown> {
-    if (this.#status.kind !== 'up') await this.#usable()
-    return await this.#once(client => client.evalsha(script.sha, keys.length, ...keys, ...words))
+  #step(script: Script, { resource, requestId }: VoteRef, words: Words): Call<boolean> {
+    const keys = [voteKey(this.#settings.prefix, resource)]
+    return { script, keys, words: () => [requestId, ...words], read: isOne }
   }
 
-  async #once<T>(send: (client: Redis) => Promise<T>): Promise<T> {
-    try {
-      return await this.#connection.once(send)
-    } catch (error) {
-      throw error instanceof HoldfastError ? error : unanswered(this.name, error)
-    }
+  // One promise where the server is up: many of them cost as much as the rest of a vote does here.
+  #run<T>(call: Call<T>): Promise<T> {
+    if (this.#status.kind === 'up') return this.#send(call)
+    const usable = this.#usable()
+    usable.catch((error: unknown) => call.failed?.(error))
+    return usable.then(() => this.#send(call))
+  }
+
+  #send<T>({ script, keys, words, read, failed }: Call<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#connection.run<unknown>({
+        send: client => client.evalsha(script.sha, keys.length, ...keys, ...words()),
+        answered: answer => {
+          try {
+            resolve(read(answer))
+          } catch (error) {
+            reject(error)
+          }
+        },
+        failed: error => {
+          failed?.(error)
+          reject(error instanceof HoldfastError ? error : unanswered(this.name, error))
+        },
+        isIdempotent: false,
+      })
+    })
   }
 
   // Whoever is there first connects; who is known to be gone costs nobody a wait.
@@ -215,8 +254,28 @@ export class RedisQuorumNode implements QuorumNode {
     this.#check(info)
     if (info.get('role') === 'slave') throw new Error('READONLY The server is a replica.')
     const { prefix, quarantineMs, clock } = this.#settings
-    const leftMs = Number(await client.eval(askStanding.lua, 1, standingKey(prefix), quarantineMs))
-    this.#votesAtMs = clock.monotonicMs() + leftMs
+    const answer = await client.eval(askStanding.lua, 1, standingKey(prefix), quarantineMs)
+    this.#votesAtMs = clock.monotonicMs() + this.#noteStanding(answer as readonly unknown[])
+  }
+
+  #readVote(answer: unknown): VoteAnswer {
+    if (typeof answer === 'string') return { kind: 'yes', token: answer }
+    const [kind, ...facts] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
+    if (kind === 'held') return { kind, by: String(facts[0]), remainingMs: Number(facts[1]) }
+    if (kind !== 'yes' && kind !== 'quarantined') {
+      throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
+    }
+    const remainingMs = this.#noteStanding(facts)
+    if (kind === 'yes') return { kind, token: String(facts[0]) }
+    this.#setUp(remainingMs)
+    return { kind, remainingMs }
+  }
+
+  // Its marker, which starts with its run id and its replication id, and from when on it may vote by that.
+  #noteStanding([first, marker, votesAtUs]: readonly unknown[]): number {
+    const identity = String(marker).split(' ')[0] ?? ''
+    this.#marker = [String(marker), String(votesAtUs), `master_replid:${identity.split(':')[1] ?? ''}`]
+    return Number(first)
   }
 
   #check(info: ReadonlyMap<string, string>): void {
@@ -256,14 +315,6 @@ function checkAlone(name: string, info: ReadonlyMap<string, string>): void {
   throw new UnsupportedError(
     `Expected the servers of a quorum to be independent, and ${name} runs in the mode ${mode}: give servers that know nothing of each other.`,
   )
-}
-
-function readVote(answer: unknown): VoteAnswer {
-  if (typeof answer === 'string') return { kind: 'yes', token: answer }
-  const [kind, ...facts] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
-  if (kind === 'held') return { kind, by: String(facts[0]), remainingMs: Number(facts[1]) }
-  if (kind === 'quarantined') return { kind, remainingMs: Number(facts[0]) }
-  throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
 }
 
 function digits(ttlMs: number): string {

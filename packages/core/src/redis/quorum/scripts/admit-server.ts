@@ -1,10 +1,14 @@
 import type { Script } from '../../scripts/script.ts'
 import { defineScript } from '../../scripts/script.ts'
-import { STANDING } from './standing.ts'
+import { NOW, STANDING } from './standing.ts'
 
-/** How long until a server may vote. KEYS[1] its marker, ARGV[1] quarantineMs. Returns milliseconds, 0 or less when it may. */
-export const askStanding: Script = defineScript(`${STANDING}
-return quarantineMs
+/**
+ * How long until a server may vote. KEYS[1] its marker, ARGV[1] quarantineMs.
+ *
+ * Returns { ms, 0 or less when it may, its marker, from when on it may, in µs }.
+ */
+export const askStanding: Script = defineScript(`${NOW}${STANDING}
+return { quarantineMs, marker, votesAtUs }
 `)
 
 /**
@@ -13,7 +17,7 @@ return quarantineMs
  * Returns `new` when it has never voted and may not yet, `voting` when it may, `returned` when it was in service before and came back.
  * `admit` lets it vote where it is `new`.
  */
-export const admitServer: Script = defineScript(`${STANDING}
+export const admitServer: Script = defineScript(`${NOW}${STANDING}
 local standing = quarantineMs <= 0 and 'voting' or origin == 'n' and 'new' or 'returned'
 if ARGV[2] == 'admit' and standing == 'new' then mark(0, asked, origin) end
 return standing

@@ -1,40 +1,50 @@
 import type { Script } from '../../scripts/script.ts'
 import { defineScript } from '../../scripts/script.ts'
+import { NOW } from './standing.ts'
 
-// Steps of one who has the vote. The state is that of `cast-vote.ts`. None of them gives a vote, so the server's standing is no matter:
-// a vote that is still there is there, also after a restart.
+/*
+ * Steps of one who has the vote. The state is that of `cast-vote.ts`. None of them gives a vote, so the server's standing is no matter: a
+ * vote that is still there is there, also after a restart.
+ *
+ * A server that is out of memory refuses the first write of a script if it could need more, and none after one that cannot: where `SET` is
+ * refused, `PEXPIRE` opens the way.
+ */
 const HOLDER = `
-local call, sub = redis.call, string.sub
-local state = call('GET', KEYS[1])
-if not state or #state <= 41 or sub(state, 55, 55 + #ARGV[1]) ~= ARGV[1] .. ' ' then return 0 end
-local time = call('TIME')
-local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
-local isStanding = tonumber(sub(state, 21, 40)) + tonumber(sub(state, 42, 49)) * 1000 > tonumber(stamp)
--- A server that is out of memory refuses the first write of a script if it could need more, and none after one that cannot.
-local function set(text, keepMs)
-  local words = keepMs and { 'PX', keepMs } or { 'KEEPTTL' }
-  if not redis.pcall('SET', KEYS[1], text, unpack(words)).err then return end
-  call('PEXPIRE', KEYS[1], keepMs or call('PTTL', KEYS[1]))
-  call('SET', KEYS[1], text, unpack(words))
-end
+local state = redis.call('GET', KEYS[1])
+if not state or #state <= 41 or string.sub(state, 55, 55 + #ARGV[1]) ~= ARGV[1] .. ' ' then return 0 end
+${NOW}
+local isStanding = tonumber(string.sub(state, 21, 40)) + tonumber(string.sub(state, 42, 49)) * 1000 > now
 `
 
 /** Raises the register. KEYS[1] the state. ARGV id, token (20 digits). Returns 1 if the vote stands, else 0. */
 export const raiseToken: Script = defineScript(`${HOLDER}
 if not isStanding then return 0 end
-if tonumber(sub(state, 1, 20)) < tonumber(ARGV[2]) then set(ARGV[2] .. sub(state, 21)) end
+if tonumber(string.sub(state, 1, 20)) >= tonumber(ARGV[2]) then return 1 end
+local raised = ARGV[2] .. string.sub(state, 21)
+if redis.pcall('SET', KEYS[1], raised, 'KEEPTTL').err then
+  redis.call('PEXPIRE', KEYS[1], redis.call('PTTL', KEYS[1]))
+  redis.call('SET', KEYS[1], raised, 'KEEPTTL')
+end
 return 1
 `)
 
-/** Renews a vote. KEYS[1] the state. ARGV id, ttlMs (8 digits), keepMs. Returns 1 if it stands, else 0. */
+/** Renews a vote. KEYS[1] the state. ARGV id, ttlMs (8 digits), for how long to keep the state, in ms. Returns 1 if it stands, else 0. */
 export const renewVote: Script = defineScript(`${HOLDER}
 if not isStanding then return 0 end
-set(sub(state, 1, 20) .. stamp .. '0' .. ARGV[2] .. sub(state, 50), tonumber(ARGV[2]) + tonumber(ARGV[3]))
+local renewed = string.sub(state, 1, 20) .. stamp .. '0' .. ARGV[2] .. string.sub(state, 50)
+if redis.pcall('SET', KEYS[1], renewed, 'PX', ARGV[3]).err then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  redis.call('SET', KEYS[1], renewed, 'PX', ARGV[3])
+end
 return 1
 `)
 
 /** Frees a vote. KEYS[1] the state. ARGV id. Returns 1 if it stood until now, else 0. */
 export const withdrawVote: Script = defineScript(`${HOLDER}
-set(sub(state, 1, 20) .. '000000000000000000000')
+local freed = string.sub(state, 1, 20) .. '000000000000000000000'
+if redis.pcall('SET', KEYS[1], freed, 'KEEPTTL').err then
+  redis.call('PEXPIRE', KEYS[1], redis.call('PTTL', KEYS[1]))
+  redis.call('SET', KEYS[1], freed, 'KEEPTTL')
+end
 return isStanding and 1 or 0
 `)

@@ -1,6 +1,7 @@
 /*
- * What every script that may give a vote begins with: whether this server may vote at all. KEYS[1] is its marker, a string
- * "identity sinceUs quarantineMs origin", ARGV[1] the caller's quarantineMs.
+ * Whether this server may vote at all. KEYS[1] is its marker, a string "identity sinceUs quarantineMs origin", ARGV[1] the caller's
+ * quarantineMs. Leaves `quarantineMs`, 0 or less when it may, and `marker` and `votesAtUs`, by which callers are recognised that know it
+ * already: finding it out costs more than a vote.
  *
  * The identity is the server's run id, new each time that it starts, and its replication id, new each time that it becomes a master: a
  * server that was emptied has no marker, and one that was started with an old snapshot, or took over the data of another, has the marker
@@ -9,18 +10,15 @@
  * counts. The origin is `n` of a server that had no marker, `r` of one that had another's.
  */
 export const STANDING = `
-local call, sub, format = redis.call, string.sub, string.format
-local time = call('TIME')
-local stamp = '0000' .. time[1] .. sub('00000' .. time[2], -6)
-local now = tonumber(stamp)
-
-local info = call('INFO', 'server', 'replication')
+local info = redis.call('INFO', 'server', 'replication')
 local identity = string.match(info, 'run_id:(%x+)') .. ':' .. string.match(info, 'master_replid:(%x+)')
-local known, since, span, origin = string.match(call('GET', KEYS[1]) or '', '^(%S+) (%d+) (%d+) (%a)$')
+local marker = redis.call('GET', KEYS[1]) or ''
+local known, since, span, origin = string.match(marker, '^(%S+) (%d+) (%d+) (%a)$')
 local asked = tonumber(ARGV[1])
 
 local function mark(sinceUs, spanMs, from)
-  call('SET', KEYS[1], format('%s %.0f %.0f %s', identity, sinceUs, spanMs, from))
+  marker = string.format('%s %.0f %.0f %s', identity, sinceUs, spanMs, from)
+  redis.call('SET', KEYS[1], marker)
   since, span, origin = sinceUs, spanMs, from
 end
 
@@ -30,4 +28,12 @@ elseif tonumber(span) < asked then
   mark(tonumber(since), asked, origin)
 end
 local quarantineMs = math.ceil(tonumber(span) - (now - tonumber(since)) / 1000)
+local votesAtUs = string.format('%.0f', tonumber(since) + tonumber(span) * 1000)
+`
+
+/** The time on the server: `stamp`, in µs, 20 digits, and the same as the number `now`. */
+export const NOW = `
+local time = redis.call('TIME')
+local stamp = '0000' .. time[1] .. string.sub('00000' .. time[2], -6)
+local now = tonumber(stamp)
 `
