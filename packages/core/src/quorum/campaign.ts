@@ -25,6 +25,9 @@ export interface Electorate {
   readonly validityRatioMin: number
 }
 
+/** Of each node: a vote that was asked for and is still to be answered. */
+export type PendingVotes = (Promise<unknown> | undefined)[]
+
 /**
  * What came of a campaign. Whatever votes were given to one that did not win are given back.
  *
@@ -38,8 +41,8 @@ export type CampaignOutcome =
       readonly grant: Grant
       /** As what it stands on the nodes. */
       readonly vote: LeaseRequest
-      /** By node: votes that are still to be answered. */
-      readonly pending: ReadonlyMap<number, Promise<unknown>>
+      /** Of each node: the vote, while it is still to be answered. */
+      readonly pending: PendingVotes
     }
   | { readonly kind: 'held'; readonly remainingMs: number }
   | { readonly kind: 'split'; readonly tookMs: number }
@@ -69,10 +72,9 @@ export class Campaign {
   readonly #request: LeaseRequest
   readonly #vote: LeaseRequest
   readonly #ttlMs: number
-  readonly #votes = new Map<number, Promise<VoteAnswer>>()
-  // The votes that are asked for and not answered.
-  readonly #pending = new Map<number, Promise<VoteAnswer>>()
-  readonly #refused = new Set<number>()
+  // In the order of the nodes, as long as they are few: sets and maps would cost more than a vote does here.
+  readonly #pending: PendingVotes = []
+  readonly #refused: boolean[] = []
   #isGivenBack = false
 
   /** `round` is used for no other campaign of this request. */
@@ -110,9 +112,9 @@ export class Campaign {
   giveBack(): void {
     if (this.#isGivenBack) return
     this.#isGivenBack = true
-    for (const index of this.#votes.keys()) {
-      if (this.#refused.has(index)) continue
-      this.#electorate.takeBacks[index]?.start(this.#vote, this.#pending.get(index))
+    for (const index of this.#pending.keys()) {
+      if (this.#refused[index] === true) continue
+      this.#electorate.takeBacks[index]?.start(this.#vote, this.#pending[index])
     }
   }
 
@@ -121,14 +123,13 @@ export class Campaign {
     const ballot = { resource, requestId, meta, ttlMs: this.#ttlMs }
     return this.#electorate.nodes.map((node, index) => {
       const vote = node.vote(ballot)
-      this.#votes.set(index, vote)
-      this.#pending.set(index, vote)
+      this.#pending[index] = vote
       vote.then(
         answer => {
-          this.#pending.delete(index)
-          if (answer.kind !== 'yes') this.#refused.add(index)
+          this.#pending[index] = undefined
+          if (answer.kind !== 'yes') this.#refused[index] = true
         },
-        () => this.#pending.delete(index),
+        () => (this.#pending[index] = undefined),
       )
       return vote
     })
@@ -137,7 +138,7 @@ export class Campaign {
   async #raise(token: string, deadline: Deadline): Promise<HoldfastError | undefined> {
     const { nodes } = this.#electorate
     const raised = nodes.map((node, index) =>
-      this.#refused.has(index) ? Promise.resolve(false) : node.raise(this.#vote, token),
+      this.#refused[index] === true ? Promise.resolve(false) : node.raise(this.#vote, token),
     )
     const written = await poll(raised, stands => stands)
     if (!written.isWon) return this.#isTooLate(deadline) ? this.#late(deadline).error : unansweredBy(nodes, written)

@@ -1,7 +1,7 @@
 import type { FencingToken } from '../fencing/token.ts'
 import type { Deadline } from '../lease/deadline.ts'
 import type { LeaseRequest } from '../ports/leases.ts'
-import type { CampaignOutcome } from './campaign.ts'
+import type { CampaignOutcome, PendingVotes } from './campaign.ts'
 
 /** A campaign that was won. */
 export type WonVotes = Extract<CampaignOutcome, { readonly kind: 'won' }>
@@ -14,12 +14,11 @@ export interface HeldVotes {
   readonly isUnfenced: boolean
   /** Of the last grant or renewal. */
   deadline: Deadline
-  /** By node: votes that were asked for and are still to be answered. */
-  readonly pending: Map<number, Promise<unknown>>
-  /** Nodes that said that they freed it. */
-  readonly freed: Set<number>
-  /** Nodes on which it is being taken back in the background. */
-  readonly takenBack: Set<number>
+  readonly pending: PendingVotes
+  /** Of each node: whether it said that it freed the vote. */
+  readonly freed: boolean[]
+  /** Of each node: whether the vote is being taken back in the background. */
+  readonly takenBack: boolean[]
   /** No more votes are to be asked for. */
   isBeingReleased: boolean
 }
@@ -43,20 +42,19 @@ export class HeldVotesById {
       token,
       isUnfenced: isUnfenced ?? false,
       deadline,
-      pending: new Map(),
-      freed: new Set(),
-      takenBack: new Set(),
+      pending,
+      freed: [],
+      takenBack: [],
       isBeingReleased: false,
     }
     this.#held.set(request.requestId, held)
-    for (const [index, answer] of pending) this.awaitVote(held, index, answer)
   }
 
   /** Notes that a node is still to answer. */
   awaitVote(held: HeldVotes, index: number, vote: Promise<unknown>): void {
-    held.pending.set(index, vote)
+    held.pending[index] = vote
     const answered = (): void => {
-      if (held.pending.get(index) === vote) held.pending.delete(index)
+      if (held.pending[index] === vote) held.pending[index] = undefined
     }
     vote.then(answered, answered)
   }

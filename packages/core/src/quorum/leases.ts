@@ -281,7 +281,7 @@ export class QuorumLeaseStore implements LeaseStore {
     for (const [index, one] of renewed.entries()) {
       one.then(
         stands => {
-          if (stands || held.isBeingReleased || held.pending.has(index)) return
+          if (stands || held.isBeingReleased || held.pending[index] !== undefined) return
           if (held.deadline.remainingMs() <= 0) return
           const vote = this.#parts.nodes[index]?.vote({ resource, requestId, meta, ttlMs })
           if (vote !== undefined) this.#held.awaitVote(held, index, vote)
@@ -292,17 +292,17 @@ export class QuorumLeaseStore implements LeaseStore {
   }
 
   async #withdraw(held: HeldVotes, index: number): Promise<boolean> {
-    if (held.freed.has(index)) return true
+    if (held.freed[index] === true) return true
     const { nodes, takeBacks } = this.#parts
-    const pending = held.pending.get(index)
+    const pending = held.pending[index]
     const takeBack = (): void => {
-      if (held.takenBack.has(index)) return
-      held.takenBack.add(index)
+      if (held.takenBack[index] === true) return
+      held.takenBack[index] = true
       takeBacks[index]?.start(held.vote, pending)
     }
     try {
       const isFreed = (await nodes[index]?.withdraw(held.vote)) ?? false
-      if (isFreed) held.freed.add(index)
+      if (isFreed) held.freed[index] = true
       // What is still to be answered may come to the node behind this.
       else if (pending !== undefined) takeBack()
       return isFreed
@@ -315,7 +315,7 @@ export class QuorumLeaseStore implements LeaseStore {
   // What is left of a lease that no majority has any more.
   #takeBack({ vote, pending }: HeldVotes, renewed: readonly Promise<boolean>[]): void {
     for (const [index, one] of renewed.entries()) {
-      this.#parts.takeBacks[index]?.start(vote, pending.get(index) ?? one)
+      this.#parts.takeBacks[index]?.start(vote, pending[index] ?? one)
     }
   }
 
