@@ -60,6 +60,11 @@ export interface RedisSentinel extends AsyncDisposable {
 export interface RedisSentinelOptions extends Pick<RedisOptions, 'appendonly' | 'args'> {
   /** After how long without an answer a master counts as down, in milliseconds. @default 500 */
   readonly downAfterMs?: number
+  /**
+   * By which port the replicas and the sentinels know the master, that of a proxy in front of it; it is called once, with the master's own.
+   * @default its own
+   */
+  readonly masterVia?: (port: number) => Promise<number>
 }
 
 export interface RedisOptions {
@@ -75,6 +80,16 @@ export interface RedisOptions {
 
 export interface ZooKeeperServer extends OwnServer {
   readonly connectString: string
+}
+
+export interface ZooKeeperEnsembleOptions extends Omit<ZooKeeperOptions, 'dataDir' | 'port'> {
+  /** How long a follower and its leader bear each other's silence, in ticks. @default 10 */
+  readonly syncLimit?: number
+  /**
+   * By which port a server reaches another while that leads, that of a proxy in front of it; servers are counted from 0 as in `servers`.
+   * @default straight
+   */
+  readonly link?: (link: { readonly from: number; readonly to: number; readonly port: number }) => Promise<number>
 }
 
 /** Three servers. They end with the process that started them. */
@@ -141,9 +156,7 @@ export declare function startRedis(options?: RedisOptions): Promise<RedisServer>
 export declare function startRedisCluster(options?: RedisClusterOptions): Promise<RedisCluster>
 export declare function startRedisSentinel(options?: RedisSentinelOptions): Promise<RedisSentinel>
 export declare function startZooKeeper(options?: ZooKeeperOptions): Promise<ZooKeeperServer>
-export declare function startZooKeeperEnsemble(
-  options?: Omit<ZooKeeperOptions, 'dataDir' | 'port'>,
-): Promise<ZooKeeperEnsemble>
+export declare function startZooKeeperEnsemble(options?: ZooKeeperEnsembleOptions): Promise<ZooKeeperEnsemble>
 export declare function startPostgres(options?: PostgresOptions): Promise<PostgresServer>
 
 /** The server that HOLDFAST_REDIS_URL names, else one of our own. */

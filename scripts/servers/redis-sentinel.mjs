@@ -17,7 +17,7 @@ const readyMsMax = 20_000
  * @param {import('../servers.mjs').RedisSentinelOptions} [options]
  * @returns {Promise<import('../servers.mjs').RedisSentinel>}
  */
-export async function startRedisSentinel({ appendonly = false, args = [], downAfterMs = 500 } = {}) {
+export async function startRedisSentinel({ appendonly = false, args = [], downAfterMs = 500, masterVia } = {}) {
   /** @type {import('../servers.mjs').OwnServer[]} */
   const started = []
   const stop = async () => void (await Promise.all([...started].reverse().map(server => server.stop())))
@@ -26,8 +26,15 @@ export async function startRedisSentinel({ appendonly = false, args = [], downAf
     const master = await startRedis({ appendonly, args: own })
     started.push(master)
     const servers = [master]
+    const masterKnownAt = (await masterVia?.(master.port)) ?? master.port
+    // As a replica, once it was replaced, it is to be known by the same port.
+    if (masterKnownAt !== master.port)
+      await ask(master.port, `CONFIG SET replica-announce-port ${masterKnownAt}\r\n`, /\r\n/)
     for (let count = 0; count < replicas; count++) {
-      const replica = await startRedis({ appendonly, args: ['--replicaof', '127.0.0.1', String(master.port), ...own] })
+      const replica = await startRedis({
+        appendonly,
+        args: ['--replicaof', '127.0.0.1', String(masterKnownAt), ...own],
+      })
       started.push(replica)
       servers.push(replica)
       await untilFollowing(replica.port)
@@ -35,7 +42,7 @@ export async function startRedisSentinel({ appendonly = false, args = [], downAf
     /** @type {import('../servers.mjs').OwnServer[]} */
     const watching = []
     for (let count = 0; count < sentinels; count++) {
-      const sentinel = await startSentinel(master.port, downAfterMs)
+      const sentinel = await startSentinel(masterKnownAt, downAfterMs)
       started.push(sentinel)
       watching.push(sentinel)
     }

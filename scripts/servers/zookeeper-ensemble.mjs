@@ -7,10 +7,11 @@ import { serverCommand, settingsOf, writeSettings } from './zookeeper.mjs'
 
 const size = 3
 const readyMsMax = 60_000
+const direct = async (/** @type {{ port: number }} */ { port }) => port
 
 /**
  * Starts three ZooKeepers that are one ensemble, on loopback ports, with data folders of their own.
- * @param {Omit<import('../servers.mjs').ZooKeeperOptions, 'dataDir' | 'port'>} [options]
+ * @param {import('../servers.mjs').ZooKeeperEnsembleOptions} [options]
  * @returns {Promise<import('../servers.mjs').ZooKeeperEnsemble>}
  */
 export async function startZooKeeperEnsemble(options = {}) {
@@ -43,9 +44,12 @@ export async function startZooKeeperEnsemble(options = {}) {
 /**
  * @param {number} id
  * @param {readonly { id: number, quorumPort: number, electionPort: number }[]} peers
- * @param {import('../servers.mjs').ZooKeeperOptions} options
+ * @param {import('../servers.mjs').ZooKeeperEnsembleOptions} options
  */
-async function startMember(id, peers, options) {
+async function startMember(id, peers, { syncLimit = 10, link = direct, ...options }) {
+  const others = peers.filter(peer => peer.id !== id)
+  const links = new Map([[id, peers[id - 1]?.quorumPort]])
+  for (const peer of others) links.set(peer.id, await link({ from: id - 1, to: peer.id - 1, port: peer.quorumPort }))
   const server = await Server.start(
     {
       name: 'zookeeper',
@@ -54,9 +58,9 @@ async function startMember(id, peers, options) {
         const settings = {
           ...settingsOf(place, options),
           initLimit: 20,
-          syncLimit: 10,
+          syncLimit,
           ...Object.fromEntries(
-            peers.map(peer => [`server.${peer.id}`, `127.0.0.1:${peer.quorumPort}:${peer.electionPort}`]),
+            peers.map(peer => [`server.${peer.id}`, `127.0.0.1:${links.get(peer.id)}:${peer.electionPort}`]),
           ),
         }
         mkdirSync(settings.dataDir, { recursive: true })
