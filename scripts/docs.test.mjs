@@ -43,6 +43,7 @@ describe('Examples', () => {
     for (const page of [
       'README.md',
       'docs/locks.md',
+      'docs/recipes.md',
       'docs/config.md',
       'docs/resilience.md',
       'docs/testing.md',
