@@ -73,7 +73,7 @@ async function useNested(actor: Actor): Promise<void> {
       await actor.locks.using(
         'stock',
         async inner => {
-          if (inner.token.value !== value) throw new Error(`the nested token ${inner.token} is not ${value}`)
+          if (inner.token.value !== value) throw new Error(`the nested token ${inner.token.value} is not ${value}`)
           await change(actor, stock, inner)
         },
         { reentrant: true },

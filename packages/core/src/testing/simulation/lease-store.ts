@@ -123,6 +123,7 @@ export class SimulatedLeaseStore implements LeaseStore {
   }
 
   async downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
+    this.#lifecycle.checkOpen()
     this.#parts.recorder.ended(from.request.requestId, 'released')
     const grant = await this.#commands.downgrade(from, to)
     if (grant !== undefined) this.#parts.recorder.granted(this.#parts.machine, grant)

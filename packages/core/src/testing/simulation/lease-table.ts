@@ -104,9 +104,12 @@ export class LeaseTable {
 
   /** False when it is not its own any more. */
   renew(claim: Pick<Claim, 'resource' | 'id' | 'mode'>, ttlMs: number, nowUs: number): boolean {
-    const own = this.#lock(claim, nowUs).holders.find(({ id }) => id === claim.id)
+    const lock = this.#lock(claim, nowUs)
+    const own = lock.holders.find(({ id }) => id === claim.id)
     if (own === undefined) return false
+    const isSooner = nowUs + ttlMs * 1_000 < own.endsUs
     own.endsUs = nowUs + ttlMs * 1_000
+    if (isSooner) this.#tellFirst(lock, nowUs)
     return true
   }
 
@@ -121,10 +124,6 @@ export class LeaseTable {
     const wasFirst = lock.queue[0]?.id === claim.id
     lock.queue = lock.queue.filter(({ id }) => id !== claim.id)
     if (isHeld || wasFirst) this.#serve(lock, nowUs)
-    const [first] = lock.queue
-    if (wasFirst && first !== undefined) {
-      this.#hooks.publish({ kind: 'first', to: first.id, remainingMs: remainingMs(lock, first, nowUs) })
-    }
     return isHeld
   }
 
@@ -179,21 +178,24 @@ export class LeaseTable {
 
   // Hands it to those at the head of the queue, as far as it can be shared. One of them may be who asks: that one gets all of its time.
   #serve(lock: Lock, nowUs: number, asking?: Claim): Holding | undefined {
+    const before = lock.queue.length
     let own: Holding | undefined
-    let isServed = false
     for (;;) {
       const [head] = lock.queue
       if (head === undefined || !isAdmitted(lock, head)) break
       lock.queue.shift()
-      isServed = true
       if (head.id === asking?.id) own = this.#give(lock, asking, { nowUs, spanMs: asking.ttlMs })
       else this.#handOff(lock, head, nowUs)
     }
-    const [first] = lock.queue
-    if (isServed && first !== undefined) {
-      this.#hooks.publish({ kind: 'first', to: first.id, remainingMs: remainingMs(lock, first, nowUs) })
-    }
+    // News for whoever is first now: also that one of several holders is gone.
+    if (lock.queue.length < before || asking === undefined) this.#tellFirst(lock, nowUs)
     return own
+  }
+
+  #tellFirst(lock: Lock, nowUs: number): void {
+    const [first] = lock.queue
+    if (first === undefined) return
+    this.#hooks.publish({ kind: 'first', to: first.id, remainingMs: remainingMs(lock, first, nowUs) })
   }
 
   // Nobody listening means that the waiter is gone.

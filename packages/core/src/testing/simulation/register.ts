@@ -127,7 +127,7 @@ export class RegisterClient implements SimulatedRegister {
     this.#calls = calls
     this.#nextId = nextId
     this.#acted = acted
-    const raised = (fenced: Fenced): Promise<void> => calls.ask(storage, () => void storage.fence.run(fenced, () => {}))
+    const raised = (fenced: Fenced): Promise<void> => calls.ask(storage, () => storage.fence.run(fenced, () => {}))
     this.guard = { raise: async fenced => await raised(checkFenced(fenced)) }
   }
 

@@ -70,9 +70,13 @@ function checkOptions(options: SimulationOptions): void {
   if (check !== undefined && typeof check !== 'function') {
     throw new InvalidArgumentError('check', `Expected \`check\` to be a function, got ${show(check)}.`)
   }
-  if (faults === undefined) return
-  const unknown = Array.isArray(faults) ? faults.find(fault => !ALL_FAULTS.includes(fault)) : faults
-  if (Array.isArray(faults) && unknown === undefined) return
+  if (faults !== undefined) checkFaults(faults)
+}
+
+function checkFaults(faults: unknown): void {
+  const names: readonly unknown[] = ALL_FAULTS
+  const unknown: unknown = Array.isArray(faults) ? faults.find(fault => !names.includes(fault)) : faults
+  if (unknown === undefined) return
   throw new InvalidArgumentError(
     'faults',
     `Expected \`faults\` to be some of ${ALL_FAULTS.join(', ')}, got ${show(unknown)}.`,
