@@ -85,6 +85,7 @@ export class RedisQuorumNode implements QuorumNode {
   #opening: Promise<void> | undefined
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
+  #isGathering = false
   #marker: readonly [marker: string, votesAtUs: string, replication: string] = ['', '0', '']
   #misuse: HoldfastError | undefined
 
@@ -196,7 +197,10 @@ export class RedisQuorumNode implements QuorumNode {
   #send<T>({ script, keys, words, read, failed }: Call<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#connection.run<unknown>({
-        send: client => client.evalsha(script.sha, keys.length, ...keys, ...words()),
+        send: client => {
+          this.#gather(client)
+          return client.evalsha(script.sha, keys.length, ...keys, ...words())
+        },
         answered: answer => {
           try {
             resolve(read(answer))
@@ -211,6 +215,20 @@ export class RedisQuorumNode implements QuorumNode {
         isIdempotent: false,
       })
     })
+  }
+
+  // What comes up in one turn of the event loop goes out as one: writing to sockets is most of what a quorum costs its client.
+  #gather({ stream }: Redis): void {
+    if (this.#isGathering) return
+    this.#isGathering = true
+    stream.cork()
+    // From inside a promise reaction `nextTick` runs when all reactions have run; from elsewhere it would run before them.
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        this.#isGathering = false
+        stream.uncork()
+      }),
+    )
   }
 
   // Whoever is there first connects; who is known to be gone costs nobody a wait.
