@@ -51,7 +51,13 @@ class NodeTracePoint<T extends object> implements TracePoint<T> {
 
   get isHeard(): boolean {
     const { start, end, asyncStart, asyncEnd, error } = this.#channel
-    return [start, end, asyncStart, asyncEnd, error].some(part => part.hasSubscribers)
+    return (
+      start.hasSubscribers ||
+      asyncEnd.hasSubscribers ||
+      error.hasSubscribers ||
+      end.hasSubscribers ||
+      asyncStart.hasSubscribers
+    )
   }
 
   trace<R>(work: () => Promise<R>, context: T): Promise<R> {

@@ -12,7 +12,6 @@ import {
   kindOf,
   requestRevocation,
   show,
-  tracePoint,
   tryAcquireLease,
   withinWait,
 } from '@holdfast/core'
@@ -24,8 +23,6 @@ import type { WaitCycles } from './wait-cycles.ts'
 
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
 const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
-
-const acquireTrace = tracePoint<{ readonly resource: string; readonly backend: string }>('lock.acquire')
 
 /** What a lock is made from. */
 export interface NamedLockParts {
@@ -99,10 +96,7 @@ export class NamedLock implements Lockable {
   }
 
   #acquire(options: AcquireOptions): Promise<Lease> {
-    const work = (): Promise<Lease> => acquireLease(this.#backend, this.#name, options, this.#mode)
-    return acquireTrace.isHeard
-      ? acquireTrace.trace(work, { resource: this.#name, backend: this.#backend.kind })
-      : work()
+    return acquireLease(this.#backend, this.#name, options, this.#mode)
   }
 
   async #using<T>(work: (lease: Lease) => T | Promise<T>, options: UsingOptions, outer: Scope | undefined): Promise<T> {

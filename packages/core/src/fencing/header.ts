@@ -3,6 +3,7 @@ import { InvalidArgumentError, StaleTokenError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkBoolean, checkKeys } from '../options.ts'
 import type { Fenced, Guard } from './guard.ts'
+import { tellRefused } from './refusal.ts'
 import { FencingToken } from './token.ts'
 
 /** The header that carries a token over HTTP, as 20 digits. */
@@ -103,6 +104,7 @@ async function check<Request>(
     return undefined
   } catch (error) {
     if (!(error instanceof StaleTokenError)) throw error
+    tellRefused({ guard: 'http', resource, token, newest: error.newest })
     return { status: 412, title: 'Stale token', detail: error.message, code: error.code }
   }
 }

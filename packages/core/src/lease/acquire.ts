@@ -3,6 +3,7 @@ import type { Backend } from '../backend.ts'
 import { UnavailableError, UnsupportedError, WaitTimeoutError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
 import type { Grant, LeaseMode, LeaseRequest } from '../ports/leases.ts'
+import { tracePoint } from '../telemetry.ts'
 import { checkKeepOut, firstStoreTtlMs, keepsOut, withHolderTime } from './keep-out.ts'
 import { keeperOf } from './keeper.ts'
 import type { HeldLease, Lease } from './lease.ts'
@@ -10,6 +11,28 @@ import { fencingTokenOf } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
 import { encodeMeta } from './options.ts'
 import { withinWait } from './wait-limit.ts'
+
+/** What `tracing:holdfast:lock.acquire` carries. */
+export interface AcquireTrace {
+  readonly resource: string
+  readonly backend: string
+  readonly mode: 'exclusive' | LeaseMode['kind']
+  /** The same in the lease's events. */
+  readonly leaseId: string
+  /** The caller's: when it is what ended the waiting, the error is its reason. */
+  readonly signal: AbortSignal | undefined
+}
+
+/** What is wanted, and how. */
+interface Wish {
+  readonly resource: string
+  readonly mode: LeaseMode | undefined
+  readonly options: AcquireOptions
+  /** @default a new one */
+  readonly requestId?: string
+}
+
+const acquireTrace = tracePoint<AcquireTrace>('lock.acquire')
 
 /**
  * Acquires a lease on a resource. Names and options are the caller's to check (`checkName`, `checkAcquireOptions`).
@@ -20,42 +43,63 @@ import { withinWait } from './wait-limit.ts'
  * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not answer in time
  * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had already seen a newer token
  */
-export async function acquireLease(
+export function acquireLease(
   backend: Backend,
   resource: string,
   options: AcquireOptions,
   mode?: LeaseMode,
 ): Promise<Lease> {
-  options.signal?.throwIfAborted()
-  // Before anything is asked for, so that it hears of a close.
-  const keeper = keeperOf(backend)
-  const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
-  if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
-  const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
-  return needsCheck(options) ? await checked(lease, grant, options) : lease
+  const wish = { resource, mode, options }
+  return acquireTrace.isHeard ? traced(backend, wish, acquired) : acquired(backend, wish)
 }
 
 /** As `acquireLease`, but answers undefined when others held it for all of `waitMs`. */
-export async function tryAcquireLease(
+export function tryAcquireLease(
   backend: Backend,
   resource: string,
   options: AcquireOptions,
   mode?: LeaseMode,
 ): Promise<Lease | undefined> {
+  const wish = { resource, mode, options }
+  return acquireTrace.isHeard ? traced(backend, wish, tryAcquired) : tryAcquired(backend, wish)
+}
+
+function traced<R>(backend: Backend, wish: Wish, acquire: (backend: Backend, wish: Wish) => Promise<R>): Promise<R> {
+  const { resource, mode, options } = wish
+  const requestId = backend.leases.newRequestId()
+  return acquireTrace.trace(() => acquire(backend, { ...wish, requestId }), {
+    resource,
+    backend: backend.kind,
+    mode: mode?.kind ?? 'exclusive',
+    leaseId: requestId,
+    signal: options.signal,
+  })
+}
+
+async function acquired(backend: Backend, wish: Wish): Promise<Lease> {
+  const { resource, options } = wish
   options.signal?.throwIfAborted()
   // Before anything is asked for, so that it hears of a close.
   const keeper = keeperOf(backend)
-  const grant = await granted(backend, requestOf(backend, { resource, mode, options }), options)
+  const grant = await granted(backend, requestOf(backend, wish), options)
+  if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
+  const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
+  return needsCheck(options) ? await checked(lease, grant, options) : lease
+}
+
+async function tryAcquired(backend: Backend, wish: Wish): Promise<Lease | undefined> {
+  const { options } = wish
+  options.signal?.throwIfAborted()
+  // Before anything is asked for, so that it hears of a close.
+  const keeper = keeperOf(backend)
+  const grant = await granted(backend, requestOf(backend, wish), options)
   if (grant === undefined) return undefined
   const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
 }
 
 /** What is asked of the store. */
-export function requestOf(
-  backend: Backend,
-  wish: { readonly resource: string; readonly mode: LeaseMode | undefined; readonly options: AcquireOptions },
-): LeaseRequest {
+export function requestOf(backend: Backend, wish: Wish): LeaseRequest {
   const { leases, kind } = backend
   const { resource, mode, options } = wish
   if (mode !== undefined && leases.modes === 'exclusive') {
@@ -67,7 +111,7 @@ export function requestOf(
   const isKeptOut = keepsOut(options)
   return {
     resource,
-    requestId: leases.newRequestId(),
+    requestId: wish.requestId ?? leases.newRequestId(),
     mode,
     ttlMs: isKeptOut ? firstStoreTtlMs(options) : options.ttlMs,
     // A holder that dies in its first moments is to leave the whole delay.

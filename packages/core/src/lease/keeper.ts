@@ -4,7 +4,7 @@ import type { LeaseLostReason } from '../errors.ts'
 import { ClosedError, UnavailableError } from '../errors.ts'
 import { Emitter } from '../events.ts'
 import type { FencingToken } from '../fencing/token.ts'
-import type { Grant, LeaseStore } from '../ports/leases.ts'
+import type { Grant, LeaseMode, LeaseStore } from '../ports/leases.ts'
 import { eventPoint } from '../telemetry.ts'
 import { HeldLease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
@@ -22,7 +22,30 @@ export interface LeaseEvents {
 // A sleeping machine's timers are late by as long as it slept; a look at the wall clock this often finds out.
 const CHECK_MS = 1_000
 
-const leaseEvent = eventPoint<object>('lease.event')
+/** What `holdfast:lease.event` carries: the events, of which lease they are, and the renewals that were answered. */
+export type LeaseEventMessage =
+  | ({ readonly event: 'granted' | 'released' } & LeaseFacts)
+  | ({ readonly event: 'lost'; readonly reason: LeaseLostReason } & LeaseFacts)
+  | ({ readonly event: 'renewed' } & LeaseRenewed & LeaseFacts)
+  | ({ readonly event: 'renewFailed'; readonly backend: string } & LeaseEvents['renewFailed'])
+
+interface LeaseFacts {
+  readonly backend: string
+  readonly resource: string
+  readonly token: FencingToken
+  /** The same in its other events, and in the trace of its acquisition. */
+  readonly leaseId: string
+  readonly mode: 'exclusive' | LeaseMode['kind']
+}
+
+interface LeaseRenewed {
+  /** What had been left of it when the answer came, in milliseconds. */
+  readonly slackMs: number
+  /** Whether it was the first of a short grant, which is renewed at once. */
+  readonly isProvisional: boolean
+}
+
+const leaseEvent = eventPoint<LeaseEventMessage>('lease.event')
 
 /**
  * Looks after all leases that a process holds through one backend, with one timer: renews them in batches at a third of their
@@ -53,9 +76,24 @@ export class Keeper {
     return leaseEvent.isHeard || this.events.hears(name)
   }
 
-  tell<Name extends keyof LeaseEvents>(name: Name, event: LeaseEvents[Name]): void {
-    this.events.emit(name, event)
-    leaseEvent.publish({ event: name, ...event })
+  /** `token` is that of the grant: a lease that is lost does not say its own. */
+  tell(name: 'granted' | 'released', lease: HeldLease, token: FencingToken): void {
+    this.events.emit(name, { resource: lease.resource, token })
+    if (leaseEvent.isHeard) leaseEvent.publish({ event: name, ...this.#factsOf(lease, token) })
+  }
+
+  tellLost(lease: HeldLease, token: FencingToken, reason: LeaseLostReason): void {
+    this.events.emit('lost', { resource: lease.resource, token, reason })
+    if (leaseEvent.isHeard) leaseEvent.publish({ event: 'lost', ...this.#factsOf(lease, token), reason })
+  }
+
+  tellRenewed(lease: HeldLease, token: FencingToken, renewed: LeaseRenewed): void {
+    leaseEvent.publish({ event: 'renewed', ...this.#factsOf(lease, token), ...renewed })
+  }
+
+  /** Whether renewals are listened to. */
+  get isTraced(): boolean {
+    return leaseEvent.isHeard
   }
 
   /**
@@ -80,7 +118,7 @@ export class Keeper {
     }
     this.#held.set(lease.requestId, lease)
     this.#wakeIn(Math.min(leftMs, lease.untilRenewalMs(leftMs)))
-    if (this.isHeard('granted')) this.tell('granted', { resource: lease.resource, token: grant.token })
+    if (this.isHeard('granted')) this.tell('granted', lease, grant.token)
     return lease
   }
 
@@ -139,9 +177,17 @@ export class Keeper {
       }
     } catch (error) {
       for (const lease of leases) lease.failRenewal()
-      this.tell('renewFailed', { leases: leases.length, error })
+      const failure = { leases: leases.length, error }
+      this.events.emit('renewFailed', failure)
+      leaseEvent.publish({ event: 'renewFailed', backend: this.#kind, ...failure })
     }
     for (const lease of this.#held.values()) this.wakeFor(lease)
+  }
+
+  #factsOf(lease: HeldLease, token: FencingToken): LeaseFacts {
+    const { mode } = lease.request
+    const { resource, requestId: leaseId } = lease
+    return { backend: this.#kind, resource, token, leaseId, mode: mode?.kind ?? 'exclusive' }
   }
 
   async #close(): Promise<void> {

@@ -166,8 +166,7 @@ export class HeldLease implements Lease {
   /** What the store said of it after `handOver`. */
   handedOver(outcome: 'released' | 'lost'): void {
     this.#keeper.forget(this)
-    this.#settleRelease?.(outcome)
-    if (outcome === 'released') this.#tellReleased()
+    this.#settle(outcome)
   }
 
   /** For what stands on it: each `listener` hears at once that it was lost or is being given back. */
@@ -216,6 +215,7 @@ export class HeldLease implements Lease {
     if (outcome.kind === 'lost') return this.lose(outcome.reason)
     // It came after the end: nobody holds this any more, so the store must not keep it for another TTL.
     if (this.#state.kind === 'lost') return void this.#takeBack()
+    if (this.#keeper.isTraced && this.#state.kind === 'held') this.#tellRenewed()
     this.#ttlMs = outcome.ttlMs - this.#beyondMs
     this.#deadline = this.#ownDeadline(outcome.deadline)
     this.#isProvisional = false
@@ -263,12 +263,12 @@ export class HeldLease implements Lease {
   }
 
   #end(reason: LeaseLostReason): void {
-    if (this.#state.kind === 'released') return this.#settleRelease?.('lost')
+    if (this.#state.kind === 'released') return this.#settle('lost')
     if (this.#state.kind === 'lost') return
     const error = new LeaseLostError(this.resource, reason)
     this.#state = { kind: 'lost', error }
     this.#onEnd?.(error)
-    this.#keeper.tell('lost', { resource: this.resource, token: this.#grant.token, reason })
+    this.#keeper.tellLost(this, this.#grant.token, reason)
     this.#abort?.abort(error)
   }
 
@@ -306,8 +306,7 @@ export class HeldLease implements Lease {
       outcome => {
         if (restMs > 0 && outcome === 'released') this.#stayFor(restMs)
         else this.#keeper.forget(this)
-        this.#settleRelease?.(outcome)
-        this.#tellReleased()
+        this.#settle(outcome)
       },
       (error: unknown) => {
         // Nobody is left to ask.
@@ -318,9 +317,18 @@ export class HeldLease implements Lease {
     )
   }
 
-  #tellReleased(): void {
-    if (!this.#keeper.isHeard('released')) return
-    this.#keeper.tell('released', { resource: this.resource, token: this.#grant.token })
+  // Once, whoever says it first: of each lease that was granted it is told that it ended.
+  #settle(outcome: 'released' | 'lost'): void {
+    const settle = this.#settleRelease
+    if (settle === undefined) return
+    this.#settleRelease = undefined
+    settle(outcome)
+    if (this.#keeper.isHeard('released')) this.#keeper.tell('released', this, this.#grant.token)
+  }
+
+  #tellRenewed(): void {
+    const slackMs = Math.max(0, this.#deadline.remainingMs())
+    this.#keeper.tellRenewed(this, this.#grant.token, { slackMs, isProvisional: this.#isProvisional })
   }
 
   // A lease that we gave up first may still stand in the store.

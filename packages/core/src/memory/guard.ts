@@ -1,6 +1,6 @@
-import { StaleTokenError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { checkFenced } from '../fencing/guard.ts'
+import { refusedAsStale } from '../fencing/refusal.ts'
 import type { FencingToken } from '../fencing/token.ts'
 
 /** A guard for resources that live in this process. */
@@ -19,7 +19,7 @@ export function memoryFence(): MemoryFence {
   const advance = (fenced: Fenced): void => {
     const { resource, token } = checkFenced(fenced)
     const seen = newest.get(resource)
-    if (seen !== undefined && token.value < seen.value) throw new StaleTokenError(resource, token, seen)
+    if (seen !== undefined && token.value < seen.value) throw refusedAsStale('memory', { resource, token }, seen)
     newest.set(resource, token)
   }
   return {

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
-import { InvalidArgumentError, StaleTokenError } from '../errors.ts'
+import { InvalidArgumentError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
+import { refusedAsStale } from '../fencing/refusal.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { checkName, show } from '../names.ts'
 import type { Schema } from './schema.ts'
@@ -103,8 +104,8 @@ export class FenceTable {
   }
 }
 
-function stale({ resource, token }: Fenced, newest: string | null | undefined): StaleTokenError {
-  return new StaleTokenError(resource, token, typeof newest === 'string' ? FencingToken.parse(newest) : undefined)
+function stale(fenced: Fenced, newest: string | null | undefined): Error {
+  return refusedAsStale('postgres', fenced, typeof newest === 'string' ? FencingToken.parse(newest) : undefined)
 }
 
 function quotedName(name: string): string {

@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis'
-import { InvalidArgumentError, RefusedError, StaleTokenError, UnknownOutcomeError } from '../errors.ts'
+import { InvalidArgumentError, RefusedError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { checkFenced } from '../fencing/guard.ts'
+import { refusedAsStale } from '../fencing/refusal.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { show } from '../names.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
@@ -136,8 +137,8 @@ class FencedWriter {
 type FenceAnswer = readonly [kind: string, ...replies: unknown[]]
 type Send = (client: Redis) => Promise<FenceAnswer>
 
-function staleToken({ resource, token }: Fenced, [newest]: readonly unknown[]): StaleTokenError {
-  return new StaleTokenError(resource, token, FencingToken.parse(String(newest)))
+function staleToken(fenced: Fenced, [newest]: readonly unknown[]): Error {
+  return refusedAsStale('redis', fenced, FencingToken.parse(String(newest)))
 }
 
 function checkCommands(commands: readonly RedisCommand[]): void {

@@ -1,5 +1,6 @@
-import { StaleTokenError, UnavailableError, UnknownOutcomeError } from '../errors.ts'
+import { UnavailableError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
+import { refusedAsStale } from '../fencing/refusal.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { CODE, isCode, isFailure } from './errors.ts'
 import type { MultiOutcome, Step, StepResult } from './multi.ts'
@@ -54,7 +55,7 @@ export class FenceRecords {
       const seen = this.#known.get(resource) ?? (await this.#read(session, path, round))
       if (seen.kind === 'seen' && seen.token > token.value) {
         this.#remember(resource, seen)
-        throw new StaleTokenError(resource, token, new FencingToken(seen.token))
+        throw refusedAsStale('zookeeper', { resource, token }, new FencingToken(seen.token))
       }
       const outcome = await this.#commit(session, resource, [fenceStep(path, token, seen), ...steps])
       if (outcome.kind === 'done') {

@@ -1,0 +1,2 @@
+export type { InstrumentLocksOptions } from './instrument-locks.ts'
+export { instrumentLocks } from './instrument-locks.ts'
