@@ -96,7 +96,7 @@ describe('The simulated store', () => {
     isOver.now = false
     travel()
     try {
-      await run()
+      await expect(run()).resolves.toBeUndefined()
     } finally {
       isOver.now = true
     }

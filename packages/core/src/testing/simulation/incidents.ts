@@ -37,9 +37,9 @@ export class Incidents {
     return this.#sleptMs
   }
 
-  /** Whether messages may have got lost. */
-  get hasLostMessages(): boolean {
-    return [...this.#counts.keys()].some(fault => LOSING.has(fault))
+  /** Whether who waits may not have been told when to ask, or wrongly. */
+  get hasMisledWaiters(): boolean {
+    return [...this.#counts.keys()].some(fault => MISLEADING.has(fault))
   }
 
   counts(): Partial<Record<SimulatedFault, number>> {
@@ -47,7 +47,7 @@ export class Incidents {
   }
 }
 
-const LOSING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
+const MISLEADING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
   'drop',
   'reorder',
   'partition',
@@ -55,4 +55,6 @@ const LOSING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
   'lose-tail',
   'wipe',
   'restore',
+  'store-clock-back',
+  'store-clock-forward',
 ])

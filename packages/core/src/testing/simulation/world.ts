@@ -233,12 +233,12 @@ export class SimulatedWorld {
     this.#violations.push({ kind: 'idle', why })
   }
 
-  // Who lost a message asks by its own timer, which is that of the longest lease that it may wait for; timers of machines that slept
+  // Who was not told asks by its own timer, which is that of the longest lease that it may wait for; timers of machines that slept
   // are as late as that.
   #idleMsMax(): number {
     const driftMs = this.#ttlMsMax * 0.02
-    const lostMs = this.#incidents.hasLostMessages ? this.#ttlMsMax + IDLE_MS : 0
-    return IDLE_MS + HOP_MS * 10 + driftMs + lostMs + this.#incidents.sleptMs
+    const misledMs = this.#incidents.hasMisledWaiters ? this.#ttlMsMax + IDLE_MS : 0
+    return IDLE_MS + HOP_MS * 10 + driftMs + misledMs + this.#incidents.sleptMs
   }
 
   #findStuck(): void {
