@@ -516,7 +516,7 @@ describe('A question that is answered after the lease came by message', () => {
   }
 
   it('is taken back when it made a place in the queue again (seen by reading: a ghost for a TTL)', async () => {
-    expect(await answeredLate(() => server.queued(3))).toEqual(['take back'])
+    expect(await answeredLate(() => server.queued(3, TTL_MS, true))).toEqual(['take back'])
   })
 
   it('is passed over when the news overtook it (seen in simulation: the lease was freed while it was held)', async () => {

@@ -167,11 +167,11 @@ export class Waiter implements InboxListener, InLine {
     if (this.#isGhost(outcome) && this.#token !== undefined) this.#commands.takeBack(this.#request, undefined)
   }
 
-  // An answer from before the lease was handed over was overtaken by that news, and says nothing.
+  // A place that is not new is the one from which it was served. And an answer from before that was overtaken by the news: it says nothing.
   #isGhost(outcome: AcquireOutcome): boolean {
     if (outcome.kind === 'granted') return outcome.grant.token.value !== this.#token
     const handedOver = this.#handedOver
-    if (outcome.kind !== 'queued' || handedOver === undefined) return false
+    if (outcome.kind !== 'queued' || !outcome.isNew || handedOver === undefined) return false
     return outcome.from === handedOver.from && outcome.serverUs > handedOver.nowUs
   }
 
