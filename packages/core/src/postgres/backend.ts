@@ -11,6 +11,7 @@ import type { LeaseStore } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { RequestIds } from '../request-ids.ts'
+import { watchKeyOf } from './closed-inboxes.ts'
 import { PostgresConnection } from './connection.ts'
 import { checkPool, checkUrl, connectBeside, poolFor } from './driver.ts'
 import { unavailable } from './errors.ts'
@@ -168,14 +169,16 @@ interface Leases {
 }
 
 function leasesOn(parts: LeaseParts): Leases {
-  const { lifecycle, connection } = parts
+  const { lifecycle, connection, schema } = parts
   const ids = new RequestIds()
-  const commands = new LeaseCommands(parts)
+  const channel = inboxOf(ids.source)
   const inbox = new LeaseInbox({
     ...parts,
-    channel: inboxOf(ids.source),
+    channel,
+    watchKey: watchKeyOf(schema.name, channel),
     say: (channel, text) => connection.within(client => client.query('SELECT pg_notify($1, $2)', [channel, text])),
   })
+  const commands = new LeaseCommands({ ...parts, inbox: () => inbox })
   const leases = new PostgresLeaseStore({ ...parts, commands, inbox, ids })
   // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
   lifecycle.onClose(() => commands.idle())

@@ -8,13 +8,17 @@ import { schemaOf } from './schema.ts'
 /** Stands for the connection: a test answers what was asked, in any order. */
 class FakeConnection {
   readonly commandTimeoutMs = 2_000
-  readonly asked: { readonly step: string; readonly answer: (text: string) => void }[] = []
+  readonly asked: {
+    readonly step: string
+    readonly values: readonly unknown[]
+    readonly answer: (text: string) => void
+  }[] = []
 
   within<T>(ask: (client: unknown, remainingMs: number) => Promise<T>): Promise<T> {
-    const query = ({ text }: { readonly text: string }) =>
+    const query = ({ text, values }: { readonly text: string; readonly values: readonly unknown[] }) =>
       new Promise(resolve => {
         const step = /\w+_v1/.exec(text)?.[0] ?? ''
-        this.asked.push({ step, answer: answer => resolve({ rows: [[answer]] }) })
+        this.asked.push({ step, values, answer: answer => resolve({ rows: [[answer]] }) })
       })
     return ask({ query }, this.commandTimeoutMs)
   }
@@ -26,14 +30,16 @@ class FakeConnection {
 
 function scene() {
   const connection = new FakeConnection()
+  const inbox: { watchKey: string | undefined; losses: number } = { watchKey: undefined, losses: 0 }
   const commands = new LeaseCommands({
     clock: new SimulatedClock(),
     connection: connection as unknown as PostgresConnection,
     schema: schemaOf('holdfast'),
     claimMs: 3_000,
     epoch: () => 1,
+    inbox: () => inbox,
   })
-  return { connection, commands }
+  return { connection, inbox, commands }
 }
 
 const request: LeaseRequest = { resource: 'r', requestId: 'p-1.a', ttlMs: 500, allowProvisional: true, meta: '{}' }
@@ -46,7 +52,7 @@ describe('LeaseCommands', () => {
     const released = commands.releaseInTurn(request)
     await turn()
     expect(connection.steps()).toEqual(['acquire_lease_v1'])
-    connection.asked[0]?.answer('queued 1000 250 0 1')
+    connection.asked[0]?.answer('queued 1000 250 0 1 7')
     expect(await asked).toMatchObject({ kind: 'queued', serverUs: 1_000, remainingMs: 250, position: 0, isNew: true })
     await turn()
     expect(connection.steps()).toEqual(['acquire_lease_v1', 'release_lease_v1'])
@@ -70,6 +76,24 @@ describe('LeaseCommands', () => {
     const outcome = await asked
     expect(outcome).toMatchObject({ kind: 'granted', grant: { token: { value: 17n }, ttlMs: 500 } })
     expect(outcome.kind === 'granted' && outcome.grant.deadline.remainingMs()).toBe(500 - (0.01 * 500 + 2))
+  })
+
+  it('say by which key their inbox is watched, and of a place its ticket only once the inbox was lost since', async () => {
+    const { connection, inbox, commands } = scene()
+    const standing = async (): Promise<unknown> => {
+      const asked = commands.acquire(request, { mayQueue: true })
+      await turn()
+      const last = connection.asked.at(-1)
+      last?.answer('queued 1000 250 0 1 7')
+      await asked
+      return last?.values.slice(5, 7)
+    }
+    expect(await standing()).toEqual([null, null])
+    inbox.watchKey = '-12'
+    expect(await standing()).toEqual(['-12', null])
+    inbox.losses += 1
+    expect(await standing()).toEqual(['-12', '7'])
+    expect(await standing()).toEqual(['-12', null])
   })
 
   it('take an answer that they do not know for a broken promise', async () => {

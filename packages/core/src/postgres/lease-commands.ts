@@ -27,6 +27,22 @@ export interface LeaseCommandsParts {
   readonly claimMs: number
   /** Grows each time the server was connected to anew. */
   readonly epoch: () => number
+  /** What is known of the inbox at which those who wait are told. */
+  readonly inbox: () => WatchedInbox
+}
+
+/** Whether the server can see that somebody listens to an inbox. */
+export interface WatchedInbox {
+  /** By which key, while it can. */
+  readonly watchKey: string | undefined
+  /** How often its connection was lost: whoever waited until then may have been taken for gone. */
+  readonly losses: number
+}
+
+/** A place in a queue, and how often the inbox had been lost by then. */
+interface Place {
+  readonly ticket: string
+  readonly losses: number
 }
 
 /** The steps of `lease-functions.ts` and `shared-lease-functions.ts`, as functions. Each may be repeated with the same request and means the same. */
@@ -35,6 +51,7 @@ export class LeaseCommands implements WaitingCommands {
   readonly #takeBacks: TakeBacks
   // By request: the last question that is on its way.
   readonly #asking = new Map<string, Promise<unknown>>()
+  readonly #places = new WeakMap<LeaseRequest, Place>()
   #isClosed = false
 
   constructor(parts: LeaseCommandsParts) {
@@ -123,8 +140,8 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   async #acquire(request: LeaseRequest, options: { readonly mayQueue: boolean }): Promise<AcquireOutcome> {
-    const claimMs = options.mayQueue ? this.#parts.claimMs : 0
-    const { answer, sent } = await this.#askedFor(request, claimMs)
+    const { losses } = this.#parts.inbox()
+    const { answer, sent } = await this.#askedFor(request, options)
     const words = answer.split(' ')
     switch (words[0]) {
       case 'granted':
@@ -133,6 +150,7 @@ export class LeaseCommands implements WaitingCommands {
         return { kind: 'held' }
       case 'queued': {
         const [serverUs, remainingMs, position, isNew] = words.slice(1).map(Number) as [number, number, number, number]
+        this.#places.set(request, { ticket: words[5] ?? '', losses })
         return { kind: 'queued', sent, serverUs, remainingMs, position, isNew: isNew === 1 }
       }
       default:
@@ -140,15 +158,22 @@ export class LeaseCommands implements WaitingCommands {
     }
   }
 
-  #askedFor(request: LeaseRequest, claimMs: number): Promise<Answer> {
+  #askedFor(request: LeaseRequest, { mayQueue }: { readonly mayQueue: boolean }): Promise<Answer> {
     const { resource, requestId, mode, meta } = request
-    const times = [this.ttlMsOf(request), claimMs]
+    const wish = [this.ttlMsOf(request), mayQueue ? this.#parts.claimMs : 0, meta, ...this.#standingOf(request)]
     if (mode === undefined) {
-      return this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6)', [resource, requestId, ...times, meta])
+      return this.#asked('acquire_lease_v1($1, $2, $3, $4, $5, $6, $7, $8)', [resource, requestId, ...wish])
     }
     const capacity = mode.kind === 'permit' ? mode.limit : 1
-    const values = [kindOf(mode), resource, requestId, mode.kind, capacity, ...times, meta]
-    return this.#asked('acquire_shared_lease_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)', values)
+    const values = [kindOf(mode), resource, requestId, mode.kind, capacity, ...wish]
+    return this.#asked('acquire_shared_lease_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', values)
+  }
+
+  // Only one who may have been taken for gone comes back to where it was: who let a lease go by waits anew, behind the others.
+  #standingOf(request: LeaseRequest): readonly [watchKey: string | null, ticket: string | null] {
+    const { watchKey = null, losses } = this.#parts.inbox()
+    const place = this.#places.get(request)
+    return [watchKey, place !== undefined && place.losses < losses ? place.ticket : null]
   }
 
   #granted(request: LeaseRequest, [kind, token = '', slot]: readonly string[], sent: Moment): Grant {

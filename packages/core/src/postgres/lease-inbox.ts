@@ -1,19 +1,27 @@
 import type { InboxListener, WaitingInbox } from '../lease/waiting.ts'
+import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
+import { holdStatement } from './closed-inboxes.ts'
+import type { WatchedInbox } from './lease-commands.ts'
 import type { Notices } from './notices.ts'
 
 /** For how long one who waits trusts that there is no news: of an inbox that hears, and of one that may be deaf. */
 const TRUST_MS = 15_000
 const DEAF_TRUST_MS_MAX = 1_000
+/** For how long the first who waits does so for the inbox at most: who is queued before that can not be seen to be gone. */
+const OPENING_MS_MAX = 250
 
 /** What an inbox sends to itself. */
 const ECHO = 'echo'
 
 /** What an inbox is made of. */
 export interface LeaseInboxSettings {
+  readonly clock: Clock
   readonly random: Random
   readonly notices: Notices
   readonly channel: string
+  /** By which key others can see that somebody listens. */
+  readonly watchKey: string
   /** How long a lease that is handed over waits for its first renewal: one who is deaf has to look more often. */
   readonly claimMs: number
   /** Has the server say something on a channel. */
@@ -23,22 +31,36 @@ export interface LeaseInboxSettings {
 /**
  * The one channel on which this client hears of leases that are handed to it. Messages are hints that may be lost. A pooler that gives
  * its connections to others between transactions (PgBouncer) loses all of them, without a word: so the inbox is only trusted once
- * it has heard itself.
+ * it has heard itself. From then on
+ * its session holds the lock by which others see that somebody listens.
  */
-export class LeaseInbox implements WaitingInbox {
+export class LeaseInbox implements WaitingInbox, WatchedInbox {
   readonly #settings: LeaseInboxSettings
   readonly #listeners = new Map<string, InboxListener>()
   #stop: (() => void) | undefined
+  #opening: Promise<void> | undefined
+  #settled = (): void => {}
+  #isOpen = false
   #hears = false
+  #isWatched = false
   #epoch = 0
+  #losses = 0
 
   constructor(settings: LeaseInboxSettings) {
     this.#settings = settings
   }
 
-  /** Whether it was opened. */
+  /** Whether it was opened, and nobody need wait for it any more. */
   get isOpen(): boolean {
-    return this.#stop !== undefined
+    return this.#isOpen
+  }
+
+  get watchKey(): string | undefined {
+    return this.#isWatched ? this.#settings.watchKey : undefined
+  }
+
+  get losses(): number {
+    return this.#losses
   }
 
   get epoch(): number {
@@ -51,13 +73,23 @@ export class LeaseInbox implements WaitingInbox {
     return ms * (1 - 0.3 * random.next())
   }
 
-  /** In the background: until it hears, those who wait look more often. */
-  open(): void {
-    this.#stop ??= this.#settings.notices.listen(this.#settings.channel, {
-      told: payload => this.#receive(payload),
-      live: () => this.#live(),
-      down: () => void (this.#hears = false),
+  /** Settles once it is watched, or it takes too long: until it hears, those who wait look more often. */
+  open(): Promise<void> {
+    const { clock, notices, channel } = this.#settings
+    this.#opening ??= new Promise(resolve => {
+      const timer = clock.setTimer(() => this.#settled(), OPENING_MS_MAX, { background: false })
+      this.#settled = () => {
+        timer.cancel()
+        this.#isOpen = true
+        resolve()
+      }
+      this.#stop = notices.listen(channel, {
+        told: payload => this.#receive(payload),
+        live: () => this.#live(),
+        down: () => this.#down(),
+      })
     })
+    return this.#opening
   }
 
   add(requestId: string, listener: InboxListener): void {
@@ -74,6 +106,7 @@ export class LeaseInbox implements WaitingInbox {
   close(): void {
     this.#listeners.clear()
     this.#stop?.()
+    this.#settled()
   }
 
   #live(): void {
@@ -81,12 +114,36 @@ export class LeaseInbox implements WaitingInbox {
     this.#hears = false
     this.#epoch += 1
     say(channel, ECHO).catch(() => undefined)
+    this.#tellGap()
+  }
+
+  #down(): void {
+    this.#hears = false
+    this.#isWatched = false
+    this.#losses += 1
+  }
+
+  // It hears, so the session is its own, and what it locks is given up with it.
+  async #hold(): Promise<void> {
+    const { notices, watchKey } = this.#settings
+    const epoch = this.#epoch
+    await notices.ask(holdStatement(watchKey))
+    if (epoch !== this.#epoch || !this.#hears) return
+    this.#isWatched = true
+    this.#settled()
+    // Their places are to say so.
+    this.#tellGap()
+  }
+
+  #tellGap(): void {
     for (const listener of [...this.#listeners.values()]) listener.onGap()
   }
 
   #receive(payload: string): void {
     if (payload === ECHO) {
       this.#hears = true
+      // Where the server refuses, nobody can see whether somebody listens: that costs others the claim time.
+      this.#hold().catch(() => undefined)
       return
     }
     const [id = '', first = '', nowUs, spanMs, slot] = payload.split(' ')

@@ -43,7 +43,7 @@ export class PostgresLeaseStore implements LeaseStore {
     this.#waiters = new Waiters({
       ...parts,
       isListening: () => inbox.isOpen,
-      listen: async () => inbox.open(),
+      listen: () => inbox.open(),
       checkOpen: () => lifecycle.checkOpen(),
     })
   }

@@ -9,6 +9,7 @@ import { Notices } from './notices.ts'
 class FakeClient extends EventEmitter {
   readonly asked: string[] = []
   isSilent = false
+  refusal: Error | undefined
   hasEnded = false
 
   async connect(): Promise<void> {
@@ -18,6 +19,7 @@ class FakeClient extends EventEmitter {
   async query(text: string): Promise<void> {
     this.asked.push(text)
     if (this.isSilent) await new Promise(() => {})
+    if (this.refusal !== undefined) throw this.refusal
   }
 
   async end(): Promise<void> {
@@ -92,6 +94,24 @@ describe('Notices', () => {
     await clock.advance(1_001)
     expect(heard).toEqual(['a live', 'a down', 'a live'])
     expect(clients.map(({ hasEnded }) => hasEnded)).toEqual([true, false])
+  })
+
+  it('ask on their own connection what is to last as long as it; a refusal is no loss, and a loss is an answer', async () => {
+    const { clock, clients, notices, heard, listen } = scene()
+    await expect(notices.ask('SELECT 0')).rejects.toThrow('no connection listens')
+    listen('a')
+    await clock.advance(0)
+    await notices.ask('SELECT 2')
+    expect(clients[0]?.asked).toEqual(['LISTEN "a"', 'SELECT 2'])
+    if (clients[0] !== undefined)
+      clients[0].refusal = Object.assign(new Error('no'), { severity: 'ERROR', code: '42501' })
+    await expect(notices.ask('SELECT 3')).rejects.toThrow('no')
+    expect([clients.length, heard]).toEqual([1, ['a live']])
+    if (clients[0] !== undefined) clients[0].isSilent = true
+    const [first, second] = [notices.ask('SELECT 4'), notices.ask('SELECT 5')].map(asked => asked.catch(String))
+    clients[0]?.emit('error', new Error('cut'))
+    expect([await first, await second]).toEqual(['Error: cut', 'Error: the connection that listens is gone'])
+    expect(heard).toEqual(['a live', 'a down'])
   })
 
   it('are made sure of at once when the server seems to be gone', async () => {

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import { reportListenerError } from '../telemetry.ts'
 import { CommandDeadline, TIME_IS_OVER } from './command-deadline.ts'
-import { isLost, refusal, withoutSecrets } from './errors.ts'
+import { isLost, isStatementError, refusal, withoutSecrets } from './errors.ts'
 
 const PROBE_MS = 10_000
 const ANSWER_MS = 5_000
@@ -33,6 +33,13 @@ interface Channel {
   state: 'starting' | 'live' | 'down'
 }
 
+/** What is asked once on the connection that listens. */
+interface Errand {
+  readonly statement: string
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 /** Where the changes of a directory are told: a name of at most 63 bytes that no two directories share. */
 export function channelOf(schema: string, directory: string): string {
   const hash = createHash('sha256').update(`${schema}\0${directory}`)
@@ -46,6 +53,7 @@ export function channelOf(schema: string, directory: string): string {
 export class Notices {
   readonly #settings: NoticesSettings
   readonly #channels = new Map<string, Channel>()
+  readonly #errands: Errand[] = []
   #wake: () => void = () => {}
   #isRunning = false
   #isSuspect = false
@@ -76,6 +84,18 @@ export class Notices {
   /** Tells the listeners of a channel, as the server does. */
   hint(name: string, payload: string): void {
     tellAll(this.#channels.get(name), listener => listener.told(payload))
+  }
+
+  /**
+   * Asks something on the connection that listens just now: what belongs to a session lasts for as long as that one hears. Rejects when
+   * the server refuses, and when there is no such connection any more.
+   */
+  ask(statement: string): Promise<void> {
+    if (!this.#isConnected) return Promise.reject(new Error('no connection listens'))
+    return new Promise((resolve, reject) => {
+      this.#errands.push({ statement, resolve, reject })
+      this.#wake()
+    })
   }
 
   /** Another connection to the same server is lost: makes sure of this one. */
@@ -134,6 +154,7 @@ export class Notices {
       if (this.#isWanted()) await this.#answered(Promise.race([client.connect(), lost]))
       this.#isConnected = true
       while (this.#isWanted()) {
+        await this.#runErrands(client, lost)
         const statement = this.#nextStatement(listened)
         const isDue = this.#isSuspect || this.#settings.clock.monotonicMs() - heardAtMs >= PROBE_MS
         if (statement !== undefined || isDue) {
@@ -143,14 +164,28 @@ export class Notices {
           heardAtMs = this.#settings.clock.monotonicMs()
           heard()
           this.#tellLive(wanted, listened)
-        } else {
+        } else if (this.#errands.length === 0) {
           await Promise.race([lost, this.#sleep(heardAtMs + PROBE_MS - this.#settings.clock.monotonicMs())])
         }
       }
     } finally {
       this.#isConnected = false
+      for (const { reject } of this.#errands.splice(0)) reject(new Error('the connection that listens is gone'))
       this.#wake()
       leave(client)
+    }
+  }
+
+  // What the server refuses is not the connection's fault.
+  async #runErrands(client: Client, lost: Promise<never>): Promise<void> {
+    for (let errand = this.#errands.shift(); errand !== undefined; errand = this.#errands.shift()) {
+      try {
+        await this.#answered(Promise.race([client.query(errand.statement), lost]))
+        errand.resolve()
+      } catch (error) {
+        errand.reject(withoutSecrets(error))
+        if (!isStatementError(error)) throw error
+      }
     }
   }
 

@@ -131,7 +131,11 @@ class Served {
         const { mode, capacity, ttl: units } = step.wish
         const values = [this.#kind, this.#resource, request, mode, capacity, units * UNIT_MS]
         const claim = step.mayQueue ? CLAIM * UNIT_MS : 0
-        return await ask('acquire_shared_lease_v1($1, $2, $3, $4, $5, $6, $7, $8, 1000)', [...values, claim, '{}'])
+        return await ask('acquire_shared_lease_v1($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL, 1000)', [
+          ...values,
+          claim,
+          '{}',
+        ])
       }
       case 'release':
         return await ask('release_shared_lease_v1($1, $2, $3, 1000)', [this.#kind, this.#resource, request])

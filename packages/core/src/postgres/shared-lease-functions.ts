@@ -1,3 +1,5 @@
+import type { Queue } from './closed-inboxes.ts'
+import { backInPlace, firstWaiter, removeGone, watchFromNow } from './closed-inboxes.ts'
 import { POSITION_MAX, inbox, keptUntil, micros, millis, sweep, tellFirst } from './lease-sql.ts'
 import { freeSlot, granted, keep, lock, same, serve, span, wayOf } from './shared-lease-sql.ts'
 
@@ -37,6 +39,7 @@ CREATE OR REPLACE FUNCTION ${schema}.serve_shared_lease_v1(
 ) RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $holdfast$
 DECLARE
   head record;
+  gone record;
   way timestamptz;
   last_ticket bigint;
   last_token bigint;
@@ -44,17 +47,17 @@ DECLARE
   last_end timestamptz;
   told bigint;
   is_news boolean := false;
+  has_removed boolean := false;
 BEGIN
   SELECT l.token INTO last_token FROM ${schema}.shared_leases l WHERE l.kind = p_kind AND l.resource = p_resource;
   LOOP
-    SELECT w.ticket, w.request, w.mode, w.capacity INTO head FROM ${schema}.shared_lease_waiters w
-      WHERE ${same('w')} ORDER BY w.ticket LIMIT 1;
-    IF NOT FOUND THEN
+    ${firstWaiter(queueOf(schema, 'p_asking'), 'head', ['mode', 'capacity'])}
+    IF head.request IS NULL THEN
       RETURN last_token;
     END IF;
     way := ${wayOf(schema, 'head')};
     IF way IS NOT NULL THEN
-      IF head.request IS DISTINCT FROM p_asking AND (is_news OR p_freed_until > way) THEN
+      IF head.request IS DISTINCT FROM p_asking AND (is_news OR has_removed OR p_freed_until > way) THEN
         ${tellFirst('head.request', 'way - now_at')}
       END IF;
       RETURN last_token;
@@ -64,6 +67,7 @@ BEGIN
     IF head.mode = 'read' THEN
       SELECT coalesce(min(w.ticket) - 1, ${2n ** 63n - 1n}) INTO last_ticket FROM ${schema}.shared_lease_waiters w
         WHERE ${same('w')} AND w.mode <> 'read';
+      ${removeGone(queueOf(schema, 'p_asking'), 'last_ticket')}
     ELSE
       last_token := greatest(last_token + 1, ${micros('now_at')});
     END IF;
@@ -87,14 +91,14 @@ END $holdfast$;`
 
 /**
  * Answers `granted <token> <slot>` (a permit's slot), `held`, or with `p_claim_ms` > 0 `queued <now in µs> <ms until the first in the
- * queue need not wait for those who hold now> <position> <1 when the place is new>`. One who waits, or only tries, looks first and locks
- * nothing while there is nothing new.
+ * queue need not wait for those who hold now> <position> <1 when the place is new> <ticket>`. One who waits, or only tries, looks
+ * first and locks nothing while there is nothing new.
  */
 function acquireFunction(schema: string): string {
   return `
 CREATE OR REPLACE FUNCTION ${schema}.acquire_shared_lease_v1(
   p_kind text, p_resource text, p_request text, p_mode text, p_capacity integer, p_ttl_ms integer, p_claim_ms integer, p_meta text,
-  p_patience_ms integer
+  p_watch bigint, p_ticket bigint, p_patience_ms integer
 ) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $holdfast$
 DECLARE
   seen record;
@@ -108,10 +112,14 @@ DECLARE
 BEGIN
   ${look(schema)}
   IF seen.way IS NOT NULL AND NOT seen.is_holder THEN
-    IF p_claim_ms = 0 THEN
+    -- One who only tries is not to be kept out by somebody who waits no more.
+    IF p_claim_ms = 0 AND (seen.first_watch IS NULL OR NOT pg_try_advisory_xact_lock(seen.first_watch)) THEN
       RETURN 'held';
     END IF;
-    own_ticket := seen.ticket;
+    IF p_claim_ms > 0 AND seen.ticket IS NOT NULL THEN
+      own_ticket := seen.ticket;
+      ${watchFromNow(queueOf(schema, 'p_request'), 'seen.watch')}
+    END IF;
   END IF;
   IF own_ticket IS NULL THEN
     -- Who waits longer than its caller would be granted behind his back.
@@ -137,13 +145,17 @@ BEGIN
     own_ticket := seen.ticket;
     IF own_ticket IS NULL THEN
       is_new := true;
-      INSERT INTO ${schema}.shared_lease_waiters (kind, resource, request, mode, capacity, ttl_ms, claim_ms, meta)
-        VALUES (p_kind, p_resource, p_request, p_mode, p_capacity, p_ttl_ms, p_claim_ms, p_meta) RETURNING ticket INTO own_ticket;
+      INSERT INTO ${schema}.shared_lease_waiters (kind, resource, request, mode, capacity, ttl_ms, claim_ms, meta, watch)
+        VALUES (p_kind, p_resource, p_request, p_mode, p_capacity, p_ttl_ms, p_claim_ms, p_meta, p_watch)
+        RETURNING ticket INTO own_ticket;
+      ${backInPlace(queueOf(schema, 'p_request'))}
+    ELSE
+      ${watchFromNow(queueOf(schema, 'p_request'), 'seen.watch')}
     END IF;
   END IF;
   RETURN 'queued ' || ${micros('now_at')} || ' ' || ${millis('seen.way - now_at')} || ' ' ||
     (SELECT count(*) FROM (SELECT FROM ${schema}.shared_lease_waiters w WHERE ${same('w')} AND w.ticket < own_ticket
-      LIMIT ${POSITION_MAX}) AS ahead) || ' ' || is_new::integer;
+      LIMIT ${POSITION_MAX}) AS ahead) || ' ' || is_new::integer || ' ' || own_ticket;
 END $holdfast$;`
 }
 
@@ -152,12 +164,17 @@ END $holdfast$;`
 function look(schema: string): string {
   return `SELECT ${wayOf(schema, 'first')} AS way,
       EXISTS (SELECT FROM ${schema}.shared_lease_holders h WHERE ${same('h')} AND h.request = p_request AND h.ends_at > now_at) AS is_holder,
-      (SELECT w.ticket FROM ${schema}.shared_lease_waiters w WHERE ${same('w')} AND w.request = p_request) AS ticket
+      first.watch AS first_watch, own_place.ticket, own_place.watch
     INTO seen FROM (
-      SELECT coalesce(head.mode, p_mode) AS mode, coalesce(head.capacity, p_capacity) AS capacity FROM (VALUES (0)) AS one
-        LEFT JOIN LATERAL (SELECT w.mode, w.capacity FROM ${schema}.shared_lease_waiters w WHERE ${same('w')} ORDER BY w.ticket LIMIT 1)
-        AS head ON true
-    ) AS first;`
+      SELECT coalesce(head.mode, p_mode) AS mode, coalesce(head.capacity, p_capacity) AS capacity, head.watch
+        FROM (VALUES (0)) AS one LEFT JOIN LATERAL (
+          SELECT w.mode, w.capacity, w.watch FROM ${schema}.shared_lease_waiters w WHERE ${same('w')} ORDER BY w.ticket LIMIT 1
+        ) AS head ON true
+    ) AS first LEFT JOIN ${schema}.shared_lease_waiters own_place ON ${same('own_place')} AND own_place.request = p_request;`
+}
+
+function queueOf(schema: string, asking: string): Queue {
+  return { waiters: `${schema}.shared_lease_waiters`, same: same('w'), asking }
 }
 
 function lockOrMake(schema: string): string {
