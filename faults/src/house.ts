@@ -1,7 +1,10 @@
 import type { BackendKind, LockScenario } from './scenario.ts'
+import { ensembleSite } from './sites/ensemble.ts'
 import { memorySite } from './sites/memory.ts'
 import { postgresSite } from './sites/postgres.ts'
+import { quorumSite } from './sites/quorum.ts'
 import { redisSite } from './sites/redis.ts'
+import { sentinelSite } from './sites/sentinel.ts'
 import type { Site } from './sites/site.ts'
 import { zookeeperSite } from './sites/zookeeper.ts'
 
@@ -11,7 +14,7 @@ export class House implements AsyncDisposable {
 
   /** What a scenario plays on; `leave` when it is over. */
   async enter(
-    scenario: LockScenario,
+    scenario: LockScenario<Site>,
     backend: BackendKind,
   ): Promise<{ readonly site: Site; readonly leave: () => Promise<void> }> {
     if (scenario.breaksServer === true) {
@@ -35,6 +38,12 @@ async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
       return memorySite()
     case 'redis':
       return await redisSite({ isDurable })
+    case 'sentinel':
+      return await sentinelSite()
+    case 'quorum':
+      return await quorumSite()
+    case 'ensemble':
+      return await ensembleSite()
     case 'zookeeper':
       return await zookeeperSite()
     case 'postgres':

@@ -45,8 +45,8 @@ const ANY_VERSION = -1
 export class RawZooKeeper {
   readonly #client: DriverClient
 
-  constructor(port: number, sessionTimeoutMs: number = 30_000) {
-    this.#client = driver.createClient(`127.0.0.1:${port}`, { sessionTimeout: sessionTimeoutMs, retries: 0 })
+  constructor(ports: readonly number[], sessionTimeoutMs: number = 30_000) {
+    this.#client = driver.createClient(connectStringOf(ports), { sessionTimeout: sessionTimeoutMs, retries: 0 })
     this.#client.connect()
   }
 
@@ -58,6 +58,10 @@ export class RawZooKeeper {
   /** The negotiated one. */
   get sessionTimeoutMs(): number {
     return this.#client.getSessionTimeout()
+  }
+
+  onDisconnected(listener: () => void): void {
+    this.#client.on('disconnected', listener)
   }
 
   onExpired(listener: () => void): void {
@@ -106,6 +110,11 @@ export class RawZooKeeper {
   close(): void {
     this.#client.close()
   }
+}
+
+/** Of servers on this machine. */
+export function connectStringOf(ports: readonly number[]): string {
+  return ports.map(port => `127.0.0.1:${port}`).join(',')
 }
 
 /** Whether the server said so. */

@@ -1,7 +1,16 @@
 import type { ConfigStage } from './config/stage.ts'
+import type { SingleSite, Site } from './sites/site.ts'
 import type { Stage } from './stage/stage.ts'
 
-export type BackendKind = 'memory' | 'redis' | 'zookeeper' | 'postgres'
+/** A store on one server, or on none. */
+export type SingleKind = 'memory' | 'redis' | 'zookeeper' | 'postgres'
+
+/**
+ * - `sentinel`: a Redis, its replicas, and sentinels that replace it
+ * - `quorum`: three Redis servers that know nothing of each other
+ * - `ensemble`: three ZooKeeper servers
+ */
+export type BackendKind = SingleKind | 'sentinel' | 'quorum' | 'ensemble'
 
 /** What one run has shown. */
 export interface Findings {
@@ -19,7 +28,7 @@ export type Mode =
   | 'control'
 
 /** A fault, and how it is shown that nothing breaks. */
-export type Scenario = LockScenario | ConfigScenario
+export type Scenario = LockScenario<Site> | ConfigScenario
 
 interface ScenarioFacts {
   readonly name: string
@@ -34,14 +43,16 @@ interface ScenarioFacts {
   readonly isTimed?: boolean
 }
 
-/** One about locks: on a server that others may use as well, with workers that hold locks. */
-export interface LockScenario extends ScenarioFacts {
-  /** Whether it breaks its server, or what others keep there. @default false */
+/** One about locks: on servers that others may use as well, with workers that hold locks. */
+export interface LockScenario<S extends Site = SingleSite> extends ScenarioFacts {
+  readonly backends: readonly S['kind'][]
+  /** Whether it breaks its servers, or what others keep there. @default false */
   readonly breaksServer?: boolean
-  run(stage: Stage, mode: Mode): Promise<Findings>
+  run(stage: Stage<S>, mode: Mode): Promise<Findings>
 }
 
 /** One about configuration: on a server of its own, with publishers and readers. */
 export interface ConfigScenario extends ScenarioFacts {
+  readonly backends: readonly SingleKind[]
   play(stage: ConfigStage, mode: Mode): Promise<Findings>
 }

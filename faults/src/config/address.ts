@@ -2,11 +2,11 @@ import type { Backend } from '@holdfast/core'
 import { postgresBackend } from '@holdfast/core/postgres'
 import { redisBackend } from '@holdfast/core/redis'
 import { zookeeperBackend } from '@holdfast/core/zookeeper'
-import type { BackendKind } from '../scenario.ts'
+import type { SingleKind } from '../scenario.ts'
 
 /** Where a process finds the store: on this machine, through a proxy or straight. */
 export interface Address {
-  readonly kind: Exclude<BackendKind, 'memory'>
+  readonly kind: Exclude<SingleKind, 'memory'>
   readonly port: number
 }
 

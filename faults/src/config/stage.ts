@@ -4,7 +4,7 @@ import { createFaultProxy } from '@holdfast/core/testing'
 import type { OwnServer } from '@holdfast/scripts/servers'
 import { startPostgres, startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import { monotonicMs } from '../monotonic.ts'
-import type { BackendKind } from '../scenario.ts'
+import type { BackendKind, SingleKind } from '../scenario.ts'
 import type { Address } from './address.ts'
 import { ConfigWorker } from './config-worker.ts'
 
@@ -17,7 +17,7 @@ export interface Seat {
 
 /** Where one run about configuration takes place: a server of its own, processes, and proxies between them. */
 export class ConfigStage implements AsyncDisposable {
-  readonly kind: BackendKind
+  readonly kind: SingleKind
   readonly #workers: ConfigWorker[] = []
   readonly #proxies: FaultProxy[] = []
   #server: OwnServer | undefined
@@ -25,6 +25,8 @@ export class ConfigStage implements AsyncDisposable {
   #isOver = false
 
   constructor(kind: BackendKind) {
+    if (kind === 'sentinel' || kind === 'quorum' || kind === 'ensemble')
+      throw new Error(`Configuration is played on one server, not on ${kind}.`)
     this.kind = kind
   }
 
@@ -95,7 +97,7 @@ export class ConfigStage implements AsyncDisposable {
   }
 }
 
-async function startServer(kind: BackendKind, isDurable: boolean): Promise<OwnServer> {
+async function startServer(kind: SingleKind, isDurable: boolean): Promise<OwnServer> {
   switch (kind) {
     case 'redis':
       return await startRedis({ appendonly: isDurable ? 'always' : false })

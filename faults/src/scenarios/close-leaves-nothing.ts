@@ -59,8 +59,8 @@ function waysOf(stage: Stage, mode: Mode): readonly Way[] {
 
 async function close(stage: Stage, { says, ending, network }: Way): Promise<Findings> {
   const options: { -readonly [K in keyof ActorOptions]: ActorOptions[K] } = {}
-  if (network !== undefined) {
-    const proxy = await stage.proxy()
+  const proxy = network === undefined ? undefined : await stage.proxy()
+  if (network !== undefined && proxy !== undefined) {
     options.lockVia = proxy
     if (network.when === 'before') {
       await network.fault(proxy)
@@ -68,9 +68,9 @@ async function close(stage: Stage, { says, ending, network }: Way): Promise<Find
     }
   }
   const actor = await stage.actor(`the process that closed ${says}`, options)
-  if (network?.when === 'held' && options.lockVia !== undefined) {
+  if (network?.when === 'held' && proxy !== undefined) {
     await actor.takeAtOnce({ waitMs: 5_000 })
-    await network.fault(options.lockVia)
+    await network.fault(proxy)
   }
   const report = await stage.step(`the close ${says}`, actor.finish(ending))
   const hasExited = await stage.within(

@@ -2,7 +2,7 @@ import { postgresBackend } from '@holdfast/core/postgres'
 import { createLocks } from '@holdfast/lock'
 import { startPostgres } from '@holdfast/scripts/servers'
 import pg from 'pg'
-import type { Site } from './site.ts'
+import type { SingleSite } from './site.ts'
 
 const SCHEMA = 'hf_faults'
 const TTL_MS = 2_000
@@ -10,12 +10,13 @@ const CLAIM_MS = 500
 const COMMAND_TIMEOUT_MS = 5_000
 const TABLES = `
   CREATE TABLE ledger (resource text NOT NULL, token bigint NOT NULL, written serial);
+  CREATE TABLE stock (resource text PRIMARY KEY, sold integer NOT NULL);
   CREATE TABLE naive (resource text PRIMARY KEY, owner text NOT NULL, ends_at timestamptz NOT NULL,
     token bigint NOT NULL);
   CREATE SEQUENCE naive_tokens`
 
 /** A PostgreSQL of our own, which keeps what it acknowledged. */
-export async function postgresSite(): Promise<Site> {
+export async function postgresSite(): Promise<SingleSite> {
   const server = await startPostgres({ args: ['-c', 'fsync=on'] })
   const pool = new pg.Pool({ connectionString: server.url, max: 2 })
   pool.on('error', () => {})
@@ -26,13 +27,13 @@ export async function postgresSite(): Promise<Site> {
   return {
     kind: 'postgres',
     port: server.port,
-    dataPort: server.port,
     ttlMs: TTL_MS,
     leaseMs: TTL_MS,
     claimMs: CLAIM_MS,
-    place: ports => ({
+    place: ({ lockPort = server.port, dataPort = server.port }) => ({
       kind: 'postgres',
-      ...ports,
+      lockPort,
+      dataPort,
       schema: SCHEMA,
       claimMs: CLAIM_MS,
       commandTimeoutMs: COMMAND_TIMEOUT_MS,

@@ -3,7 +3,7 @@ import { createLocks } from '@holdfast/lock'
 import { startRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import { ledgerKey } from '../worker/redis-ledger.ts'
-import type { Site } from './site.ts'
+import type { SingleSite } from './site.ts'
 
 const PREFIX = 'hf-faults'
 const TTL_MS = 1_000
@@ -14,7 +14,7 @@ const COMMAND_TIMEOUT_MS = 5_000
  * A Redis of our own. A durable one keeps what it acknowledged, so that an overlap on it is a violation; one that is to lose all
  * has a second one beside it for the protected data.
  */
-export async function redisSite(options: { readonly isDurable: boolean }): Promise<Site> {
+export async function redisSite(options: { readonly isDurable: boolean }): Promise<SingleSite> {
   const server = await startRedis({ appendonly: options.isDurable ? 'always' : false })
   const data = options.isDurable ? server : await startRedis()
   const client = new Redis({ port: server.port, host: '127.0.0.1', retryStrategy: () => 50 })
@@ -24,13 +24,13 @@ export async function redisSite(options: { readonly isDurable: boolean }): Promi
   return {
     kind: 'redis',
     port: server.port,
-    dataPort: data.port,
     ttlMs: TTL_MS,
     leaseMs: TTL_MS,
     claimMs: CLAIM_MS,
-    place: ports => ({
+    place: ({ lockPort = server.port, dataPort = data.port }) => ({
       kind: 'redis',
-      ...ports,
+      lockPort,
+      dataPort,
       prefix: PREFIX,
       claimMs: CLAIM_MS,
       commandTimeoutMs: COMMAND_TIMEOUT_MS,

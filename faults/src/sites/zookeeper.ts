@@ -4,27 +4,32 @@ import { startZooKeeper } from '@holdfast/scripts/servers'
 import { RawZooKeeper, isProblem } from '../raw-zookeeper.ts'
 import { ledgerPath } from '../worker/zookeeper-ledger.ts'
 import { naiveDirectory } from '../worker/zookeeper-outfit.ts'
-import type { Site } from './site.ts'
+import type { SingleSite } from './site.ts'
 
 const ROOT = '/holdfast-faults'
 const SESSION_MS = 2_000
 const CONTENDER = /\d{10}$/
 
 /** A ZooKeeper of our own. */
-export async function zookeeperSite(): Promise<Site> {
+export async function zookeeperSite(): Promise<SingleSite> {
   const server = await startZooKeeper()
-  const raw = new RawZooKeeper(server.port)
+  const raw = new RawZooKeeper([server.port])
   await raw.ready()
   const observer = zookeeperBackend({ connect: server.connectString, root: ROOT, sessionTimeoutMs: 30_000 })
   const locks = createLocks({ backend: observer })
   return {
     kind: 'zookeeper',
     port: server.port,
-    dataPort: server.port,
     ttlMs: undefined,
     leaseMs: SESSION_MS,
     claimMs: SESSION_MS,
-    place: ports => ({ kind: 'zookeeper', ...ports, root: ROOT, sessionTimeoutMs: SESSION_MS }),
+    place: ({ lockPort, dataPort }) => ({
+      kind: 'zookeeper',
+      lockPorts: [lockPort ?? server.port],
+      dataPorts: [dataPort ?? server.port],
+      root: ROOT,
+      sessionTimeoutMs: SESSION_MS,
+    }),
     leftovers: async resource => [
       ...(await contenders(raw, `${ROOT}/${resource}`)),
       ...(await contenders(raw, `${naiveDirectory(ROOT)}/${resource}`)),

@@ -78,6 +78,16 @@ export class Actor {
     return this.worker.order('write', { lease, isGuarded })
   }
 
+  /** Changes a row in a transaction that stays open for so long; PostgreSQL only. */
+  sell({ isGuarded, stayMs = 0 }: { readonly isGuarded: boolean; readonly stayMs?: number }): Promise<WriteOutcome> {
+    return this.worker.order('sell', { lease: 'lease', isGuarded, stayMs })
+  }
+
+  /** Whether the transaction of `sell` has changed its row. */
+  get hasEntered(): boolean {
+    return this.worker.entered.has('lease')
+  }
+
   release(lease = 'lease'): Promise<HoldReport> {
     return this.worker.order('release', { lease })
   }

@@ -2,31 +2,48 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultProxy } from '@holdfast/core/testing'
 import { createFaultProxy } from '@holdfast/core/testing'
 import { monotonicMs } from '../monotonic.ts'
-import type { Site } from '../sites/site.ts'
+import type { BackendKind } from '../scenario.ts'
+import type { SingleSite, Site } from '../sites/site.ts'
 import type { HoldReport, LockKind } from '../worker/protocol.ts'
 import { Actor } from './actor.ts'
 import type { TakeOptions } from './actor.ts'
 import type { WorkerPool } from './pool.ts'
 
+/** A proxy, or one server of several. */
+export interface Door {
+  readonly port: number
+}
+
 /** How an actor comes on. */
 export interface ActorOptions {
   /** What the locks are reached through. @default straight */
-  readonly lockVia?: FaultProxy
+  readonly lockVia?: Door
   /** What the protected data are reached through. @default straight */
-  readonly dataVia?: FaultProxy
+  readonly dataVia?: Door
   /** @default 'holdfast' */
   readonly lock?: LockKind
+  /** ZooKeeper's timeout, when it is not to be the site's. */
+  readonly sessionMs?: number
   /** Whether to wait until its server has answered. @default true */
   readonly isReady?: boolean
 }
 
 const NAIVE_QUEUE_MS = 100
+const PROTOCOLS = {
+  memory: 'redis',
+  redis: 'redis',
+  sentinel: 'redis',
+  quorum: 'redis',
+  zookeeper: 'zookeeper',
+  ensemble: 'zookeeper',
+  postgres: 'postgres',
+} as const satisfies Record<BackendKind, unknown>
 
 let resources = 0
 
 /** Where one run takes place: a resource of its own, the server, and the processes and proxies that it asked for. */
-export class Stage implements AsyncDisposable {
-  readonly site: Site
+export class Stage<S extends Site = SingleSite> implements AsyncDisposable {
+  readonly site: S
   readonly resource: string = `stock-${process.pid}-${++resources}`
   readonly #pool: WorkerPool
   readonly #actors: Actor[] = []
@@ -34,7 +51,7 @@ export class Stage implements AsyncDisposable {
   #waitingFor = 'its first step'
   #isOver = false
 
-  constructor(site: Site, pool: WorkerPool) {
+  constructor(site: S, pool: WorkerPool) {
     this.site = site
     this.#pool = pool
   }
@@ -51,21 +68,19 @@ export class Stage implements AsyncDisposable {
 
   /** A worker process with a client of the locks and of the data. */
   async actor(name: string, options: ActorOptions = {}): Promise<Actor> {
-    const { lockVia, dataVia, lock = 'holdfast', isReady = true } = options
+    const { lockVia, dataVia, sessionMs, lock = 'holdfast', isReady = true } = options
     if (this.#isOver) throw new Error('The run is over.')
     this.#waitingFor = `the process of ${name}`
     const actor = new Actor(name, await this.#pool.take(), { resource: this.resource, ttlMs: this.site.ttlMs, lock })
     this.#actors.push(actor)
-    const { port, dataPort } = this.site
-    await actor.open(this.site.place({ lockPort: lockVia?.port ?? port, dataPort: dataVia?.port ?? dataPort }), lock, {
-      isReady,
-    })
+    const place = this.site.place({ lockPort: lockVia?.port, dataPort: dataVia?.port, sessionMs })
+    await actor.open(place, lock, { isReady })
     return actor
   }
 
   async proxy(): Promise<FaultProxy> {
     const { kind, port } = this.site
-    const protocol = kind === 'memory' ? 'redis' : kind
+    const protocol = PROTOCOLS[kind]
     const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port }, protocol })
     this.#proxies.push(proxy)
     return proxy

@@ -24,6 +24,8 @@ export class OrderError extends Error {
 /** A worker process of ours, and what it told us. */
 export class WorkerProcess {
   readonly lost: Map<string, HoldReport> = new Map()
+  /** Leases under which a transaction has changed its row. */
+  readonly entered: Set<string> = new Set()
   readonly mishaps: string[] = []
   readonly #child: ChildProcess
   readonly #pending = new Map<number, Pending>()
@@ -90,6 +92,7 @@ export class WorkerProcess {
   /** Makes it ready for another run; false when it is not fit for one. */
   async reset(): Promise<boolean> {
     this.lost.clear()
+    this.entered.clear()
     this.mishaps.length = 0
     this.#onProgress = () => {}
     try {
@@ -106,6 +109,8 @@ export class WorkerProcess {
         return
       case 'lost':
         return void this.lost.set(message.lease, message.report)
+      case 'entered':
+        return void this.entered.add(message.lease)
       case 'progress':
         return this.#onProgress(message.grants)
       case 'mishap':

@@ -15,6 +15,7 @@ const bench: Bench = {
   desk: newDesk(),
   isLeaving: false,
   progress: grants => send({ kind: 'progress', grants }),
+  entered: lease => send({ kind: 'entered', lease }),
   reset: async () => {
     const desk = bench.desk
     bench.desk = newDesk()

@@ -1,6 +1,7 @@
+import { monotonicMs } from '../monotonic.ts'
 import type { Held } from './contender.ts'
 
-/** What a naive holder believes: that it holds until it is told otherwise. */
+/** What a naive holder believes: that it holds until it is told otherwise, or its TTL is over. */
 export class NaiveHeld implements Held {
   readonly resource: string
   readonly token: bigint
@@ -8,17 +9,26 @@ export class NaiveHeld implements Held {
   readonly guarantee = 'advisory'
   readonly #giveBack: () => Promise<void>
   readonly #listeners: (() => void)[] = []
+  readonly #keepsToTtl: boolean
   #provenAtMs: number
   #isLost = false
 
   constructor(
-    facts: { readonly resource: string; readonly token: bigint; readonly ttlMs: number; readonly provenAtMs: number },
+    facts: {
+      readonly resource: string
+      readonly token: bigint
+      readonly ttlMs: number
+      readonly provenAtMs: number
+      /** Whether it believes no longer than its TTL after the last proof. @default false */
+      readonly keepsToTtl?: boolean
+    },
     giveBack: () => Promise<void>,
   ) {
     this.resource = facts.resource
     this.token = facts.token
     this.ttlMs = facts.ttlMs
     this.#provenAtMs = facts.provenAtMs
+    this.#keepsToTtl = facts.keepsToTtl ?? false
     this.#giveBack = giveBack
   }
 
@@ -27,7 +37,8 @@ export class NaiveHeld implements Held {
   }
 
   remainingMs(): number {
-    return this.#isLost ? 0 : Infinity
+    if (this.#isLost) return 0
+    return this.#keepsToTtl ? Math.max(0, this.#provenAtMs + this.ttlMs - monotonicMs()) : Infinity
   }
 
   provenAtMs(): number {

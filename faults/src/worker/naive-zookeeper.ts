@@ -6,7 +6,8 @@ import type { SessionTap } from './session-tap.ts'
 
 /**
  * The recipe as it stands in many a tutorial, over the bare driver: the predecessor is gone, so the lock is ours, until the driver
- * says that the session has expired. The token is the node's sequence number.
+ * says that the session has expired, or with `endsWithConnection`, that its pings are not answered any more. The token is the node's
+ * sequence number.
  */
 export class NaiveZooKeeper implements Contender {
   readonly #raw: RawZooKeeper
@@ -18,15 +19,17 @@ export class NaiveZooKeeper implements Contender {
   constructor(
     raw: RawZooKeeper,
     tap: SessionTap,
-    options: { readonly directory: string; readonly isEphemeral: boolean },
+    options: { readonly directory: string; readonly isEphemeral: boolean; readonly endsWithConnection: boolean },
   ) {
     this.#raw = raw
     this.#tap = tap
     this.#directory = options.directory
     this.#isEphemeral = options.isEphemeral
-    raw.onExpired(() => {
+    const lose = (): void => {
       for (const held of this.#held) held.lose()
-    })
+    }
+    raw.onExpired(lose)
+    if (options.endsWithConnection) raw.onDisconnected(lose)
   }
 
   async ready(): Promise<void> {}

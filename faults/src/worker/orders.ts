@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { churn } from './churn.ts'
 import type { Desk } from './desk.ts'
 import { finish } from './finish.ts'
+import { PostgresLedger } from './postgres-ledger.ts'
 import type { Orders } from './protocol.ts'
 import { stall } from './stall.ts'
 import { storm } from './storm.ts'
@@ -12,6 +13,7 @@ export interface Bench {
   /** Whether the process is to end by itself. */
   isLeaving: boolean
   readonly progress: (grants: number) => void
+  readonly entered: (lease: string) => void
   readonly reset: () => Promise<void>
 }
 
@@ -36,6 +38,11 @@ export const orders: OrderBook = {
   write: async ({ desk }, { lease, isGuarded }) => {
     const { token, resource } = desk.belief(lease).held
     return await desk.ledgerOf(lease).write({ resource, token, isGuarded })
+  },
+  sell: async ({ desk, entered }, { lease, ...sale }) => {
+    const ledger = desk.ledgerOf(lease)
+    if (!(ledger instanceof PostgresLedger)) throw new Error('There is no row to lock but in PostgreSQL.')
+    return await ledger.sell(desk.belief(lease).held, { ...sale, entered: () => entered(lease) })
   },
   release: async ({ desk }, { lease }) => await desk.belief(lease).release(),
   stall: async ({ desk }, { lease, stallMs }) => stall(desk.belief(lease).held, stallMs),

@@ -1,6 +1,6 @@
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { postgresBackend } from '@holdfast/core/postgres'
-import { redisBackend } from '@holdfast/core/redis'
+import { redisBackend, redisQuorumBackend } from '@holdfast/core/redis'
 import { systemClock } from '@holdfast/core'
 import type { Contender } from './contender.ts'
 import { HoldfastContender } from './holdfast.ts'
@@ -8,8 +8,10 @@ import type { Ledger } from './ledger.ts'
 import { MemoryLedger } from './memory-ledger.ts'
 import { AdvisoryPostgres, NaivePostgres } from './naive-postgres.ts'
 import { NaiveExpiringRedis, NaiveForeverRedis } from './naive-redis.ts'
+import { NaiveQuorum } from './naive-quorum.ts'
 import { PostgresLedger, postgresUrl } from './postgres-ledger.ts'
 import type { LockKind, Place } from './protocol.ts'
+import { sentinelClient } from './redis-clients.ts'
 import { RedisLedger } from './redis-ledger.ts'
 
 /** A client of the locks, and the data that they protect. */
@@ -31,6 +33,14 @@ export async function openOutfit(place: Place, lock: LockKind, beside: Outfit | 
     case 'redis': {
       const ledger = new RedisLedger(place.dataPort, place.prefix)
       return outfit(redisContender(place, lock, ledger), ledger)
+    }
+    case 'sentinel': {
+      const ledger = new RedisLedger(place.dataPort, place.prefix)
+      return outfit(sentinelContender(place, lock, ledger), ledger)
+    }
+    case 'quorum': {
+      const ledger = new RedisLedger(place.dataPort, place.prefix)
+      return outfit(quorumContender(place, lock, ledger), ledger)
     }
     case 'postgres': {
       const ledger = new PostgresLedger(place.dataPort, place.schema)
@@ -54,6 +64,20 @@ function redisContender(place: Place & { kind: 'redis' }, lock: LockKind, ledger
     case 'naive-session':
       return new NaiveForeverRedis(lockPort, prefix)
   }
+}
+
+function sentinelContender(place: Place & { kind: 'sentinel' }, lock: LockKind, ledger: Ledger): Contender {
+  if (lock !== 'holdfast') throw new Error(`There is no ${lock} lock behind sentinels.`)
+  const { prefix, claimMs, commandTimeoutMs } = place
+  const client = sentinelClient(place)
+  return new HoldfastContender(redisBackend({ client, prefix, claimMs, commandTimeoutMs }), ledger.guard)
+}
+
+function quorumContender(place: Place & { kind: 'quorum' }, lock: LockKind, ledger: Ledger): Contender {
+  const { lockPorts, prefix, maxTtlMs, commandTimeoutMs } = place
+  if (lock !== 'holdfast') return new NaiveQuorum(lockPorts, prefix)
+  const nodes = lockPorts.map(port => ({ url: `redis://127.0.0.1:${port}` }))
+  return new HoldfastContender(redisQuorumBackend({ nodes, prefix, maxTtlMs, commandTimeoutMs }), ledger.guard)
 }
 
 function postgresContender(place: Place & { kind: 'postgres' }, lock: LockKind, ledger: Ledger): Contender {

@@ -12,6 +12,26 @@ export type Place =
       readonly commandTimeoutMs: number
     }
   | {
+      readonly kind: 'sentinel'
+      readonly sentinelPorts: readonly number[]
+      /** What they call the master. */
+      readonly name: string
+      /** By which port the master that they name is reached; undefined: by that which they name. */
+      readonly nat: { readonly named: number; readonly reached: number } | undefined
+      readonly dataPort: number
+      readonly prefix: string
+      readonly claimMs: number
+      readonly commandTimeoutMs: number
+    }
+  | {
+      readonly kind: 'quorum'
+      readonly lockPorts: readonly number[]
+      readonly dataPort: number
+      readonly prefix: string
+      readonly maxTtlMs: number
+      readonly commandTimeoutMs: number
+    }
+  | {
       readonly kind: 'postgres'
       readonly lockPort: number
       readonly dataPort: number
@@ -21,8 +41,8 @@ export type Place =
     }
   | {
       readonly kind: 'zookeeper'
-      readonly lockPort: number
-      readonly dataPort: number
+      readonly lockPorts: readonly number[]
+      readonly dataPorts: readonly number[]
       readonly root: string
       readonly sessionTimeoutMs: number
     }
@@ -33,7 +53,7 @@ export type Place =
  * - `naive-expiring`: it ends by itself in the store, and its holder believes in it until the store says otherwise; its token is
  *   a count.
  * - `naive-forever`: nothing ends it but its holder.
- * - `naive-session` (PostgreSQL): it ends with its connection.
+ * - `naive-session` (PostgreSQL): it ends with its connection. (ZooKeeper): its holder believes in it while pings are answered.
  */
 export type LockKind = 'holdfast' | 'naive-expiring' | 'naive-forever' | 'naive-session'
 
@@ -120,6 +140,11 @@ export interface Orders {
   readonly report: { with: { lease: string }; answer: HoldReport }
   /** Writes with the token that was noted when the lease was granted, as code does that never asks again. */
   readonly write: { with: { lease: string; isGuarded: boolean }; answer: WriteOutcome }
+  /**
+   * Changes a row of the protected data and stays inside of the transaction for so long; PostgreSQL only. Unguarded, it is a plain
+   * transaction.
+   */
+  readonly sell: { with: { lease: string; isGuarded: boolean; stayMs: number }; answer: WriteOutcome }
   readonly release: { with: { lease: string }; answer: HoldReport }
   readonly stall: { with: { lease: string; stallMs: number }; answer: StallReport }
   readonly churn: {
@@ -163,5 +188,7 @@ export type WorkerMessage =
   | { readonly kind: 'failed'; readonly id: number; readonly code: string; readonly message: string }
   | { readonly kind: 'lost'; readonly lease: string; readonly report: HoldReport }
   | { readonly kind: 'progress'; readonly grants: number }
+  /** A transaction has changed its row, and is open. */
+  | { readonly kind: 'entered'; readonly lease: string }
   /** Something was thrown that nobody caught. */
   | { readonly kind: 'mishap'; readonly message: string }

@@ -9,15 +9,15 @@ const CONNECT_SESSION_ID_AT = 16
 const WRITES = new Set([1, 2, 5, 7, 14, 15, 19])
 
 /**
- * Listens on the wire of this process's connections to one port for the last write to ZooKeeper that was acknowledged: only
+ * Listens on the wire of this process's connections to a store's ports for the last write to ZooKeeper that was acknowledged: only
  * writes pass the quorum and prove a session. Independent of the adapter, which draws its own conclusions.
  */
 export class SessionTap {
-  readonly #port: number
+  readonly #ports: readonly number[]
   #provenAtMs = 0
 
-  constructor(port: number) {
-    this.#port = port
+  constructor(ports: readonly number[]) {
+    this.#ports = ports
     subscribe(SOCKETS, this.#onSocket)
   }
 
@@ -34,7 +34,7 @@ export class SessionTap {
     const { socket } = message as { readonly socket: Socket }
     // Its first listener, so nothing has been written yet.
     socket.once('connect', () => {
-      if (socket.remotePort === this.#port) this.#tap(socket)
+      if (this.#ports.includes(socket.remotePort ?? 0)) this.#tap(socket)
     })
   }
 

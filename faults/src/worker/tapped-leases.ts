@@ -21,8 +21,8 @@ function tappedLeases(store: LeaseStore, onProven: (requestId: string, sentAtMs:
       if (outcome.kind === 'granted') onProven(request.requestId, sentAtMs)
       return outcome
     },
-    grant: async (request, signal) => {
-      const grant = await store.grant(request, signal)
+    grant: async (request, signal, queued) => {
+      const grant = await store.grant(request, signal, queued)
       // It may have come by message: the first renewal is the first proof that we see being sent.
       onProven(request.requestId, monotonicMs())
       return grant

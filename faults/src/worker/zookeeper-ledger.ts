@@ -2,7 +2,7 @@ import type { Backend, Guard } from '@holdfast/core'
 import { FencingToken, LeaseLostError, StaleTokenError, UnavailableError, UnknownOutcomeError } from '@holdfast/core'
 import type { ZooKeeperFence } from '@holdfast/core/zookeeper'
 import { zookeeperBackend, zookeeperFence } from '@holdfast/core/zookeeper'
-import { RawZooKeeper, isProblem } from '../raw-zookeeper.ts'
+import { RawZooKeeper, connectStringOf, isProblem } from '../raw-zookeeper.ts'
 import type { Ledger, LedgerWrite } from './ledger.ts'
 import type { WriteOutcome } from './protocol.ts'
 
@@ -18,18 +18,18 @@ export class ZooKeeperLedger implements Ledger {
   readonly #root: string
   readonly #made = new Set<string>()
 
-  private constructor(port: number, root: string, raw: RawZooKeeper) {
-    this.#backend = zookeeperBackend({ connect: `127.0.0.1:${port}`, root, sessionTimeoutMs: SESSION_MS })
+  private constructor(ports: readonly number[], root: string, raw: RawZooKeeper) {
+    this.#backend = zookeeperBackend({ connect: connectStringOf(ports), root, sessionTimeoutMs: SESSION_MS })
     this.#fence = zookeeperFence(this.#backend)
     this.guard = this.#fence
     this.#raw = raw
     this.#root = root
   }
 
-  static async open(port: number, root: string): Promise<ZooKeeperLedger> {
-    const raw = new RawZooKeeper(port, SESSION_MS)
+  static async open(ports: readonly number[], root: string): Promise<ZooKeeperLedger> {
+    const raw = new RawZooKeeper(ports, SESSION_MS)
     await raw.ready()
-    return new ZooKeeperLedger(port, root, raw)
+    return new ZooKeeperLedger(ports, root, raw)
   }
 
   async write({ resource, token, isGuarded }: LedgerWrite): Promise<WriteOutcome> {

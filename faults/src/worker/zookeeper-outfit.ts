@@ -1,5 +1,5 @@
 import { zookeeperBackend } from '@holdfast/core/zookeeper'
-import { RawZooKeeper } from '../raw-zookeeper.ts'
+import { RawZooKeeper, connectStringOf } from '../raw-zookeeper.ts'
 import type { Contender } from './contender.ts'
 import { HoldfastContender } from './holdfast.ts'
 import type { Ledger } from './ledger.ts'
@@ -13,9 +13,9 @@ import { ZooKeeperLedger } from './zookeeper-ledger.ts'
 type ZooKeeperPlace = Place & { kind: 'zookeeper' }
 
 export async function openZooKeeperOutfit(place: ZooKeeperPlace, lock: LockKind): Promise<Outfit> {
-  const ledger = await ZooKeeperLedger.open(place.dataPort, place.root)
+  const ledger = await ZooKeeperLedger.open(place.dataPorts, place.root)
   // Before the first connection is made.
-  const tap = new SessionTap(place.lockPort)
+  const tap = new SessionTap(place.lockPorts)
   return outfit(await contenderOf(place, lock, { ledger, tap }), ledger)
 }
 
@@ -24,16 +24,17 @@ async function contenderOf(
   lock: LockKind,
   beside: { readonly ledger: Ledger; readonly tap: SessionTap },
 ): Promise<Contender> {
-  const { lockPort, root, sessionTimeoutMs } = place
+  const { lockPorts, root, sessionTimeoutMs } = place
   if (lock === 'holdfast') {
-    const backend = zookeeperBackend({ connect: `127.0.0.1:${lockPort}`, root, sessionTimeoutMs })
+    const backend = zookeeperBackend({ connect: connectStringOf(lockPorts), root, sessionTimeoutMs })
     return new HoldfastContender(backend, beside.ledger.guard, beside.tap)
   }
-  const raw = new RawZooKeeper(lockPort, sessionTimeoutMs)
+  const raw = new RawZooKeeper(lockPorts, sessionTimeoutMs)
   await raw.ready()
   return new NaiveZooKeeper(raw, beside.tap, {
     directory: naiveDirectory(root),
-    isEphemeral: lock === 'naive-expiring',
+    isEphemeral: lock !== 'naive-forever',
+    endsWithConnection: lock === 'naive-session',
   })
 }
 
