@@ -520,8 +520,13 @@ describe('A question that is answered after the lease came by message', () => {
   })
 
   it('is passed over when the news overtook it (seen in simulation: the lease was freed while it was held)', async () => {
-    const early = { ...server.queued(3), serverUs: server.nowUs() } as AcquireOutcome
-    expect(await answeredLate(() => early)).toEqual([])
+    const beforeUs = server.nowUs()
+    const early = (): AcquireOutcome => ({ ...server.queued(3, TTL_MS, true), serverUs: beforeUs }) as AcquireOutcome
+    expect(await answeredLate(early)).toEqual([])
+  })
+
+  it('is passed over when it tells of the place that was served, whatever the clock of the server says', async () => {
+    expect(await answeredLate(() => server.queued(3))).toEqual([])
   })
 
   it('is taken back when it got the lease again, under another token', async () => {

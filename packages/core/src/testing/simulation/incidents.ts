@@ -37,7 +37,7 @@ export class Incidents {
     return this.#sleptMs
   }
 
-  /** Whether who waits may not have been told when to ask, or wrongly. */
+  /** Whether who waits may not have been told when to ask, or wrongly, or late: what remains counts from when it hears of it. */
   get hasMisledWaiters(): boolean {
     return [...this.#counts.keys()].some(fault => MISLEADING.has(fault))
   }
@@ -49,8 +49,10 @@ export class Incidents {
 
 const MISLEADING: ReadonlySet<SimulatedFault> = new Set<SimulatedFault>([
   'drop',
+  'delay',
   'reorder',
   'partition',
+  'pause',
   'crash',
   'lose-tail',
   'wipe',
