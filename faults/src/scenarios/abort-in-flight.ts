@@ -16,7 +16,7 @@ const CLEAN_MS = 1_000
  */
 export const abortInFlight: LockScenario = {
   name: 'abort-in-flight',
-  backends: ['memory', 'redis', 'zookeeper'],
+  backends: ['memory', 'redis', 'zookeeper', 'postgres'],
   runs: 2,
   runMsMax: 40_000,
   run,
