@@ -11,7 +11,8 @@ import type { SiteFacts, Ways } from './site.ts'
 const PREFIX = 'hf-faults'
 const TTL_MS = 1_000
 const CLAIM_MS = 500
-const COMMAND_TIMEOUT_MS = 5_000
+// A master that is stopped keeps its connections: this is how long it takes to see.
+const COMMAND_TIMEOUT_MS = 1_000
 // Longer than the TTL, so that no lease outlives a failover by itself, whoever is promoted.
 const DOWN_AFTER_MS = 1_200
 
