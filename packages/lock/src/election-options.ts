@@ -35,7 +35,7 @@ export interface RunOptions extends CampaignOptions {
   readonly requeue?: boolean
 }
 
-/** What a candidate does while it leads. `signal` aborts when the leadership is lost, and when the caller's signal does. */
+/** What a candidate does while it leads. `signal` aborts when the leadership is lost or resigned, and when the caller's signal does. */
 export type LeaderWork<T> = (lease: Lease, signal: AbortSignal) => T | Promise<T>
 
 const VALUE_CHARACTERS_MAX = 8_192

@@ -5,6 +5,7 @@ import {
   UnavailableError,
   WaitTimeoutError,
   onAbort,
+  onLeaseEnd,
   systemRandom,
 } from '@holdfast/core'
 import type { LeaderWork } from './election-options.ts'
@@ -61,13 +62,20 @@ async function lead<T>(lease: Lease, work: LeaderWork<T>, signal: AbortSignal | 
   const abort = new AbortController()
   const stops = [lease.signal, signal].map(each => onAbort(each, reason => abort.abort(reason)))
   const isLost = (): boolean => lease.signal.aborted || lease.remainingMs() === 0
+  // Its own signal says nothing of a lease that was given back under the work, by `resign` or `close`.
+  let isOver = false
+  onLeaseEnd(lease, error => {
+    if (!isOver) abort.abort(error)
+  })
   try {
+    lease.assertHeld()
     const value = await work(lease, abort.signal)
     return isLost() ? { kind: 'lost' } : { kind: 'done', value }
   } catch (error) {
     if (isLost() && isOf(lease, error)) return { kind: 'lost' }
     throw error
   } finally {
+    isOver = true
     for (const stop of stops) stop()
     await lease.release()
   }

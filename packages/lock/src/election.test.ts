@@ -363,6 +363,34 @@ describe('run', () => {
     expect(world.resources()).toEqual([])
   })
 
+  it.each(['resign', 'close'] as const)(
+    'tells work of a %s under it, so that it does not work beside the next',
+    async how => {
+      const [a, b] = [candidate('a'), candidate('b')]
+      const reasons: unknown[] = []
+      const running = a.run(async (_lease, signal) => {
+        if (reasons.length > 0) return 'again'
+        await new Promise(resolve => signal.addEventListener('abort', resolve))
+        reasons.push(signal.reason)
+        return 'stopped'
+      })
+      const ended = running.catch((error: unknown) => error)
+      await clock.advance(10)
+      const next = b.campaign()
+      await a[how]()
+      expect(reasons).toMatchObject([{ code: 'HF_LEASE_LOST', reason: 'released' }])
+      await (await next).release()
+      await clock.advance(1_000)
+      if (how === 'resign') expect(await ended).toBe('again')
+      else expect(await ended).toBeInstanceOf(ClosedError)
+    },
+  )
+
+  it('does not abort the signal of work that has ended by itself', async () => {
+    const a = candidate('a')
+    expect((await a.run((_lease, signal) => signal)).aborted).toBe(false)
+  })
+
   it('tells work that its caller wants it to end, and keeps the leadership until it has', async () => {
     const a = candidate('a')
     const stop = new AbortController()
@@ -433,6 +461,20 @@ describe('An election that is closed', () => {
     expect(world.resources()).toEqual([])
     expect(await failureOf(a.campaign())).toBeInstanceOf(ClosedError)
     expect(() => a.leader).toThrow(ClosedError)
+  })
+
+  it('gives back what is granted while it is being closed, at whatever step', async () => {
+    for (let steps = 0; steps < 30; steps += 1) {
+      const holder = await createLocks({ backend: memoryBackend({ world }) }).acquire('crew')
+      const a = candidate('a')
+      const waiting = a.campaign().catch((error: unknown) => error)
+      await clock.advance(1)
+      void holder.release()
+      for (let step = 0; step < steps; step += 1) await Promise.resolve()
+      await a.close()
+      await waiting
+      expect([steps, a.isLeader, world.resources()]).toEqual([steps, false, []])
+    }
   })
 
   it('is what leaving its scope does', async () => {

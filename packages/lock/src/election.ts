@@ -53,10 +53,14 @@ export interface Election extends AsyncDisposable {
    * not answer. Settles as `work` does when that ended while it led; the leadership is given back first. Work that ends after it was
    * lost is taken to have ended by that, unless it throws something of its own.
    *
+   * `resign` and `close` end the leadership under the work, and its signal aborts. After `resign` it campaigns again, behind those who
+   * wait; after `close` it rejects with `HF_CLOSED` once the work has ended. An abort of `options.signal` leaves the work time to end
+   * while it still leads.
+   *
    * @throws whatever `campaign` does, but for what another try may mend
    */
   run<T>(work: LeaderWork<T>, options?: RunOptions): Promise<T>
-  /** Hands the leadership straight to the next candidate. Does nothing for one who does not lead. Idempotent; never rejects. */
+  /** Hands the leadership straight to the next candidate, and ends the signal of work that `run` has under way. Does nothing for one who does not lead. Idempotent; never rejects. */
   resign(): Promise<void>
   /** Changes what observers are told with this candidate, now and in its next terms. */
   proclaim(value: string | undefined): void
@@ -204,11 +208,19 @@ export class NamedElection implements Election {
       const { name: resource } = this
       const resumed = handle === undefined ? undefined : await resumeLease(this.#backend, { resource, handle }, options)
       const lease = resumed ?? (await acquireLease(this.#backend, resource, rest))
+      this.#checkOpen(lease)
       this.#lead(lease, options, value)
       return lease
     } finally {
       this.#turnstile.leave()
     }
+  }
+
+  // It was closed after the lease was granted and before it came here: nobody else would give it back.
+  #checkOpen(lease: Lease): void {
+    if (!this.#closing.signal.aborted) return
+    void lease.release()
+    throw this.#closing.signal.reason
   }
 
   /** Other campaigns of this candidate come first; what they take of `waitMs` is gone. */

@@ -66,6 +66,17 @@ describe('WaitGraph', () => {
     expect(graph.wait(alone('c'), done).outer).toBeUndefined()
   })
 
+  it('looks at nobody for one who waits inside of nothing, and goes no deeper for waits that are deep', () => {
+    const graph = new WaitGraph()
+    for (let count = 0; count < 5_000; count += 1) holding(graph, shared('r'))
+    for (let count = 0; count < 5_000; count += 1)
+      expect(graph.cycleOf(graph.wait(alone('r'), undefined))).toBeUndefined()
+    let inner = holding(graph, alone('root'))
+    for (let depth = 0; depth < 20_000; depth += 1) inner = holding(graph, alone(`deep ${depth}`), inner)
+    expect(graph.cycleOf(graph.wait(alone('root'), inner))).toEqual(['root'])
+    expect(inner.isIn(graph.wait(alone('other'), undefined))).toBe(false)
+  })
+
   it('says the same as a plain search for a way from each to itself, and names true cycles', () => {
     const steps = fc.array(
       fc.record({
