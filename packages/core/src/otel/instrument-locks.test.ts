@@ -241,7 +241,8 @@ describe('A lease that is lost', () => {
     const measured = new Measured()
     await clock.advance(500)
     expect((await measured.series('lock.lost')).map(({ value }) => value)).toEqual([1])
-    expect([await measured.series('lock.held'), measured.spans('hold')]).toEqual([[], []])
+    expect((await measured.series('lock.held')).map(({ value }) => value)).toEqual([0])
+    expect(measured.spans('hold')).toEqual([])
   })
 })
 
@@ -309,13 +310,18 @@ describe('What others throw', () => {
     }
     const instrument = { add: broken('add'), record: broken('record') }
     const made = (): typeof instrument => instrument
-    const meter = { createHistogram: made, createCounter: made, createUpDownCounter: made } as unknown as Meter
+    const meter = {
+      createHistogram: made,
+      createCounter: made,
+      createObservableUpDownCounter: () => ({ addCallback: () => {}, removeCallback: broken('remove') }),
+    } as unknown as Meter
     const tracer = { startSpan: broken('startSpan') } as unknown as Tracer
-    onTestFinished(instrumentLocks({ meter, tracer, metricResource: broken('label') }))
+    const stop = instrumentLocks({ meter, tracer, metricResource: broken('label') })
     const lease = await acquireLease(backend, 'r', {})
     expect(await lease.release()).toBe('released')
+    stop()
     const said = new Set(errors.map(error => (error as Error).message))
-    expect(said).toEqual(new Set(['add', 'record', 'startSpan', 'label']))
+    expect(said).toEqual(new Set(['add', 'record', 'startSpan', 'label', 'remove']))
   })
 
   it('of a label keeps nothing else from being measured', async () => {
@@ -327,6 +333,15 @@ describe('What others throw', () => {
     await (await acquireLease(backend, 'r', {})).release()
     expect(await measured.series('lock.granted')).toEqual([{ attributes: COMMON, value: 1 }])
     expect(measured.span('hold').attributes).not.toHaveProperty('holdfast.lock.resource')
+  })
+
+  it('later, by a label that is async, ends no process', async () => {
+    const errors = reported()
+    const late = (async () => Promise.reject(new Error('late'))) as unknown as () => string
+    const measured = new Measured({ metricResource: late })
+    await (await acquireLease(backend, 'r', {})).release()
+    expect(await measured.series('lock.granted')).toEqual([{ attributes: COMMON, value: 1 }])
+    expect(new Set(errors.map(error => (error as Error).message))).toEqual(new Set(['late']))
   })
 
   it('by an exporter is no lock’s either', async () => {
@@ -361,9 +376,7 @@ describe('Its end', () => {
       'unknown',
     ])
     expect(measured.span('hold').attributes['holdfast.lock.end']).toBe('unknown')
-    for (const name of ['lock.held', 'lock.waiting']) {
-      expect((await measured.series(name)).map(({ value }) => value)).toEqual([0])
-    }
+    for (const name of ['lock.held', 'lock.waiting']) expect(await measured.series(name)).toEqual([])
     expect((await measured.series('lock.granted')).map(({ value }) => value)).toEqual([1])
   })
 

@@ -12,6 +12,7 @@ import { listen } from './channels.ts'
 import { lockMetrics } from './lock-metrics.ts'
 import { LockTelemetry } from './lock-telemetry.ts'
 import type { EndedTrace } from './outcome.ts'
+import { SeriesTable } from './series.ts'
 
 /** Where telemetry of locks goes, and what is in it. */
 export interface InstrumentLocksOptions {
@@ -58,9 +59,12 @@ const KNOWN: ReadonlySet<string> = new Set(['tracer', 'meter', 'spanResource', '
 export function instrumentLocks(options: InstrumentLocksOptions = {}): () => void {
   checkOptions(options)
   const { name, version } = INSTRUMENTATION
+  const table = new SeriesTable()
+  const measures = lockMetrics(options.meter ?? metrics.getMeter(name, version), table)
   const telemetry = new LockTelemetry({
     tracer: options.tracer ?? trace.getTracer(name, version),
-    metrics: lockMetrics(options.meter ?? metrics.getMeter(name, version)),
+    metrics: measures,
+    table,
     clock: options.clock ?? systemClock,
     spanResource: options.spanResource ?? (resource => resource),
     metricResource: options.metricResource ?? (() => undefined),
@@ -74,6 +78,7 @@ export function instrumentLocks(options: InstrumentLocksOptions = {}): () => voi
   return () => {
     for (const stop of stops.splice(0)) stop()
     telemetry.close()
+    measures.close()
   }
 }
 

@@ -5,15 +5,18 @@ import type { FencingToken } from '../fencing/token.ts'
 import type { StaleRefusal } from '../fencing/refusal.ts'
 import type { AcquireTrace } from '../lease/acquire.ts'
 import type { LeaseEventMessage } from '../lease/keeper.ts'
+import { reportListenerRejection } from '../telemetry.ts'
 import { attempt } from './channels.ts'
 import type { LockMetrics } from './lock-metrics.ts'
 import type { EndedTrace, WaitOutcome } from './outcome.ts'
 import { errorTypeOf, outcomeOf } from './outcome.ts'
+import type { Series, SeriesTable } from './series.ts'
 
 /** What telemetry is written with. */
 export interface LockTelemetryParts {
   readonly tracer: Tracer
   readonly metrics: LockMetrics
+  readonly table: SeriesTable
   readonly clock: Clock
   readonly spanResource: (resource: string) => string | undefined
   readonly metricResource: (resource: string) => string | undefined
@@ -25,7 +28,7 @@ interface Wait {
   /** Of the caller. */
   readonly context: Context
   readonly span: Span | undefined
-  readonly attributes: Attributes
+  readonly series: Series
 }
 
 /** What is held; its context is the caller's, as that of the wait before it. */
@@ -34,7 +37,7 @@ type Hold = Wait
 type LeaseMessage = Exclude<LeaseEventMessage, { readonly event: 'renewFailed' }>
 type End = { readonly kind: 'released' | 'unknown' } | { readonly kind: 'lost'; readonly reason: string }
 
-/** Turns what the channels say into spans and metrics. It keeps what is waited for and held, and no more. */
+/** Turns what the channels say into spans and metrics. */
 export class LockTelemetry {
   readonly #parts: LockTelemetryParts
   readonly #waits = new Map<string, Wait>()
@@ -45,14 +48,14 @@ export class LockTelemetry {
   }
 
   waitStarted(trace: AcquireTrace): void {
-    const { clock, metrics, tracer } = this.#parts
-    const attributes = this.#metricAttributes(trace)
+    const { clock, tracer } = this.#parts
+    const series = this.#seriesOf(trace)
     const of = context.active()
     const span = attempt(() =>
       tracer.startSpan('holdfast.lock.acquire', { attributes: this.#spanAttributes(trace) }, of),
     )
-    this.#waits.set(trace.leaseId, { sinceMs: clock.monotonicMs(), context: of, span, attributes })
-    metrics.waiting(1, attributes, of)
+    this.#waits.set(trace.leaseId, { sinceMs: clock.monotonicMs(), context: of, span, series })
+    series.waiting += 1
   }
 
   waitEnded(ended: EndedTrace): void {
@@ -67,11 +70,12 @@ export class LockTelemetry {
       case 'released':
         return this.#endHold(message.leaseId, { kind: 'released' })
       case 'lost':
-        metrics.lost(1, { ...this.#attributesOf(message), 'holdfast.lock.lost_reason': message.reason })
+        metrics.lost(1, { ...this.#knownSeriesOf(message).attributes, 'holdfast.lock.lost_reason': message.reason })
         return this.#endHold(message.leaseId, { kind: 'lost', reason: message.reason })
       case 'renewed': {
-        const attributes = { ...this.#attributesOf(message), 'holdfast.lock.provisional': message.isProvisional }
-        return metrics.renewalSlack(message.slackMs / 1_000, attributes)
+        const { attributes } = this.#knownSeriesOf(message)
+        const slackSeconds = message.slackMs / 1_000
+        return metrics.renewalSlack(slackSeconds, { ...attributes, 'holdfast.lock.provisional': message.isProvisional })
       }
       case 'renewFailed': {
         const { backend, leases, error } = message
@@ -81,7 +85,9 @@ export class LockTelemetry {
   }
 
   refused({ guard, resource }: StaleRefusal): void {
-    this.#parts.metrics.refused(1, { 'holdfast.guard': guard, ...this.#labelled('metricResource', resource) })
+    const label = this.#labelOf('metricResource', resource)
+    const named = label === undefined ? undefined : { 'holdfast.lock.resource': label }
+    this.#parts.metrics.refused(1, { 'holdfast.guard': guard, ...named })
   }
 
   /** Ends what is under way: nobody will say how it ended. */
@@ -95,11 +101,11 @@ export class LockTelemetry {
     if (wait === undefined) return
     this.#waits.delete(leaseId)
     const { metrics, clock } = this.#parts
-    metrics.waiting(-1, wait.attributes, wait.context)
+    wait.series.waiting -= 1
     const errorType = 'errorType' in outcome ? { 'error.type': outcome.errorType } : undefined
     const what = { 'holdfast.lock.outcome': outcome.kind, ...errorType }
     if (outcome.kind !== 'unknown') {
-      metrics.waitDuration(secondsSince(clock, wait), { ...wait.attributes, ...what }, wait.context)
+      metrics.waitDuration(secondsSince(clock, wait), { ...wait.series.attributes, ...what }, wait.context)
     }
     attempt(() => {
       wait.span?.setAttributes(what)
@@ -115,16 +121,16 @@ export class LockTelemetry {
     // Of a lease that was taken up again, by the process that had it.
     this.#endHold(leaseId, { kind: 'unknown' })
     const wait = this.#waits.get(leaseId)
-    const attributes = this.#metricAttributes(message)
+    const series = this.#seriesOf(message)
     const of = wait?.context ?? context.active()
     const span = attempt(() => {
       wait?.span?.setAttribute('holdfast.lock.token', token.toString())
       const links = wait?.span === undefined ? [] : [{ context: wait.span.spanContext() }]
       return tracer.startSpan('holdfast.lock.hold', { attributes: this.#spanAttributes(message), links }, of)
     })
-    this.#holds.set(leaseId, { sinceMs: clock.monotonicMs(), context: of, span, attributes })
-    metrics.granted(1, attributes, of)
-    metrics.held(1, attributes, of)
+    this.#holds.set(leaseId, { sinceMs: clock.monotonicMs(), context: of, span, series })
+    series.held += 1
+    metrics.granted(1, series.attributes, of)
   }
 
   #endHold(leaseId: string, end: End): void {
@@ -132,11 +138,11 @@ export class LockTelemetry {
     if (hold === undefined) return
     this.#holds.delete(leaseId)
     const { metrics, clock } = this.#parts
-    metrics.held(-1, hold.attributes, hold.context)
+    hold.series.held -= 1
     const reason = end.kind === 'lost' ? { 'holdfast.lock.lost_reason': end.reason } : undefined
     const what = { 'holdfast.lock.end': end.kind, ...reason }
     if (end.kind !== 'unknown') {
-      metrics.holdDuration(secondsSince(clock, hold), { ...hold.attributes, ...what }, hold.context)
+      metrics.holdDuration(secondsSince(clock, hold), { ...hold.series.attributes, ...what }, hold.context)
     }
     attempt(() => {
       hold.span?.setAttributes(what)
@@ -145,25 +151,28 @@ export class LockTelemetry {
     })
   }
 
-  /** As they were at the grant; for a lease that was granted before anybody listened, anew. */
-  #attributesOf(message: LeaseMessage): Attributes {
-    return this.#holds.get(message.leaseId)?.attributes ?? this.#metricAttributes(message)
+  /** As at the grant; of a lease that was granted before anybody listened, by what its event says. */
+  #knownSeriesOf(message: LeaseMessage): Series {
+    return this.#holds.get(message.leaseId)?.series ?? this.#seriesOf(message)
   }
 
-  #metricAttributes({ backend, mode, resource }: Named): Attributes {
-    const common = { 'holdfast.backend': backend, 'holdfast.lock.mode': mode }
-    return { ...common, ...this.#labelled('metricResource', resource) }
+  #seriesOf({ backend, mode, resource }: Named): Series {
+    return this.#parts.table.of({ backend, mode, label: this.#labelOf('metricResource', resource) })
   }
 
   #spanAttributes({ backend, mode, resource, token }: Named & { readonly token?: FencingToken }): Attributes {
-    const common = { 'holdfast.backend': backend, 'holdfast.lock.mode': mode }
-    const held = token === undefined ? undefined : { 'holdfast.lock.token': token.toString() }
-    return { ...common, ...this.#labelled('spanResource', resource), ...held }
+    const attributes: Attributes = { 'holdfast.backend': backend, 'holdfast.lock.mode': mode }
+    const label = this.#labelOf('spanResource', resource)
+    if (label !== undefined) attributes['holdfast.lock.resource'] = label
+    if (token !== undefined) attributes['holdfast.lock.token'] = token.toString()
+    return attributes
   }
 
-  #labelled(by: 'spanResource' | 'metricResource', resource: string): Attributes | undefined {
+  #labelOf(by: 'spanResource' | 'metricResource', resource: string): string | undefined {
     const label: unknown = attempt(() => this.#parts[by](resource))
-    return typeof label === 'string' ? { 'holdfast.lock.resource': label } : undefined
+    if (typeof label === 'string') return label
+    reportListenerRejection('otel', label)
+    return undefined
   }
 }
 
