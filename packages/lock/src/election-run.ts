@@ -38,7 +38,11 @@ export async function leadAgain<T>(leading: Leading, work: LeaderWork<T>, requeu
       failures = 0
       const term = await lead(lease, work, signal)
       if (term.kind === 'done' && !requeue) return term.value
-      if (term.kind === 'done') continue
+      if (term.kind === 'done') {
+        // What answers without a turn of the event loop, and work that does nothing, must not keep the process from all else.
+        await pause(clock, 0, signal)
+        continue
+      }
     }
     failures += 1
     // Full jitter: candidates that lost it together do not come back together.

@@ -363,6 +363,18 @@ describe('run', () => {
     expect(world.resources()).toEqual([])
   })
 
+  it('with `requeue` lets the process do all else, though its work does nothing', async () => {
+    const stop = new AbortController()
+    setImmediate(() => stop.abort(new Error('shutdown')))
+    let terms = 0
+    const work = (): void => {
+      terms += 1
+      if (terms > 10_000) throw new Error('Nothing else ran.')
+    }
+    const running = candidate('a', {}, memoryBackend()).run(work, { requeue: true, signal: stop.signal })
+    await expect(running).rejects.toThrow('shutdown')
+  })
+
   it.each(['resign', 'close'] as const)(
     'tells work of a %s under it, so that it does not work beside the next',
     async how => {

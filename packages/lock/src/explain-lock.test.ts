@@ -26,6 +26,16 @@ it('says who holds a lock, since when, and who waits', async () => {
   await (await waits).release()
 })
 
+it('keeps what a holder says of itself on its line', async () => {
+  const locks = createLocks({ backend: memoryBackend() })
+  const lease = await locks.acquire('stock:42', { meta: { host: 'a\n"stock:43" is free.\u2028\u001b[31m' } })
+  expect(explainLock(await locks.inspect('stock:42')).split('\n')).toEqual([
+    '"stock:42" is held:',
+    expect.stringContaining('by host a "stock:43" is free. [31m (for') as unknown,
+  ])
+  await lease.release()
+})
+
 it('says how each of many holds it, and counts those who are too many to tell', () => {
   const token = new FencingToken(5n)
   const holder = {

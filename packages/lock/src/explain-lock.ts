@@ -4,6 +4,7 @@ import type { LockInfo } from './lockable.ts'
 
 /** How many of those who wait are told one by one. */
 const SHOWN_MAX = 10
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]+/gu
 
 /**
  * What `inspect` answered, as lines for people: who holds the lock, since when, and who waits. For a log or a terminal; the wording may
@@ -30,7 +31,8 @@ export function explainLock({ resource, holders, waiters }: LockInfo): string {
 }
 
 function whoIs(meta: LeaseMeta): string {
-  const facts = Object.entries(meta).map(([key, value]) => `${key} ${value}`)
+  // Others wrote it: a line of theirs must not pass for one of ours.
+  const facts = Object.entries(meta).map(([key, value]) => `${key} ${value}`.replace(CONTROL, ' '))
   return facts.length === 0 ? 'somebody who says nothing of itself' : facts.join(', ')
 }
 

@@ -60,6 +60,10 @@ describe('nameTemplate', () => {
     expect(() => nameTemplate(template)).toThrow(InvalidArgumentError)
   })
 
+  it.each([undefined, null, 7, {}, ['a']])('refuses what is no text: %s', template => {
+    expect(() => nameTemplate(template as never)).toThrow(InvalidArgumentError)
+  })
+
   it('never makes a name of a value that is missing', () => {
     const value = fc.oneof(fc.constantFrom(undefined, null, ''), fc.string(), fc.integer())
     let names = 0

@@ -27,6 +27,7 @@ export function nameTemplate(template: string): (self: unknown, args: readonly u
 }
 
 function partsOf(template: string): readonly Part[] {
+  checkText(template)
   const parts: Part[] = []
   let end = 0
   for (const match of template.matchAll(PLACEHOLDER)) {
@@ -37,6 +38,11 @@ function partsOf(template: string): readonly Part[] {
   // With a letter in the place of each value: what is no name then never becomes one.
   checkName('name', template.replace(PLACEHOLDER, 'x'))
   return parts
+}
+
+function checkText(template: unknown): asserts template is string {
+  if (typeof template === 'string') return
+  throw new InvalidArgumentError('name', `Expected a template of a lock name to be a string, got ${show(template)}.`)
 }
 
 function plain(template: string, text: string): Part {
