@@ -121,6 +121,12 @@ describe('Tables of options', () => {
       'ConfigAdminOptions',
       'docs/config.md',
     ],
+    [
+      'Options of instrumentLocks',
+      'packages/core/src/otel/instrument-locks.ts',
+      'InstrumentLocksOptions',
+      'docs/telemetry.md',
+    ],
     ['Options of publish', 'packages/config-client/src/admin/admin.ts', 'PublishOptions', 'docs/config.md'],
     [
       'Options of defineNamespace',
