@@ -39,7 +39,7 @@ export async function runContest<L extends Load & PeerLoad>(
     const process = await startProcess(contest, contestant, servers)
     started.push(process)
     // ZooKeeper has many threads, and wants all cores: kept to some of them, it would be what is measured.
-    if (contest.store === 'redis') place('contestant', process.pid)
+    if (contest.store.startsWith('redis')) place('contestant', process.pid)
     return await warmedUp(contest, contestant, process)
   }
   const startPeer = async (name: PeerName): Promise<Runner<LoadResults[L['kind']]>> => {

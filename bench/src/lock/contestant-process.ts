@@ -9,10 +9,13 @@ import type { Load, LoadResults } from './loads/load.ts'
 export interface ContestantSettings {
   readonly store: Store
   readonly contestant: string
+  /** Of a quorum: the addresses of its servers, with commas between. */
   readonly address: string
   readonly connections: number
   /** Every name that will be locked. */
   readonly names: readonly string[]
+  /** How long leaderships last after a crash, in milliseconds. @default the contestant's own */
+  readonly ttlMs?: number
 }
 
 /** What a process answers to each load, and once when it is connected. */
@@ -62,17 +65,27 @@ export class ContestantProcess implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    if (this.#hasEnded) return
     const exit = once(this.#child, 'exit')
     if (this.#child.connected) this.#child.disconnect()
     await Promise.race([exit, sleep(STOP_MS_MAX, undefined, { ref: false })])
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    await this.kill()
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    if (this.#hasEnded) return
+    const exit = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
     await exit
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
   }
 
   async #answer(limitMs: number): Promise<unknown> {

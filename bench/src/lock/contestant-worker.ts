@@ -16,11 +16,18 @@ void answer(async () => {
   return null
 })
 
-async function connect({ store, contestant, address, connections, names }: ContestantSettings): Promise<Client[]> {
+async function connect({
+  store,
+  contestant,
+  address,
+  connections,
+  names,
+  ttlMs,
+}: ContestantSettings): Promise<Client[]> {
   const load = CONTESTANTS[store][contestant]
   if (load === undefined) throw new Error(`There is no contestant ${contestant} on ${store}.`)
   const { connect: open } = await load()
-  const all = await Promise.all(Array.from({ length: connections }, () => open(address)))
+  const all = await Promise.all(Array.from({ length: connections }, () => open(address, ttlMs)))
   for (const name of names) await all[0]?.prepare?.(name)
   return all
 }

@@ -7,7 +7,7 @@ import type { Measure, RunSettings } from '../suite.ts'
 import type { Contest } from './contest.ts'
 import { runContest } from './contest.ts'
 import { ContestantProcess } from './contestant-process.ts'
-import type { Store } from './contestants/index.ts'
+import type { SingleStore } from './contestants/index.ts'
 import type { HandOffLoad, HandOffResult } from './loads/hand-off.ts'
 import { mergeHandOffs } from './loads/hand-off.ts'
 import { figuresOf } from '../rows.ts'
@@ -17,7 +17,7 @@ import type { Servers } from './servers.ts'
 
 const HOLD_MS = 1
 /** Ours first, then the floor that it is compared with. */
-const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]>> = {
+const CONTESTANTS: Readonly<Record<SingleStore, readonly [string, string, ...string[]]>> = {
   redis: ['ours', 'blpop', 'redlock', 'redlock-tuned', 'redis-semaphore'],
   zookeeper: ['ours', 'raw'],
   postgres: ['ours', 'advisory'],
@@ -25,9 +25,13 @@ const CONTESTANTS: Readonly<Record<Store, readonly [string, string, ...string[]]
 const FULL = { rounds: 9, slices: 5, roundMs: 1_400, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 1, roundMs: 150, warmUpMs: 100 }
 
+interface HandOffContest extends Contest<HandOffLoad> {
+  readonly store: SingleStore
+}
+
 /** What differs between hand-off measures. */
 export interface HandOffOptions {
-  readonly store: Store
+  readonly store: SingleStore
   readonly thinkMsMax: number
 }
 
@@ -49,7 +53,7 @@ export function handOff({ store, thinkMsMax }: HandOffOptions): Measure<Servers>
   }
 }
 
-function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings: RunSettings): Contest<HandOffLoad> {
+function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings: RunSettings): HandOffContest {
   const { rounds, slices, roundMs, warmUpMs } = settings.isSmoke ? SMOKE : FULL
   return {
     name,
@@ -70,7 +74,7 @@ function contestOf(name: string, { store, thinkMsMax }: HandOffOptions, settings
 function rowsOf(
   name: string,
   results: RoundResults<HandOffResult>,
-  { contestants: [, reference], peers }: Contest<HandOffLoad>,
+  { contestants: [, reference], peers }: HandOffContest,
 ): Measured[] {
   const subject = { name, unit: 'hand-offs/s', better: 'higher' } as const
   const speed = rows.compared(subject, results, { reference, figure: perSecond })
@@ -106,9 +110,10 @@ function gapMs(ratio: number): (result: HandOffResult) => number {
 }
 
 // Apart from the timed rounds, since what counts the requests stands in their way.
-async function requestsRow(contest: Contest<HandOffLoad>, servers: Servers, settings: RunSettings): Promise<Measured> {
+async function requestsRow(contest: HandOffContest, servers: Servers, settings: RunSettings): Promise<Measured> {
   const figures = new Map<string, number>()
-  for (const contestant of contest.contestants) {
+  const [ours, reference] = contest.contestants
+  for (const contestant of settings.isSmoke ? [ours, reference] : contest.contestants) {
     settings.say(`${contest.name}: counting the requests of ${contestant}`)
     figures.set(contestant, await requestsPerAcquisition(contest, contestant, servers))
   }
@@ -116,7 +121,7 @@ async function requestsRow(contest: Contest<HandOffLoad>, servers: Servers, sett
 }
 
 async function requestsPerAcquisition(
-  { store, connections, namesOf, loadOf, limitMs }: Contest<HandOffLoad>,
+  { store, connections, namesOf, loadOf, limitMs }: HandOffContest,
   contestant: string,
   servers: Servers,
 ): Promise<number> {

@@ -1,4 +1,4 @@
-import type { Peer } from '@holdfast/scripts/peers'
+import type { Peer, PeerOptions } from '@holdfast/scripts/peers'
 import { startCurator, startKazoo } from '@holdfast/scripts/peers'
 import type { Runner } from '../rounds.ts'
 import type { HandOffResult } from './loads/hand-off.ts'
@@ -21,13 +21,18 @@ export const HAND_OFF_CLIENTS = 16
 // A JVM compiles what it has seen often.
 const WARM_UPS = 4
 
-/** Starts a process of another language and warms it up. */
+/** Starts a process of another language. */
+export function startPeer(name: PeerName, options: PeerOptions): Promise<Peer> {
+  return STARTS[name](options)
+}
+
+/** The same, warmed up. */
 export async function startPeerRunner<L extends PeerLoad>(
   name: PeerName,
   connectString: string,
   loadOf: (turn: number, share: number) => L,
 ): Promise<{ readonly peer: Peer; readonly runner: Runner<LoadResults[L['kind']]> }> {
-  const peer = await STARTS[name]({ connectString })
+  const peer = await startPeer(name, { connectString })
   const run = async (load: PeerLoad): Promise<LoadResults[L['kind']]> => {
     const result = load.kind === 'uncontended' ? await uncontended(peer, load) : await handOff(peer, load)
     return result as LoadResults[L['kind']]

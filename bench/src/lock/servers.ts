@@ -1,11 +1,12 @@
-import type { OwnServer } from '@holdfast/scripts/servers'
+import { admitRedisQuorum } from '@holdfast/core/redis'
+import type { OwnServer, RedisServer } from '@holdfast/scripts/servers'
 import { startPostgres, startRedis, startZooKeeper } from '@holdfast/scripts/servers'
 import type { Store } from './contestants/index.ts'
 import { place } from './placement.ts'
 
 interface Started {
-  readonly server: OwnServer
-  /** Where contestants connect to. */
+  readonly servers: readonly [OwnServer, ...OwnServer[]]
+  /** Where contestants connect to; of a quorum all, with commas between. */
   readonly address: string
 }
 
@@ -20,11 +21,13 @@ export class Servers implements AsyncDisposable {
   }
 
   async portOf(store: Store): Promise<number> {
-    return (await this.#start(store)).server.port
+    return (await this.#start(store)).servers[0].port
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([...this.#started.values()].map(async started => (await started).server.stop()))
+    const started = await Promise.allSettled(this.#started.values())
+    const servers = started.flatMap(each => (each.status === 'fulfilled' ? each.value.servers : []))
+    await Promise.allSettled(servers.map(server => server.stop()))
   }
 
   #start(store: Store): Promise<Started> {
@@ -38,16 +41,31 @@ export class Servers implements AsyncDisposable {
 
 const STARTS: Readonly<Record<Store, () => Promise<Started>>> = {
   redis: async () => {
-    const server = await startRedis()
-    place('server', server.pid)
-    return { server, address: server.url }
+    const server = await startPlacedRedis()
+    return { servers: [server], address: server.url }
   },
+  'redis-quorum': () => startQuorum(false),
+  'redis-quorum-fenced': () => startQuorum(true),
   zookeeper: async () => {
     const server = await startZooKeeper()
-    return { server, address: server.connectString }
+    return { servers: [server], address: server.connectString }
   },
   postgres: async () => {
     const server = await startPostgres()
-    return { server, address: server.url }
+    return { servers: [server], address: server.url }
   },
+}
+
+// They are new, and nobody else's: there is nothing that they could have forgotten, so nothing to wait for.
+async function startQuorum(fencing: boolean): Promise<Started> {
+  const servers = await Promise.all([startPlacedRedis(), startPlacedRedis(), startPlacedRedis()])
+  const nodes = servers.map(({ url }) => ({ url }))
+  await admitRedisQuorum({ nodes, fencing })
+  return { servers, address: nodes.map(({ url }) => url).join(',') }
+}
+
+async function startPlacedRedis(): Promise<RedisServer> {
+  const server = await startRedis()
+  place('server', server.pid)
+  return server
 }

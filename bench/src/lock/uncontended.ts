@@ -8,19 +8,35 @@ import { figuresOf } from '../rows.ts'
 import { againstPeers, rows } from './rows.ts'
 import type { Servers } from './servers.ts'
 
+/** What measures are called, but for how many are in flight. */
+const NAMES: Readonly<Record<Store, string>> = {
+  redis: 'redis/uncontended',
+  'redis-quorum': 'redis/quorum-3',
+  'redis-quorum-fenced': 'redis/quorum-3-fenced',
+  zookeeper: 'zookeeper/uncontended',
+  postgres: 'postgres/uncontended',
+}
 const OTHERS: Readonly<Record<Store, readonly string[]>> = {
   redis: ['redlock', 'redlock-tuned', 'redis-semaphore'],
+  'redis-quorum': [],
+  'redis-quorum-fenced': [],
   zookeeper: [],
   postgres: [],
 }
-/** The floor that ours is compared with. */
-const FLOORS: Readonly<Record<Store, string>> = { redis: 'raw', zookeeper: 'raw', postgres: 'advisory' }
+/** What ours is compared with: a floor, or who does the same. */
+const FLOORS: Readonly<Record<Store, string>> = {
+  redis: 'raw',
+  'redis-quorum': 'redlock',
+  'redis-quorum-fenced': 'redlock',
+  zookeeper: 'raw',
+  postgres: 'advisory',
+}
 const FULL = { rounds: 11, slices: 10, roundMs: 500, warmUpMs: 1_500 }
 const SMOKE = { rounds: 2, slices: 2, roundMs: 60, warmUpMs: 60 }
 
 /** Acquire and release of a lock that nobody else wants, `inFlight` at once over one connection. */
 export function uncontended(store: Store, inFlight: number): Measure<Servers> {
-  const name = `${store}/uncontended-${inFlight}`
+  const name = nameOf(store, inFlight)
   return {
     name,
     async run(servers, settings) {
@@ -47,6 +63,12 @@ export function uncontended(store: Store, inFlight: number): Measure<Servers> {
       return [{ row, ratios, details }, ...againstPeers(subject, results, { peers: contest.peers, figure: perSecond })]
     },
   }
+}
+
+// Of a quorum one is in flight where the name says nothing.
+function nameOf(store: Store, inFlight: number): string {
+  const isQuorum = store === 'redis-quorum' || store === 'redis-quorum-fenced'
+  return isQuorum && inFlight === 1 ? NAMES[store] : `${NAMES[store]}-${inFlight}`
 }
 
 function perSecond({ cycles, elapsedMs }: UncontendedResult): number {

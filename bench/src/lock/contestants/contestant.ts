@@ -11,11 +11,16 @@ export interface Client {
   prepare?(name: string): Promise<unknown>
   /** Waits its turn. */
   acquire(name: string): Promise<Held>
+  /** Only where there are elections: waits until it leads. */
+  campaign?(name: string): Promise<unknown>
+  /** Gives back what `campaign` got. */
+  resign?(name: string): Promise<unknown>
 }
 
 /** A way to lock. Each connects to the server by its own means. */
 export interface Contestant {
-  readonly connect: (address: string) => Promise<Client>
+  /** Where an election is measured, leaderships last for `ttlMs`, or sessions do. */
+  readonly connect: (address: string, ttlMs?: number) => Promise<Client>
 }
 
 /** How long everybody's locks last, in milliseconds: our default. */

@@ -12,7 +12,7 @@ export const redlockTuned: Contestant = withSettings({ retryCount: -1, retryDela
 function withSettings(settings: ConstructorParameters<typeof Redlock>[1]): Contestant {
   return {
     async connect(address) {
-      const locks = new Redlock([await connectRedis(address)], settings)
+      const locks = new Redlock(await Promise.all(address.split(',').map(connectRedis)), settings)
       return {
         async acquire(name) {
           let lock = await locks.acquire([name], TTL_MS)

@@ -1,4 +1,6 @@
 import type { Client } from '../contestants/contestant.ts'
+import type { ElectionLoad } from './election.ts'
+import { campaign, resign } from './election.ts'
 import type { HandOffLoad, HandOffResult } from './hand-off.ts'
 import { runHandOff } from './hand-off.ts'
 import type { BusyLoad, HoldLoad, HoldManyLoad, WaitLoad } from './idle.ts'
@@ -7,7 +9,7 @@ import type { UncontendedLoad, UncontendedResult } from './uncontended.ts'
 import { runUncontended } from './uncontended.ts'
 
 /** What a contestant's process is told to do. */
-export type Load = UncontendedLoad | HandOffLoad | HoldLoad | HoldManyLoad | WaitLoad | BusyLoad
+export type Load = UncontendedLoad | HandOffLoad | HoldLoad | HoldManyLoad | WaitLoad | BusyLoad | ElectionLoad
 
 /** What it gives. */
 export interface LoadResults {
@@ -17,6 +19,8 @@ export interface LoadResults {
   readonly 'hold-many': null
   readonly busy: number
   readonly wait: null
+  readonly campaign: null
+  readonly resign: null
 }
 
 /** Puts a load on the connections of one contestant. */
@@ -36,5 +40,9 @@ export async function runLoad(clients: readonly Client[], load: Load): Promise<L
       return busy()
     case 'wait':
       return wait(client, load)
+    case 'campaign':
+      return await campaign(client, load)
+    case 'resign':
+      return await resign(client, load)
   }
 }
