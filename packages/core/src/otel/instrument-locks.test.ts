@@ -61,8 +61,7 @@ describe('A lock that is acquired and released', () => {
     expect(await measured.series('lock.hold.duration')).toEqual([
       { attributes: { ...COMMON, 'holdfast.lock.end': 'released' }, value: { count: 1, sum: 4 } },
     ])
-    const metric = await measured.metric('lock.wait.duration')
-    expect(metric?.descriptor).toMatchObject({ unit: 's', advice: { explicitBucketBoundaries: expect.any(Array) } })
+    expect(await measured.unitAndBounds('lock.wait.duration')).toEqual(['s', 0.001, 300])
   })
 
   it('counts who waits and what is held while it is so', async () => {
@@ -229,8 +228,8 @@ describe('A lease that is lost', () => {
     const lost = { ...COMMON, 'holdfast.lock.lost_reason': reason }
     expect(await measured.series('lock.lost')).toEqual([{ attributes: lost, value: 1 }])
     expect(await measured.series('lock.held')).toEqual([{ attributes: COMMON, value: 0 }])
-    const [{ attributes }] = (await measured.series('lock.hold.duration')) as [{ attributes: object }]
-    expect(attributes).toEqual({ ...lost, 'holdfast.lock.end': 'lost' })
+    const [measure] = await measured.series('lock.hold.duration')
+    expect(measure?.attributes).toEqual({ ...lost, 'holdfast.lock.end': 'lost' })
     const { attributes: said, status } = measured.span('hold')
     expect(said).toMatchObject({ 'holdfast.lock.end': 'lost', 'holdfast.lock.lost_reason': reason })
     expect(status.code).toBe(SpanStatusCode.ERROR)

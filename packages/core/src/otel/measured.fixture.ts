@@ -49,14 +49,22 @@ export class Measured {
     return span
   }
 
-  async metric(name: string): Promise<MetricData | undefined> {
+  /** The unit, and the least and greatest bound of the buckets. */
+  async unitAndBounds(name: string): Promise<readonly unknown[]> {
+    const metric = await this.#metric(name)
+    const value = metric?.dataPoints[0]?.value
+    const bounds = typeof value === 'object' && 'buckets' in value ? value.buckets.boundaries : []
+    return [metric?.descriptor.unit, bounds[0], bounds[bounds.length - 1]]
+  }
+
+  async #metric(name: string): Promise<MetricData | undefined> {
     const { resourceMetrics } = await this.#reader.collect()
     const all = resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics)
     return all.find(({ descriptor }) => descriptor.name === `holdfast.${name}`)
   }
 
   async series(name: string): Promise<readonly Series[]> {
-    const points = (await this.metric(name))?.dataPoints ?? []
+    const points = (await this.#metric(name))?.dataPoints ?? []
     return points.map(({ attributes, value }) => {
       if (typeof value === 'number') return { attributes, value }
       return { attributes, value: { count: value.count, sum: 'sum' in value ? (value.sum ?? 0) : 0 } }
