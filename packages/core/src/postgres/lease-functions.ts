@@ -227,7 +227,7 @@ END $holdfast$;`
 
 /**
  * Answers a `1` for each renewal that was made, and a `0` for each whose lease is another's, or nobody's. Rows are locked in the order
- * of their names, so that no two wait for each other.
+ * of their names, so that no two wait for each other. Where a lease ends sooner than it would have, the first waiter is told.
  */
 function renewFunction(schema: string): string {
   return `
@@ -237,10 +237,22 @@ CREATE OR REPLACE FUNCTION ${schema}.renew_leases_v1(
 DECLARE
   now_at timestamptz;
   answers text;
+  has_queue boolean;
 BEGIN
   PERFORM set_config('lock_timeout', p_patience_ms::text, true);
-  PERFORM FROM ${schema}.leases WHERE resource = ANY (p_resources) ORDER BY resource FOR NO KEY UPDATE;
+  SELECT bool_or(l.is_queued) INTO has_queue FROM (
+    SELECT is_queued FROM ${schema}.leases WHERE resource = ANY (p_resources) ORDER BY resource FOR NO KEY UPDATE
+  ) AS l;
   now_at := clock_timestamp();
+  IF has_queue THEN
+    PERFORM pg_notify(${inbox('w.request')}, w.request || ' ' || a.ttl_ms)
+      FROM unnest(p_resources, p_requests, p_ttls_ms) AS a (resource, request, ttl_ms)
+      JOIN ${schema}.leases l ON l.resource = a.resource AND l.holder = a.request
+      CROSS JOIN LATERAL (
+        SELECT request FROM ${schema}.lease_waiters WHERE resource = a.resource ORDER BY ticket LIMIT 1
+      ) AS w
+      WHERE l.ends_at > now_at + a.ttl_ms * interval '1 ms';
+  END IF;
   WITH asked AS (
     SELECT * FROM unnest(p_resources, p_requests, p_ttls_ms) WITH ORDINALITY AS a (resource, request, ttl_ms, at)
   ), renewed AS (

@@ -197,7 +197,7 @@ function answerOf(
     case 'release':
       return model.release(request)
     case 'renew':
-      return { answer: model.renew(request, step.ttl) }
+      return model.renew(request, step.ttl)
     case 'downgrade':
       return model.downgrade(request, { request: `p.${step.as}`, mode: 'read', capacity: 1, ttl: step.ttl })
     case 'expire':

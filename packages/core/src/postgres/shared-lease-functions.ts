@@ -250,7 +250,7 @@ BEGIN
 END $holdfast$;`
 }
 
-/** Answers as `renew_leases_v1`, of resources of one kind. */
+/** As `renew_leases_v1`, of resources of one kind. */
 function renewFunction(schema: string): string {
   return `
 CREATE OR REPLACE FUNCTION ${schema}.renew_shared_leases_v1(
@@ -260,10 +260,19 @@ DECLARE
   now_at timestamptz;
   answers text;
   last_end timestamptz;
+  shortened text[];
+  p_resource text;
+  head record;
 BEGIN
   PERFORM set_config('lock_timeout', p_patience_ms::text, true);
   PERFORM FROM ${schema}.shared_leases l WHERE l.kind = p_kind AND l.resource = ANY (p_resources) ORDER BY l.resource FOR NO KEY UPDATE;
   now_at := clock_timestamp();
+  IF EXISTS (SELECT FROM ${schema}.shared_lease_waiters w WHERE w.kind = p_kind AND w.resource = ANY (p_resources)) THEN
+    SELECT array_agg(DISTINCT a.resource) INTO shortened
+      FROM unnest(p_resources, p_requests, p_ttls_ms) AS a (resource, request, ttl_ms)
+      JOIN ${schema}.shared_lease_holders h ON h.kind = p_kind AND h.resource = a.resource AND h.request = a.request
+      WHERE h.ends_at > now_at + ${span('a.ttl_ms')};
+  END IF;
   WITH asked AS (
     SELECT * FROM unnest(p_resources, p_requests, p_ttls_ms) WITH ORDINALITY AS a (resource, request, ttl_ms, at)
   ), renewed AS (
@@ -276,6 +285,14 @@ BEGIN
     FROM asked a LEFT JOIN renewed r ON r.resource = a.resource AND r.request = a.request;
   UPDATE ${schema}.shared_leases l SET kept_until = ${keptUntil('last_end')}
     WHERE l.kind = p_kind AND l.resource = ANY (p_resources) AND l.kept_until < ${keptUntil('last_end')};
+  FOREACH p_resource IN ARRAY coalesce(shortened, '{}') LOOP
+    SELECT f.request, ${wayOf(schema, 'f')} AS way INTO head FROM (
+      SELECT w.request, w.mode, w.capacity FROM ${schema}.shared_lease_waiters w WHERE ${same('w')} ORDER BY w.ticket LIMIT 1
+    ) AS f;
+    IF head.way IS NOT NULL THEN
+      ${tellFirst('head.request', 'head.way - now_at')}
+    END IF;
+  END LOOP;
   RETURN answers;
 END $holdfast$;`
 }

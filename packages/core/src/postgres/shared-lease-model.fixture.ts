@@ -77,9 +77,16 @@ export class SharedLeaseModel {
     return { answer: isWriter ? this.#grantedTo(reader.request) : 'lost', news }
   }
 
-  renew(request: string, ttl: number): string {
+  renew(request: string, ttl: number): { readonly answer: string; readonly news: ModelNews } {
     const holder = this.#find(request)
-    return holder !== undefined && this.#renew({ ...holder, ttl }) ? '1' : '0'
+    if (holder === undefined) return { answer: '0', news: NONE }
+    this.#renew({ ...holder, ttl })
+    const [first] = this.waiters
+    const isTold = first !== undefined && this.#way(first) !== undefined && this.#now + ttl < holder.endsAt
+    return {
+      answer: '1',
+      news: { handed: [], told: isTold ? { request: first.request, wait: this.#wait(first) } : undefined },
+    }
   }
 
   /** The holder has died: nobody hands over for it. */
