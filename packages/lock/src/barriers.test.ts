@@ -121,6 +121,30 @@ describe('A double barrier', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('is left within `waitMs`, also when the store has ceased to answer', async () => {
+    let isSilent = false
+    const silent = altered(store => ({
+      read: (what, signal) => {
+        if (!isSilent) return store.read(what, signal)
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason as Error)),
+        )
+      },
+      leave: (...args) => (isSilent ? new Promise(() => {}) : store.leave(...args)),
+    }))
+    const party = createLocks({ backend: silent }).doubleBarrier('job', { parties: 1 })
+    for (const how of ['waitMs', 'signal'] as const) {
+      isSilent = false
+      await party.enter()
+      isSilent = true
+      const abort = new AbortController()
+      const failed = failureOf(party.leave(how === 'waitMs' ? { waitMs: 500 } : { signal: abort.signal }))
+      await clock.advance(500)
+      abort.abort(new Error('enough'))
+      expect(await failed).toMatchObject(how === 'waitMs' ? { code: 'HF_UNAVAILABLE' } : { message: 'enough' })
+    }
+  })
+
   it('says so when too few came, and whoever gave up may come again', async () => {
     const [a, b] = [locks.doubleBarrier('job', { parties: 2 }), locks.doubleBarrier('job', { parties: 2 })]
     const failed = failureOf(a.enter({ waitMs: 500 }))

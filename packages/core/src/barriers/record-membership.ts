@@ -1,3 +1,4 @@
+import { orAborted } from '../abort.ts'
 import type { Backend } from '../backend.ts'
 import type { BarrierWait, Membership, PartyRequest } from '../ports/barriers.ts'
 import type { StoredRecord } from '../ports/records.ts'
@@ -48,7 +49,8 @@ export class RecordMembership implements Membership {
     const { records } = this.#backend
     // Before it leaves: nobody who comes for the next time is among them, for that begins when all of these are gone.
     const reading = records.read({ directory: this.#directory, ephemerals: true }, wait.signal)
-    const before = await reading.finally(() => this.#announcement.leave())
+    // Goes on by itself when the caller has waited enough.
+    const before = await reading.finally(() => orAborted(this.#announcement.leave(), wait.signal))
     if (before.kind !== 'present') return
     const others = [...before.ephemerals.keys()].filter(id => id !== this.#id)
     const isEmpty = (view: ReadView): true | undefined =>

@@ -170,6 +170,21 @@ describe('A link that is silent', () => {
     expect(proxy.accepted).toBeGreaterThan(1)
   })
 
+  it('is closed once, however many commands found out', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): unknown => warnings.push(warning)
+    process.on('warning', onWarning)
+    onTestFinished(() => void process.off('warning', onWarning))
+    const proxy = await proxied()
+    const backend = opening({ url: proxy.redisUrl })
+    await backend.ready()
+    proxy.blackHole()
+    await Promise.all(Array.from({ length: 30 }, () => failureOf(backend.leases.inspect(name))))
+    proxy.heal()
+    await expect.poll(() => tryAcquireLease(backend, randomUUID(), {}).catch(() => undefined)).toBeDefined()
+    expect(warnings).toEqual([])
+  })
+
   it('because the server is stopped rejects at the deadline, and goes on when it goes on', async () => {
     const own = await startRedis()
     opened.push(() => own.stop())

@@ -70,6 +70,7 @@ export class RedisConnection {
   #isRefused = false
   #isProbing = false
   #isSilent = false
+  #cutEpoch: number | undefined
   readonly #timers = new Set<Timer>()
   // The user's client keeps its link: it is well again as soon as it answers.
   readonly #heard = (): void => {
@@ -226,6 +227,9 @@ export class RedisConnection {
     if (!this.#settings.isOurs || this.#client?.status !== 'ready') return
     if (this.#settings.onSilence !== undefined) return this.#settings.onSilence(this.#client)
     this.#stage = 'down'
+    // Once for each link: until it is closed, each further call would leave the driver one more listener at its socket.
+    if (this.#cutEpoch === this.#epoch) return
+    this.#cutEpoch = this.#epoch
     this.#client.disconnect(true)
   }
 
