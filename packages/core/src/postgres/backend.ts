@@ -43,8 +43,8 @@ export interface PostgresBackendOptions {
    */
   readonly schema?: string
   /**
-   * How long a lease that was handed to a waiter lasts before its first renewal, and so for how long a waiter that died can hold up
-   * the others: milliseconds from 200 to 60,000.
+   * How long a lease that was handed to a waiter lasts before its first renewal, and so for how long a waiter that fell silent can hold
+   * up the others: milliseconds from 200 to 60,000. One whose process was killed costs nothing: the server sees its connection closed.
    *
    * @default 3000
    */
