@@ -32,3 +32,10 @@ export function lateLoss(report: HoldReport | undefined, provenAtMs: number, ttl
   const what = 'The signal of the loss, counted from when the last acknowledged renewal was sent,'
   return lateness(what, report?.lostAtMs === undefined ? undefined : report.lostAtMs - provenAtMs, ttlMs)
 }
+
+/** A sentence when those who waited, given in the order in which they came, were not served in it. */
+export function outOfOrder(grants: readonly (HoldReport | undefined)[]): readonly string[] {
+  const times = grants.map(grant => grant?.acquiredAtMs ?? Infinity)
+  const isInOrder = times.every((time, index) => index === 0 || time > (times[index - 1] ?? 0))
+  return isInOrder ? [] : ['The waiters were not served in the order in which they came.']
+}

@@ -18,10 +18,10 @@ export class House implements AsyncDisposable {
     backend: BackendKind,
   ): Promise<{ readonly site: Site; readonly leave: () => Promise<void> }> {
     if (scenario.breaksServer === true) {
-      const own = await open(backend, false)
+      const own = await open(backend, { isDurable: false, hasLinks: scenario.cutsLinks === true })
       return { site: own, leave: async () => await own[Symbol.asyncDispose]() }
     }
-    const shared = this.#shared.get(backend) ?? open(backend, true)
+    const shared = this.#shared.get(backend) ?? open(backend, { isDurable: true, hasLinks: false })
     this.#shared.set(backend, shared)
     return { site: await shared, leave: async () => {} }
   }
@@ -32,7 +32,10 @@ export class House implements AsyncDisposable {
   }
 }
 
-async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
+async function open(
+  backend: BackendKind,
+  { isDurable, hasLinks }: { readonly isDurable: boolean; readonly hasLinks: boolean },
+): Promise<Site> {
   switch (backend) {
     case 'memory':
       return memorySite()
@@ -43,7 +46,7 @@ async function open(backend: BackendKind, isDurable: boolean): Promise<Site> {
     case 'quorum':
       return await quorumSite()
     case 'ensemble':
-      return await ensembleSite()
+      return await ensembleSite({ hasLinks })
     case 'zookeeper':
       return await zookeeperSite()
     case 'postgres':

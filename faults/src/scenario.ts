@@ -48,6 +48,8 @@ export interface LockScenario<S extends Site = SingleSite> extends ScenarioFacts
   readonly backends: readonly S['kind'][]
   /** Whether it breaks its servers, or what others keep there. @default false */
   readonly breaksServer?: boolean
+  /** Whether it cuts links between its servers, which go through proxies for that. @default false */
+  readonly cutsLinks?: boolean
   run(stage: Stage<S>, mode: Mode): Promise<Findings>
 }
 

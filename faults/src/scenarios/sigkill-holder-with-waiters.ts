@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { brokenHolds, holdEvent, lateness } from '../history.ts'
+import { brokenHolds, holdEvent, lateness, outOfOrder } from '../history.ts'
 import { monotonicMs } from '../monotonic.ts'
 import type { Findings, Mode, LockScenario } from '../scenario.ts'
 import type { Stage } from '../stage/stage.ts'
@@ -49,10 +49,4 @@ async function run(stage: Stage, mode: Mode): Promise<Findings> {
       lastGrantAfterMsMax: Math.max(...all.map(grant => (grant?.acquiredAtMs ?? Infinity) - killedAtMs)),
     },
   }
-}
-
-function outOfOrder(grants: readonly (HoldReport | undefined)[]): readonly string[] {
-  const times = grants.map(grant => grant?.acquiredAtMs ?? Infinity)
-  const isInOrder = times.every((time, index) => index === 0 || time > (times[index - 1] ?? 0))
-  return isInOrder ? [] : ['The waiters were not served in the order in which they came.']
 }

@@ -15,6 +15,7 @@ export const zkFollowerCut: LockScenario<EnsembleSite> = {
   runs: 2,
   runMsMax: 60_000,
   breaksServer: true,
+  cutsLinks: true,
   run,
 }
 
@@ -23,6 +24,7 @@ async function run(stage: Stage<EnsembleSite>, mode: Mode): Promise<Findings> {
   const isGuarded = mode === 'guarded'
   const lock = isGuarded ? 'holdfast' : 'naive-session'
   const boundMs = site.leaseMs + 1_500
+  await stage.step('an ensemble that is whole', site.heal())
   const follower = await site.follower()
   const leader = await site.leader()
   if (leader === undefined) throw new Error('No server leads.')

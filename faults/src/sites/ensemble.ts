@@ -13,7 +13,7 @@ const TICK_MS = 500
 const SYNC_LIMIT = 20
 const WARM_MS = 20_000
 
-/** Three ZooKeeper servers. Who follows reaches who leads through a link that can be cut. */
+/** Three ZooKeeper servers. */
 export interface EnsembleSite extends SiteFacts {
   readonly kind: 'ensemble'
   /** How long a follower goes on by itself. */
@@ -21,19 +21,24 @@ export interface EnsembleSite extends SiteFacts {
   leader(): Promise<ZooKeeperServer | undefined>
   /** One that follows. */
   follower(): Promise<ZooKeeperServer>
-  /** Nothing passes any more between a follower and whoever leads, and neither is told. */
+  /** Nothing passes any more between a follower and whoever leads, and neither is told. Only with links. */
   cutOff(follower: ZooKeeperServer): void
   /** Ends all faults; returns when all servers serve. */
   heal(): Promise<void>
 }
 
-export async function ensembleSite(): Promise<EnsembleSite> {
+/**
+ * With links, who follows reaches who leads through a proxy. Not where a leader is to be replaced: a proxy takes a follower's connection
+ * before the new leader listens, and breaks it, and the two then need `initLimit` to find each other.
+ */
+export async function ensembleSite({ hasLinks }: { readonly hasLinks: boolean }): Promise<EnsembleSite> {
   const cut = new Set<FaultProxy>()
   const links: { readonly from: number; readonly proxy: FaultProxy }[] = []
   const ensemble = await startZooKeeperEnsemble({
     tickTime: TICK_MS,
     syncLimit: SYNC_LIMIT,
     link: async ({ from, port }) => {
+      if (!hasLinks) return port
       const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port }, protocol: 'zookeeper' })
       links.push({ from, proxy })
       return proxy.port

@@ -14,28 +14,24 @@ export class ZooKeeperLedger implements Ledger {
   readonly guard: Guard
   readonly #backend: Backend
   readonly #fence: ZooKeeperFence
-  readonly #raw: RawZooKeeper
+  readonly #ports: readonly number[]
   readonly #root: string
   readonly #made = new Set<string>()
+  // For writes past the guard only: a driver that is cut in the middle of a reply throws at the next one.
+  #raw: Promise<RawZooKeeper> | undefined
 
-  private constructor(ports: readonly number[], root: string, raw: RawZooKeeper) {
+  constructor(ports: readonly number[], root: string) {
     this.#backend = zookeeperBackend({ connect: connectStringOf(ports), root, sessionTimeoutMs: SESSION_MS })
     this.#fence = zookeeperFence(this.#backend)
     this.guard = this.#fence
-    this.#raw = raw
+    this.#ports = ports
     this.#root = root
-  }
-
-  static async open(ports: readonly number[], root: string): Promise<ZooKeeperLedger> {
-    const raw = new RawZooKeeper(ports, SESSION_MS)
-    await raw.ready()
-    return new ZooKeeperLedger(ports, root, raw)
   }
 
   async write({ resource, token, isGuarded }: LedgerWrite): Promise<WriteOutcome> {
     const path = ledgerPath(this.#root, resource)
     await this.#make(path)
-    if (!isGuarded) return { kind: 'accepted', order: await this.#raw.write(path, String(token)) }
+    if (!isGuarded) return { kind: 'accepted', order: await (await this.#past()).write(path, String(token)) }
     try {
       const operations = [{ kind: 'set', path, data: String(token) }] as const
       const [result] = await this.#fence.apply({ lease: { resource, token: new FencingToken(token) }, operations })
@@ -50,17 +46,33 @@ export class ZooKeeperLedger implements Ledger {
   }
 
   async close(): Promise<void> {
-    this.#raw.close()
+    const raw = await this.#raw?.catch(() => undefined)
+    raw?.close()
     await this.#backend.close()
   }
 
   async #make(path: string): Promise<void> {
     if (this.#made.has(path)) return
     this.#made.add(path)
-    await this.#raw.create(path, '', 'PERSISTENT').catch((error: unknown) => {
-      if (!isProblem(error, 'NODE_EXISTS')) throw error
-    })
+    const raw = await connected(this.#ports)
+    await raw
+      .create(path, '', 'PERSISTENT')
+      .catch((error: unknown) => {
+        if (!isProblem(error, 'NODE_EXISTS')) throw error
+      })
+      .finally(() => raw.close())
   }
+
+  #past(): Promise<RawZooKeeper> {
+    this.#raw ??= connected(this.#ports)
+    return this.#raw
+  }
+}
+
+async function connected(ports: readonly number[]): Promise<RawZooKeeper> {
+  const raw = new RawZooKeeper(ports, SESSION_MS)
+  await raw.ready()
+  return raw
 }
 
 export function ledgerPath(root: string, resource: string): string {

@@ -13,7 +13,7 @@ import { ZooKeeperLedger } from './zookeeper-ledger.ts'
 type ZooKeeperPlace = Place & { kind: 'zookeeper' }
 
 export async function openZooKeeperOutfit(place: ZooKeeperPlace, lock: LockKind): Promise<Outfit> {
-  const ledger = await ZooKeeperLedger.open(place.dataPorts, place.root)
+  const ledger = new ZooKeeperLedger(place.dataPorts, place.root)
   // Before the first connection is made.
   const tap = new SessionTap(place.lockPorts)
   return outfit(await contenderOf(place, lock, { ledger, tap }), ledger)
