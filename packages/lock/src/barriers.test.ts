@@ -298,10 +298,12 @@ describe('A latch', () => {
     const latch = locks.latch('parts', { count: 2 })
     expect(await failureOf(latch.countDown({ id: '' }))).toMatchObject({ argument: 'id' })
     expect(await failureOf(latch.countDown({ by: 2 } as never))).toMatchObject({ argument: 'by' })
-    const change = { kind: 'put', id: 'state', value: new TextEncoder().encode('{') } as const
-    await backend.records.commit({ directory: 'latch:parts', commitId: 'x', changes: [change] })
-    const failure = await failureOf(latch.countDown())
-    expect(failure).toMatchObject({ code: 'HF_REFUSED' })
-    expect(failure).not.toBeInstanceOf(ConflictError)
+    for (const text of ['{', 'null', '7', '[]', '{}', '{"count":2,"remaining":1,"openings":0,"counted":"a"}']) {
+      const change = { kind: 'put', id: 'state', value: new TextEncoder().encode(text) } as const
+      await backend.records.commit({ directory: 'latch:parts', commitId: text, changes: [change] })
+      const failure = await failureOf(latch.countDown())
+      expect(failure).toMatchObject({ code: 'HF_REFUSED' })
+      expect(failure).not.toBeInstanceOf(ConflictError)
+    }
   })
 })

@@ -193,7 +193,7 @@ export class NamedLatch implements Latch {
   #stored(record: { readonly value: Uint8Array; readonly version: string } | undefined): Stored {
     if (record === undefined) return { state: this.#fresh(), version: undefined }
     try {
-      return { state: JSON.parse(decoder.decode(record.value)) as LatchState, version: record.version }
+      return { state: latchState(JSON.parse(decoder.decode(record.value))), version: record.version }
     } catch (cause) {
       throw new RefusedError(`The record of the latch "${this.name}" was not written by a latch.`, { cause })
     }
@@ -210,4 +210,11 @@ export class NamedLatch implements Latch {
       `Expected \`count\` to be ${count}, which the latch "${this.name}" has, got ${this.#count}.`,
     )
   }
+}
+
+function latchState(value: unknown): LatchState {
+  const { count, remaining, openings, counted } = (value ?? {}) as Partial<Record<keyof LatchState, unknown>>
+  const areCounts = [count, remaining, openings].every(each => Number.isInteger(each))
+  if (areCounts && Array.isArray(counted)) return value as LatchState
+  throw new TypeError('It has not what a latch keeps.')
 }

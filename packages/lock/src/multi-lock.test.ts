@@ -178,6 +178,17 @@ describe('Many locks that are acquired together', () => {
     expect(all.guarantee).toBe('fenced')
   })
 
+  it.each([5, null, 'now', [], true])('refuses options that are no object, by whichever method: %j', async options => {
+    const all = locks.all(['a', 'b'])
+    for (const call of [
+      all.acquire(options as never),
+      all.tryAcquire(options as never),
+      all.using(() => 1, options as never),
+    ]) {
+      await expect(call).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
+    }
+  })
+
   it('refuse options that are for one lock, guards for other names, and what is none', async () => {
     const all = locks.all(['a'])
     for (const options of [{ guard: memoryFence() }, { lockAtLeastForMs: 5 }, { within: {} }, { reentrant: true }]) {

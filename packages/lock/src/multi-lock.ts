@@ -109,6 +109,8 @@ class SortedLocks implements MultiLock {
   }
 
   async tryAcquire(options?: MultiLockOptions): Promise<MultiLease | undefined> {
+    // What is no object would be copied to an empty one.
+    if (options !== undefined) checkAcquireOptions(options, KNOWN)
     try {
       return await this.acquire({ ...options, waitMs: options?.waitMs ?? 0 })
     } catch (error) {
@@ -121,6 +123,7 @@ class SortedLocks implements MultiLock {
     if (typeof work !== 'function') {
       throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
     }
+    if (options !== undefined) checkAcquireOptions(options, USING_KNOWN)
     const { reentrant, ...rest } = options ?? {}
     checkBoolean('reentrant', reentrant)
     if (reentrant === true || this.#isNested) return await this.#usingNested(work, options)

@@ -35,7 +35,7 @@ beforeAll(async () => {
   client = new Redis(redis.url)
   await pool.query(`CREATE SCHEMA ${schema}`)
   await pool.query(`CREATE TABLE ${schema}.stock (item integer PRIMARY KEY, units integer NOT NULL,
-    version bigint NOT NULL DEFAULT 1, updated_at timestamptz NOT NULL DEFAULT clock_timestamp())`)
+    tags jsonb, version bigint NOT NULL DEFAULT 1, updated_at timestamptz NOT NULL DEFAULT clock_timestamp())`)
   backends['memory'] = memoryBackend()
   backends['redis'] = redisBackend({ url: redis.url, prefix: `hf-cells-${process.pid}` })
   backends['zookeeper'] = zookeeperBackend({ connect: zookeeper.connectString, root })
@@ -174,6 +174,41 @@ describe('A row', () => {
     expect(await changedAndBack({ columns: ['units'] })).toBe(true)
   })
 
+  it('is written also when it was changed in place, deep inside too', async () => {
+    const item = (items += 1)
+    await pool.query(`INSERT INTO ${schema}.stock (item, units, tags) VALUES ($1, 1, '{"hot":1}')`, [item])
+    const row = sqlRow(pool, { table: `${schema}.stock`, key: { item }, unchanged: { version: 'version' } })
+    await updateIfUnchanged(row, stock => {
+      if (stock === undefined) return undefined
+      const changing = stock as { units: number; tags: { hot: number } }
+      changing.units += 1
+      changing.tags.hot += 1
+      return changing
+    })
+    expect((await row.read()).value).toMatchObject({ units: 2, tags: { hot: 2 }, version: '2' })
+  })
+
+  it('goes by its own version, whatever the change made of that', async () => {
+    const count = ofRow({ version: 'version' })
+    const stock = await count.cell()
+    await updateIfUnchanged(stock, value => ({ ...(value as SqlRow), units: 7, version: 99 }))
+    expect((await stock.read()).value).toMatchObject({ units: 7, version: '2' })
+  })
+
+  it('in which nothing differs is not written, and still looked at', async () => {
+    const count = ofRow({ columns: ['units'] })
+    const stock = await count.cell()
+    const seen = await stock.read()
+    expect(await stock.writeIfUnchanged(seen, { ...(seen.value as SqlRow) })).toBe(true)
+    await updateIfUnchanged(stock, value => count.to(7, value))
+    expect(await stock.writeIfUnchanged(seen, { ...(seen.value as SqlRow) })).toBe(false)
+  })
+
+  it.each([5, null, 'a row', []])('is never made of %j', async value => {
+    const stock = await ofRow({ version: 'version' }).cell()
+    await expect(updateIfUnchanged(stock, () => value)).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
+  })
+
   it('that is not there is not made', async () => {
     const row = sqlRow(pool, { table: `${schema}.stock`, key: { item: -1 }, unchanged: { version: 'version' } })
     expect(await updateIfUnchanged(row, value => value)).toMatchObject({ kind: 'kept', value: undefined })
@@ -213,6 +248,13 @@ describe('A key of Redis', () => {
     await client.set(key, '1', 'PX', 60_000)
     await updateIfUnchanged(redisValue(client, key), () => '2')
     expect(await client.pttl(key)).toBeGreaterThan(0)
+  })
+
+  it.each([5, null, { a: 1 }, ['x', 'y'], Buffer.from('x')])('is not written with what is no text: %j', async value => {
+    const key = `hf-cells-${randomUUID()}`
+    const updating = updateIfUnchanged(redisValue(client, key), () => value as never)
+    await expect(updating).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
+    expect(await client.exists(key)).toBe(0)
   })
 
   it('is of unknown state when the link broke under the write: a no could be to the write itself', async () => {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
-import { HoldfastError, RefusedError, UnknownOutcomeError } from '../errors.ts'
-import { checkName } from '../names.ts'
+import { HoldfastError, InvalidArgumentError, RefusedError, UnknownOutcomeError } from '../errors.ts'
+import { checkName, show } from '../names.ts'
 import type { Cell } from '../optimistic/cell.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
 import { connectionOver } from './connection-over.ts'
@@ -36,6 +36,13 @@ export function redisValue(client: Redis, key: string, options: RedisValueOption
       return { value, version: value }
     },
     async writeIfUnchanged({ value: seen }, value) {
+      // The driver would make a text of it, of an object "[object Object]".
+      if (typeof value !== 'string') {
+        throw new InvalidArgumentError(
+          'value',
+          `Expected the new value of the key "${key}" to be a text, got ${show(value)}.`,
+        )
+      }
       let sentIn: number | undefined
       const before = [seen === undefined ? '0' : '1', seen ?? '']
       try {
