@@ -60,6 +60,19 @@ describe('LeaseCommands', () => {
     expect(await released).toBe('released')
   })
 
+  it('take back after the question that is under way, once: it would leave a place in the queue (seen in abort-in-flight under load)', async () => {
+    const { connection, commands } = scene()
+    commands.takeBack(request, commands.acquire(request, { mayQueue: true }))
+    await turn()
+    expect(connection.steps()).toEqual(['acquire_lease_v1'])
+    connection.asked[0]?.answer('queued 1000 250 0 1 7')
+    await turn()
+    expect(connection.steps()).toEqual(['acquire_lease_v1', 'release_lease_v1'])
+    connection.asked[1]?.answer('lost')
+    await commands.idle()
+    expect(connection.steps()).toHaveLength(2)
+  })
+
   it('give back at once when nothing is under way', async () => {
     const { connection, commands } = scene()
     const released = commands.releaseInTurn(request)

@@ -58,7 +58,7 @@ export class LeaseCommands implements WaitingCommands {
     this.#parts = parts
     this.#takeBacks = new TakeBacks({
       clock: parts.clock,
-      release: request => this.release(request),
+      release: request => this.releaseInTurn(request),
       patienceMsOf: request => this.ttlMsOf(request) + parts.connection.commandTimeoutMs,
       isClosed: () => this.#isClosed,
     })
@@ -82,8 +82,8 @@ export class LeaseCommands implements WaitingCommands {
   }
 
   /**
-   * Gives back a lease that came by message. A question that is still on its way goes by another connection, and would take
-   * the lease anew if it came later: so its answer is waited for.
+   * Gives back a lease that came by message, or what was given up. A question that is still on its way goes by another connection, and
+   * would take the lease or a place anew if it came later, though it may be answered first: so its answer is waited for.
    */
   async releaseInTurn(request: LeaseRequest): Promise<'released' | 'lost'> {
     await this.#asking.get(request.requestId)?.catch(() => undefined)

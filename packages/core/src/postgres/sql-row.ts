@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
-import type { Cell, Seen } from '../optimistic/cell.ts'
+import type { Cell } from '../optimistic/cell.ts'
 import { checkKeys } from '../options.ts'
 import type { PostgresQueryable } from './fence-table.ts'
 
@@ -34,65 +34,89 @@ const KNOWN: ReadonlySet<string> = new Set(['table', 'key', 'unchanged'])
 const SEEN = '__seen'
 
 /**
- * A row of a table of yours as a cell for `updateIfUnchanged`. What is written are the columns that differ from what was read. A row
- * that is not there is not made.
+ * A row of a table of yours as a cell for `updateIfUnchanged`. `change` is given a copy and answers the whole row; what is written are
+ * the columns that differ from what was read, but for those that tell whether it is unchanged (`version`, `timestamp`), which the
+ * update moves on by itself: their values in the outcome are those that were read. A row that is not there is not made.
  *
  * @param sql a pool or client of pg (8), or whatever has their `query`. In a transaction of level READ COMMITTED the update is part
- *   of it.
+ *   of it. What it says (no such column, a violated constraint) is thrown as it is.
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
-export function sqlRow(sql: PostgresQueryable, options: SqlRowOptions): Cell<SqlRow> {
+export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, options: SqlRowOptions): Cell<Row> {
   if (typeof sql?.query !== 'function') {
     throw new InvalidArgumentError('sql', `Expected \`sql\` to have pg's \`query\`, got ${show(sql)}.`)
   }
   checkKeys('sqlRow', options ?? null, KNOWN)
   const table = quotedPath('table', options.table)
   checkRow('key', options.key)
-  const token = tokenOf(options.unchanged)
-  const key = Object.keys(options.key)
+  const { seen, moves, moved } = tokenOf(options.unchanged)
   const name = `the row ${JSON.stringify(options.key)} of ${options.table}`
-  const where = key.map((column, at) => `${quoted('key', column)} = $${at + 1}`).join(' AND ')
   const values = Object.values(options.key)
+  const where = Object.keys(options.key)
+    .map((column, at) => `${quoted('key', column)} = $${at + 1}`)
+    .join(' AND ')
   return {
     name,
     async read() {
-      const { rows } = await sql.query(`SELECT *, ${token.seen} AS "${SEEN}" FROM ${table} WHERE ${where}`, values)
-      if (rows.length > 1)
+      const { rows } = await sql.query(`SELECT *, ${seen} AS "${SEEN}" FROM ${table} WHERE ${where}`, values)
+      if (rows.length > 1) {
         throw new InvalidArgumentError('key', `Expected \`key\` to name one row, and it names ${rows.length}.`)
+      }
       const [found] = rows as readonly Record<string, unknown>[]
       if (found === undefined) return { value: undefined, version: undefined }
-      const { [SEEN]: version, ...value } = found
-      return { value, version }
+      const { [SEEN]: token, ...row } = found
+      // What is given away may be changed in place: what was read is kept apart.
+      return { value: structuredClone(row) as Row, version: { token, row } satisfies SeenRow }
     },
-    async writeIfUnchanged({ value: before, version }: Seen<SqlRow>, value) {
-      if (before === undefined)
+    async writeIfUnchanged({ version }, value) {
+      if (version === undefined) {
         throw new InvalidArgumentError('key', `Expected ${name} to be there: an update makes no rows.`)
-      const changed = Object.keys(value).filter(column => !Object.is(value[column], before[column]))
+      }
+      checkRow('value', value)
+      const { token, row } = version as SeenRow
+      const changed = Object.keys(value).filter(column => column !== moved && !isSame(value[column], row[column]))
       const sets = changed.map((column, at) => `${quoted('column', column)} = $${values.length + 2 + at}`)
-      const bound = [...values, version, ...changed.map(column => value[column])]
-      const text = `UPDATE ${table} SET ${[...sets, ...token.moves].join(', ')} WHERE ${where} AND ${token.seen} = $${values.length + 1} RETURNING 1`
-      const { rows } = await sql.query(text, bound)
-      return rows.length === 1
+      const bound = [...values, token, ...changed.map(column => value[column])]
+      const condition = `${where} AND ${seen} = $${values.length + 1}`
+      const all = [...sets, ...moves]
+      const text =
+        all.length === 0
+          ? `SELECT 1 FROM ${table} WHERE ${condition}`
+          : `UPDATE ${table} SET ${all.join(', ')} WHERE ${condition} RETURNING 1`
+      return (await sql.query(text, bound)).rows.length === 1
     },
   }
+}
+
+/** What was read of a row, and what tells it from other states. */
+interface SeenRow {
+  readonly token: unknown
+  readonly row: SqlRow
+}
+
+// As the driver would write them: dates, buffers and JSON have no identity.
+function isSame(one: unknown, other: unknown): boolean {
+  return Object.is(one, other) || (typeof one === 'object' && JSON.stringify(one) === JSON.stringify(other))
 }
 
 /** What tells a row's state from others, as text (so that no digit is lost on the way), and how a write moves it on. */
 interface Token {
   readonly seen: string
   readonly moves: readonly string[]
+  /** The column that it moves. */
+  readonly moved?: string
 }
 
 function tokenOf(unchanged: Unchanged): Token {
   checkRow('unchanged', unchanged)
   if ('version' in unchanged) {
     const column = quoted('version', unchanged.version)
-    return { seen: `${column}::text`, moves: [`${column} = ${column} + 1`] }
+    return { seen: `${column}::text`, moves: [`${column} = ${column} + 1`], moved: unchanged.version }
   }
   if ('timestamp' in unchanged) {
     const column = quoted('timestamp', unchanged.timestamp)
     const next = `greatest(clock_timestamp(), ${column} + interval '1 microsecond')`
-    return { seen: `${column}::text`, moves: [`${column} = ${next}`] }
+    return { seen: `${column}::text`, moves: [`${column} = ${next}`], moved: unchanged.timestamp }
   }
   if (!('columns' in unchanged) || !Array.isArray(unchanged.columns) || unchanged.columns.length === 0) {
     throw new InvalidArgumentError(
