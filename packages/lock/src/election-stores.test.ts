@@ -224,30 +224,6 @@ describe.each(SERVERS)('When a process is killed, or a link is cut, on $kind', s
     expect(observer.leader.current?.token.value).toBe(lease.token.value)
   }, 40_000)
 
-  it.runIf(store.kind !== 'zookeeper')(
-    'a leader that is started again leads on with the same token',
-    async () => {
-      const resource = randomUUID()
-      const { child, said } = party(store, { resource, task: 'lead', ttlMs: 15_000 })
-      const resume = await said
-      await kill(child)
-      const election = opened(store).election(resource)
-      const before = (await election.inspect()).holder?.token.value
-      const lease = await election.campaign({ resume, waitMs: 0 })
-      expect(lease.token.value).toBe(before)
-      await election.resign()
-      expect((await election.inspect()).holder).toBeUndefined()
-    },
-    40_000,
-  )
-
-  it.runIf(store.kind === 'zookeeper')('a leadership cannot be resumed, for it ends with the session', async () => {
-    const election = opened(store).election(randomUUID())
-    const resume = leaseHandle(await election.campaign())
-    await election.resign()
-    await expect(election.campaign({ resume })).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
-  })
-
   it('a killed party counts as gone, so that the other can leave', async () => {
     const resource = randomUUID()
     const { child, said } = party(store, { resource, task: 'enter', ttlMs: TTL_MS })
@@ -276,4 +252,28 @@ describe.each(SERVERS)('When a process is killed, or a link is cut, on $kind', s
     proxy.heal()
     await until(() => observer.leader.current?.id === 'b')
   }, 40_000)
+})
+
+describe.each(SERVERS.filter(({ kind }) => kind !== 'zookeeper'))('A leader on $kind', store => {
+  it('that is started again leads on with the same token', async () => {
+    const resource = randomUUID()
+    const { child, said } = party(store, { resource, task: 'lead', ttlMs: 15_000 })
+    const resume = await said
+    await kill(child)
+    const election = opened(store).election(resource)
+    const before = (await election.inspect()).holder?.token.value
+    const lease = await election.campaign({ resume, waitMs: 0 })
+    expect(lease.token.value).toBe(before)
+    await election.resign()
+    expect((await election.inspect()).holder).toBeUndefined()
+  }, 40_000)
+})
+
+describe.each(SERVERS.filter(({ kind }) => kind === 'zookeeper'))('A leader on $kind', store => {
+  it('cannot be resumed, for the leadership ends with the session', async () => {
+    const election = opened(store).election(randomUUID())
+    const resume = leaseHandle(await election.campaign())
+    await election.resign()
+    await expect(election.campaign({ resume })).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
+  })
 })
