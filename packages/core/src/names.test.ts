@@ -52,7 +52,9 @@ describe('checkName', () => {
       'Expected `resource` to be a name of 1 to 200 bytes of UTF-8, got "".',
     )
     expect(() => checkName('resource', '水'.repeat(67))).toThrow('got 201 bytes: "水')
-    expect(() => checkName('resource', 5)).toThrow('a name of a string, got 5')
+    expect(() => checkName('resource', 5)).toThrow('Expected `resource` to be a string, got 5.')
+    expect(() => checkName('resource', 'a\nb')).toThrow('to be a name without control characters, got "a\\nb".')
+    expect(() => checkName('resource', '\ud800')).toThrow('to be a name without lone surrogates, got')
   })
 
   it('takes exactly well-formed text of 1 to 200 bytes without control characters', () => {

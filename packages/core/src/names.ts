@@ -14,19 +14,21 @@ const encoder = new TextEncoder()
  */
 export function checkName(argument: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && PLAIN_ASCII.test(name)) return
-  if (typeof name !== 'string') throw refused(argument, 'a string', name)
-  if (name === '') throw refused(argument, `1 to ${NAME_BYTES_MAX} bytes of UTF-8`, name)
+  if (typeof name !== 'string') {
+    throw new InvalidArgumentError(argument, `Expected \`${argument}\` to be a string, got ${show(name)}.`)
+  }
+  if (name === '') throw refused(argument, `of 1 to ${NAME_BYTES_MAX} bytes of UTF-8`, name)
   const bytes = encoder.encode(name).length
   if (bytes > NAME_BYTES_MAX) {
-    throw refused(argument, `at most ${NAME_BYTES_MAX} bytes of UTF-8`, name, `${bytes} bytes`)
+    throw refused(argument, `of at most ${NAME_BYTES_MAX} bytes of UTF-8`, name, `${bytes} bytes`)
   }
-  if (CONTROL.test(name)) throw refused(argument, 'no control characters', name)
-  if (/\p{Surrogate}/u.test(name)) throw refused(argument, 'no lone surrogates', name)
+  if (CONTROL.test(name)) throw refused(argument, 'without control characters', name)
+  if (/\p{Surrogate}/u.test(name)) throw refused(argument, 'without lone surrogates', name)
 }
 
 function refused(argument: string, expected: string, seen: unknown, size?: string): InvalidArgumentError {
   const got = size === undefined ? show(seen) : `${size}: ${show(seen)}`
-  return new InvalidArgumentError(argument, `Expected \`${argument}\` to be a name of ${expected}, got ${got}.`)
+  return new InvalidArgumentError(argument, `Expected \`${argument}\` to be a name ${expected}, got ${got}.`)
 }
 
 /** A value as an error message shows it: short, on one line. */

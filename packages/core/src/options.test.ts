@@ -47,6 +47,9 @@ describe('checkSignal and checkBoolean', () => {
 
   it('refuse everything else', () => {
     for (const value of [null, {}, { aborted: false }]) expect(() => checkSignal(value)).toThrow(InvalidArgumentError)
+    expect(() => checkSignal(new AbortController())).toThrow(
+      'Expected `signal` to be an AbortSignal, got an AbortController: pass `controller.signal`.',
+    )
     for (const value of [null, 0, 'true'])
       expect(() => checkBoolean('renew', value)).toThrow('`renew` to be true or false')
   })

@@ -55,7 +55,8 @@ export function checkDurationMs(argument: string, value: unknown, range: Duratio
  */
 export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return
-  throw new InvalidArgumentError('signal', `Expected \`signal\` to be an AbortSignal, got ${show(value)}.`)
+  const got = value instanceof AbortController ? 'an AbortController: pass `controller.signal`' : show(value)
+  throw new InvalidArgumentError('signal', `Expected \`signal\` to be an AbortSignal, got ${got}.`)
 }
 
 /**

@@ -192,7 +192,7 @@ describe('A double barrier', () => {
     [{ parties: 1.5 }, 'parties'],
     [{ parties: 2, ttlMs: 5 }, 'ttlMs'],
     [{ parties: 2, count: 5 }, 'count'],
-    [undefined, 'doubleBarrier'],
+    [undefined, 'options'],
   ])('with %o is refused', (options, argument) => {
     expect(() => locks.doubleBarrier('job', options as never)).toThrow(
       expect.objectContaining({ code: 'HF_INVALID_ARGUMENT', argument }),
@@ -292,6 +292,15 @@ describe('A latch', () => {
     expect(() => locks.latch('parts', options as never)).toThrow(
       expect.objectContaining({ code: 'HF_INVALID_ARGUMENT', argument }),
     )
+  })
+
+  it('and a double barrier say what they have to be given, where nothing was', () => {
+    const latch = locks.latch as (name: string, options?: unknown) => unknown
+    const doubleBarrier = locks.doubleBarrier as (name: string, options?: unknown) => unknown
+    expect(() => latch('parts')).toThrow('Expected latch to be given `{ count }`, got undefined.')
+    expect(() => latch('parts', 5)).toThrow('Expected latch to be given `{ count }`, got 5.')
+    expect(() => doubleBarrier('job')).toThrow('Expected doubleBarrier to be given `{ parties }`, got undefined.')
+    expect(() => doubleBarrier('job', null)).toThrow('Expected doubleBarrier to be given `{ parties }`, got null.')
   })
 
   it('refuses bad steps at once, and a record that is none of its own', async () => {

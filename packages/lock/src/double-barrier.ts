@@ -72,7 +72,13 @@ export class NamedDoubleBarrier implements DoubleBarrier {
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
   constructor(backend: Backend, name: string, options: DoubleBarrierOptions) {
     checkRecipeName('double-barrier', name)
-    checkKeys('doubleBarrier', options ?? null, KNOWN)
+    if (typeof options !== 'object' || options === null) {
+      throw new InvalidArgumentError(
+        'options',
+        `Expected doubleBarrier to be given \`{ parties }\`, got ${show(options)}.`,
+      )
+    }
+    checkKeys('doubleBarrier', options, KNOWN)
     const { parties, ttlMs } = options
     if (!Number.isInteger(parties) || parties < 1 || parties > PARTIES_MAX) {
       throw new InvalidArgumentError(

@@ -61,3 +61,14 @@ it('says how each of many holds it, and counts those who are too many to tell', 
   ])
   expect([lines.length, lines.at(-1)]).toEqual([14, '  and 2 more'])
 })
+
+it('refuses what `inspect` did not answer, and asks for the await that was forgotten', () => {
+  const explain = explainLock as (info?: unknown) => string
+  const asked = createLocks({ backend: memoryBackend() }).inspect('stock:42')
+  const expected = 'Expected explainLock to be given what `inspect` answered, got'
+  expect(() => explain(asked)).toThrow(`${expected} a promise: did you forget await?`)
+  expect(() => explain()).toThrow(`${expected} undefined.`)
+  for (const other of [null, 5, 'stock:42', {}, [], { holders: [] }]) {
+    expect(() => explain(other)).toThrow(expect.objectContaining({ code: 'HF_INVALID_ARGUMENT' }))
+  }
+})

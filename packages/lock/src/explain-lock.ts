@@ -1,5 +1,5 @@
 import type { LeaseMeta } from '@holdfast/core'
-import { show } from '@holdfast/core'
+import { InvalidArgumentError, show } from '@holdfast/core'
 import type { LockInfo } from './lockable.ts'
 
 /** How many of those who wait are told one by one. */
@@ -9,8 +9,12 @@ const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]+/gu
 /**
  * What `inspect` answered, as lines for people: who holds the lock, since when, and who waits. For a log or a terminal; the wording may
  * change.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what `inspect` did not answer
  */
-export function explainLock({ resource, holders, waiters }: LockInfo): string {
+export function explainLock(info: LockInfo): string {
+  checkInfo(info)
+  const { resource, holders, waiters } = info
   const lines = holders.length === 0 ? [`${show(resource)} is free.`] : [`${show(resource)} is held:`]
   for (const { mode, slot, meta, token, heldMs, remainingMs } of holders) {
     const how = [mode === 'exclusive' ? undefined : mode, slot === undefined ? undefined : `slot ${slot}`]
@@ -28,6 +32,13 @@ export function explainLock({ resource, holders, waiters }: LockInfo): string {
   }
   if (waiters.length > SHOWN_MAX) lines.push(`  and ${waiters.length - SHOWN_MAX} more`)
   return lines.join('\n')
+}
+
+function checkInfo(info: unknown): void {
+  const given = info as Partial<LockInfo> | null | undefined
+  if (Array.isArray(given?.holders) && Array.isArray(given.waiters)) return
+  const got = info instanceof Promise ? 'a promise: did you forget await?' : `${show(info)}.`
+  throw new InvalidArgumentError('info', `Expected explainLock to be given what \`inspect\` answered, got ${got}`)
 }
 
 function whoIs(meta: LeaseMeta): string {

@@ -93,7 +93,10 @@ export class NamedLatch implements Latch {
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
   constructor(backend: Backend, name: string, options: LatchOptions) {
     checkRecipeName('latch', name)
-    checkKeys('latch', options ?? null, LATCH_NAMES)
+    if (typeof options !== 'object' || options === null) {
+      throw new InvalidArgumentError('options', `Expected latch to be given \`{ count }\`, got ${show(options)}.`)
+    }
+    checkKeys('latch', options, LATCH_NAMES)
     const { count } = options
     if (!Number.isInteger(count) || count < 1 || count > COUNT_MAX) {
       throw new InvalidArgumentError(

@@ -174,11 +174,11 @@ describe('Bad input', () => {
     ['empty', '', 'got ""'],
     ['one byte too long', 'n'.repeat(201), 'got 201 bytes: "nnn'],
     ['too long in UTF-8 alone', '水'.repeat(67), 'got 201 bytes: "水'],
-    ['one with a line break', 'a\nb', 'no control characters, got "a\\nb"'],
+    ['one with a line break', 'a\nb', 'a name without control characters, got "a\\nb"'],
     ['one with a NUL', 'a\0b', 'got "a\\u0000b"'],
-    ['one with a control character of Latin 1', 'a\u0085b', 'no control characters'],
-    ['one with half a surrogate pair', 'a\ud800b', 'no lone surrogates, got "a\\ud800b"'],
-    ['undefined', undefined, 'a string, got undefined'],
+    ['one with a control character of Latin 1', 'a\u0085b', 'without control characters'],
+    ['one with half a surrogate pair', 'a\ud800b', 'without lone surrogates, got "a\\ud800b"'],
+    ['undefined', undefined, 'to be a string, got undefined'],
     ['null', null, 'got null'],
     ['a number', 5, 'got 5'],
     ['an object', {}, 'got an object'],
@@ -233,7 +233,7 @@ describe('Bad input', () => {
     ...bad,
     ['signal', {}, 'an AbortSignal, got an object.'],
     ['signal', null, 'got null.'],
-    ['signal', new AbortController(), 'got an object.'],
+    ['signal', new AbortController(), 'got an AbortController: pass `controller.signal`.'],
     ['guard', {}, 'a `raise` method, got an object.'],
     ['guard', null, 'got null.'],
     ['guard', () => {}, 'got a function.'],
@@ -292,6 +292,36 @@ describe('Bad input', () => {
       expect(await failureOf(using)).toMatchObject(refusal('work', 'Expected `work` to be a function, got '))
     },
   )
+
+  it('as work behind the options is refused, and told where it belongs', async () => {
+    const using = locks.using as (name: string, options: unknown, work: unknown) => Promise<unknown>
+    expect(await failureOf(using('r', { waitMs: 5 }, () => {}))).toMatchObject(
+      refusal('work', 'got an object: it comes before the options.'),
+    )
+  })
+
+  it('as options of a lock that takes none is refused', () => {
+    for (const method of ['mutex', 'readWrite'] as const) {
+      const make = locks[method] as (...given: unknown[]) => unknown
+      const words = 'got an object after it: options go to acquire and using, or to createLocks.'
+      expect(thrownBy(() => make('r', { ttlMs: 500 }))).toMatchObject(refusal(method, words))
+      expect(thrownBy(() => make('r', 5))).toMatchObject(refusal(method, 'got 5 after it'))
+      expect(() => make('r', undefined)).not.toThrow()
+    }
+    expect(['a', 'b'].map(locks.mutex)).toHaveLength(2)
+  })
+
+  it('as an option that createLocks has not got is refused by that name, with those that it has', () => {
+    const options = { backend: scriptedBackend(store), ttl: 5 }
+    expect(() => createLocks(options)).toThrow(
+      'Unknown option `ttl` of createLocks; it has `backend`, `ttlMs`, `waitMs`, `renew`, `holdMsMax`, `lockDelayMs`, `meta`, `warnOnWaitCycles`.',
+    )
+  })
+
+  it('is a backend in place of the options: createLocks says how to pass it', () => {
+    const bare = scriptedBackend(store) as unknown as LocksOptions
+    expect(thrownBy(() => createLocks(bare))).toMatchObject(refusal('options', 'got a Backend: pass `{ backend }`.'))
+  })
 
   it('as `reentrant` is refused, and where it has no meaning', async () => {
     const yes = { reentrant: 'yes' } as unknown as UsingOptions

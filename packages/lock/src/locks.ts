@@ -1,5 +1,13 @@
 import type { AcquireOptions, Backend, EventSource, Lease } from '@holdfast/core'
-import { InvalidArgumentError, checkAcquireOptions, checkBoolean, encodeMeta, keeperOf, show } from '@holdfast/core'
+import {
+  InvalidArgumentError,
+  checkAcquireOptions,
+  checkBoolean,
+  checkKeys,
+  encodeMeta,
+  keeperOf,
+  show,
+} from '@holdfast/core'
 import type { Barrier } from './barrier.ts'
 import { NamedBarrier } from './barrier.ts'
 import type { DoubleBarrier, DoubleBarrierOptions } from './double-barrier.ts'
@@ -86,7 +94,8 @@ export interface Locks {
   current(name: string): Lease | undefined
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['ttlMs', 'waitMs', 'renew', 'holdMsMax', 'lockDelayMs', 'meta'])
+const DEFAULT_NAMES: ReadonlySet<string> = new Set(['ttlMs', 'waitMs', 'renew', 'holdMsMax', 'lockDelayMs', 'meta'])
+const KNOWN: ReadonlySet<string> = new Set(['backend', ...DEFAULT_NAMES, 'warnOnWaitCycles'])
 
 /**
  * Makes locks. No I/O: the first `acquire` connects.
@@ -97,22 +106,35 @@ export function createLocks(options: LocksOptions): Locks {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidArgumentError('options', `Expected createLocks to be given \`{ backend }\`, got ${show(options)}.`)
   }
+  if (isBackend(options)) {
+    throw new InvalidArgumentError(
+      'options',
+      'Expected createLocks to be given options, got a Backend: pass `{ backend }`.',
+    )
+  }
   const { backend, warnOnWaitCycles, ...defaults } = options
-  if (typeof backend?.leases?.grant !== 'function') {
+  if (!isBackend(backend)) {
     throw new InvalidArgumentError(
       'backend',
       `Expected \`backend\` to be a Backend (memoryBackend(), redisBackend(), …), got ${show(backend)}.`,
     )
   }
-  checkAcquireOptions(defaults, KNOWN)
+  checkKeys('createLocks', options, KNOWN)
+  checkAcquireOptions(defaults, DEFAULT_NAMES)
   encodeMeta(defaults.meta)
   checkBoolean('warnOnWaitCycles', warnOnWaitCycles)
   const cycles = warnOnWaitCycles === true ? waitCyclesOf(backend) : undefined
   const mutex = (name: string): NamedLock => new NamedLock({ backend, name, defaults, cycles })
   return {
     events: eventsOf(keeperOf(backend).events, cycles?.events),
-    mutex,
-    readWrite: name => readWriteLock({ backend, name, defaults, cycles }),
+    mutex: (...given) => {
+      checkNameAlone('mutex', given)
+      return mutex(given[0])
+    },
+    readWrite: (...given) => {
+      checkNameAlone('readWrite', given)
+      return readWriteLock({ backend, name: given[0], defaults, cycles })
+    },
     semaphore: (name, semaphoreOptions) => semaphore({ backend, name, defaults }, semaphoreOptions),
     all: names =>
       multiLock({ backend, names, mutexOf: mutex, waitMs: defaults.waitMs, isNested: cycles !== undefined }),
@@ -126,6 +148,20 @@ export function createLocks(options: LocksOptions): Locks {
     inspect: name => rejecting(() => mutex(name).inspect()),
     current: name => currentScope(backend, name)?.lease,
   }
+}
+
+function isBackend(value: unknown): boolean {
+  const given = value as Partial<Backend> | null | undefined
+  return typeof given?.leases?.grant === 'function'
+}
+
+// Options given here would be dropped in silence. `names.map(locks.mutex)` gives three arguments, and means nothing by them.
+function checkNameAlone(method: string, given: readonly unknown[]): void {
+  if (given.length !== 2 || given[1] === undefined) return
+  throw new InvalidArgumentError(
+    method,
+    `Expected ${method} to be given a name alone, got ${show(given[1])} after it: options go to acquire and using, or to createLocks.`,
+  )
 }
 
 // A bad name rejects, as every other failure does.

@@ -47,7 +47,7 @@ describe('locks.all', () => {
     expect(() => locks.all([])).toThrow('Expected `names` to be 1 to 100 names, got 0.')
     expect(() => locks.all('a' as unknown as string[])).toThrow('Expected `names` to be an array of names, got "a".')
     expect(() => locks.all(['a', ''])).toThrow('Expected `names` to be a name of 1 to 200 bytes')
-    expect(() => locks.all(['a', 5 as unknown as string])).toThrow('Expected `names` to be a name of a string, got 5.')
+    expect(() => locks.all(['a', 5 as unknown as string])).toThrow('Expected `names` to be a string, got 5.')
   })
 
   it('says who holds each of them', async () => {

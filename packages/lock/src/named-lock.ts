@@ -68,7 +68,8 @@ export class NamedLock implements Lockable {
 
   async using<T>(work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T> {
     if (typeof work !== 'function') {
-      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
+      const hint = typeof options === 'function' ? ': it comes before the options' : ''
+      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}${hint}.`)
     }
     const checked = this.#checked(options, USING_OPTION_NAMES)
     checkBoolean('reentrant', checked.reentrant)
@@ -132,7 +133,7 @@ export class NamedLock implements Lockable {
   #checkFenceable(lease: Lease): void {
     if (this.#mode?.kind !== 'permit' || lease.resource !== this.#name) return
     throw new UnsupportedError(
-      `The permits of ${show(this.#name)} have no slots in the ${this.#backend.kind} backend: no guard can tell them apart.`,
+      `The permits of ${show(this.#name)} have no slots in the ${this.#backend.kind} backend: no guard can tell them apart. Leave \`guard\` out.`,
     )
   }
 

@@ -370,7 +370,7 @@ describe('What openConfig is given is checked at once:', () => {
     [
       'a label that is no text',
       { instance: { labels: { zone: 1 } } },
-      'Expected `instance.labels.zone` to be a name of a string, got 1.',
+      'Expected `instance.labels.zone` to be a string, got 1.',
     ],
     ['an app with a colon', { app: 'a:b' }, 'neither a colon nor a slash'],
     ['no path', { snapshotDir: '' }, 'Expected `snapshotDir` to be a path, got "".'],

@@ -29,11 +29,43 @@ export interface Guard {
  * @throws {LeaseLostError} `HF_LEASE_LOST` when it is a lease that was lost
  */
 export function checkFenced(fenced: Fenced): Fenced {
-  if (typeof fenced !== 'object' || fenced === null) {
-    throw new InvalidArgumentError('fenced', `Expected a lease, or { resource, token }, got ${show(fenced)}.`)
-  }
-  const { resource, token } = fenced
+  checkGiven(fenced)
+  const { resource } = fenced
   checkName('resource', resource)
-  if (token instanceof FencingToken) return { resource, token }
+  return { resource, token: tokenOf(fenced) }
+}
+
+/**
+ * The token of a lease, or of what has one.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ * @throws {LeaseLostError} `HF_LEASE_LOST` when it is a lease that was lost
+ */
+export function tokenOf(fenced: Pick<Fenced, 'token'>): FencingToken {
+  checkGiven(fenced)
+  const { token } = fenced
+  if (token instanceof FencingToken) return token
   throw new InvalidArgumentError('token', `Expected \`token\` to be a FencingToken, got ${show(token)}.`)
+}
+
+/**
+ * Refuses what cannot be raised.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function checkGuard(argument: string, guard: unknown): asserts guard is Guard {
+  const given = guard as { readonly raise?: unknown; readonly check?: unknown } | null | undefined
+  if (typeof given?.raise === 'function') return
+  if (typeof given?.check === 'function') {
+    throw new InvalidArgumentError(
+      argument,
+      `Expected \`${argument}\` to have a \`raise\` method, got a fence that only checks: postgresFence needs a \`pool\` to be a guard.`,
+    )
+  }
+  throw new InvalidArgumentError(argument, `Expected \`${argument}\` to have a \`raise\` method, got ${show(guard)}.`)
+}
+
+function checkGiven(fenced: unknown): void {
+  if (typeof fenced === 'object' && fenced !== null) return
+  throw new InvalidArgumentError('fenced', `Expected a lease, or { resource, token }, got ${show(fenced)}.`)
 }

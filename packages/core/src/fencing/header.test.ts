@@ -9,6 +9,19 @@ import { FencingToken } from './token.ts'
 
 const tokenOf = (value: bigint): Readonly<Record<string, string>> => fencingHeaders({ token: new FencingToken(value) })
 
+describe('fencingHeaders', () => {
+  it.each([
+    [undefined, 'Expected a lease, or { resource, token }, got undefined.'],
+    [null, 'Expected a lease, or { resource, token }, got null.'],
+    [{}, 'Expected `token` to be a FencingToken, got undefined.'],
+    [{ token: 5 }, 'Expected `token` to be a FencingToken, got 5.'],
+  ])('refuses what has no token: %j', (given, message) => {
+    const asked = (): unknown => fencingHeaders(given as unknown as { token: FencingToken })
+    expect(asked).toThrow(message)
+    expect(asked).toThrow(expect.objectContaining({ code: 'HF_INVALID_ARGUMENT' }))
+  })
+})
+
 /** A service behind the middleware. Answers with status, code and how often the handler ran. */
 async function served(middleware: FencingMiddleware) {
   let handled = 0

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { InvalidArgumentError, StaleTokenError } from '../errors.ts'
+import { StaleTokenError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkBoolean, checkKeys } from '../options.ts'
 import type { Fenced, Guard } from './guard.ts'
+import { checkGuard, tokenOf } from './guard.ts'
 import { tellRefused } from './refusal.ts'
 import { FencingToken } from './token.ts'
 
@@ -31,9 +32,14 @@ export type FetchHandler = (request: Request) => Response | Promise<Response>
 
 const KNOWN: ReadonlySet<string> = new Set(['fence', 'resource', 'isRequired'])
 
-/** The headers of a request that is made under a lease: spread them into those of `fetch`. */
-export function fencingHeaders({ token }: Pick<Fenced, 'token'>): Readonly<Record<string, string>> {
-  return { [FENCING_HEADER]: token.toString() }
+/**
+ * The headers of a request that is made under a lease: spread them into those of `fetch`.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ * @throws {LeaseLostError} `HF_LEASE_LOST` when it is a lease that was lost
+ */
+export function fencingHeaders(fenced: Pick<Fenced, 'token'>): Readonly<Record<string, string>> {
+  return { [FENCING_HEADER]: tokenOf(fenced).toString() }
 }
 
 /**
@@ -125,12 +131,7 @@ function tokenIn(text: string | readonly string[]): FencingToken | undefined {
 
 function checkOptions(of: string, options: FencingHeaderOptions<never>): void {
   checkKeys(of, options ?? null, KNOWN)
-  if (typeof options.fence?.raise !== 'function') {
-    throw new InvalidArgumentError(
-      'fence',
-      `Expected \`fence\` to have a \`raise\` method, got ${show(options.fence)}.`,
-    )
-  }
+  checkGuard('fence', options.fence)
   if (typeof options.resource !== 'function') checkName('resource', options.resource)
   checkBoolean('isRequired', options.isRequired)
 }

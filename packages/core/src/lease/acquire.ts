@@ -172,7 +172,7 @@ export async function checked(lease: HeldLease, grant: Grant, options: AcquireOp
 function checkFenceable({ request, slot }: Grant): void {
   if (request.mode?.kind !== 'permit' || slot !== undefined) return
   throw new UnsupportedError(
-    `The permits of "${request.resource}" have no slots in this backend: no guard can tell them apart.`,
+    `The permits of "${request.resource}" have no slots in this backend: no guard can tell them apart. Leave \`guard\` out.`,
   )
 }
 

@@ -176,7 +176,10 @@ describe('acquireLease with a guard and a permit', () => {
   it('is refused where permits have no slots, and the permit is given back', async () => {
     const guard = { raise: async () => {} }
     const mode = { kind: 'permit', limit: 2 } as const
-    await expect(acquireLease(backend, 'pool', { guard }, mode)).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
+    await expect(acquireLease(backend, 'pool', { guard }, mode)).rejects.toMatchObject({
+      code: 'HF_UNSUPPORTED',
+      message: expect.stringMatching(/ Leave `guard` out\.$/) as string,
+    })
     expect(store.asked).toEqual(['grant pool', 'release pool'])
   })
 

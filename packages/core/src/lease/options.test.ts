@@ -77,6 +77,9 @@ describe('checkAcquireOptions', () => {
     expect(refusal({ ttlMs: 5 })?.message).toBe(
       'Expected `ttlMs` to be an integer from 100 to 86400000 (milliseconds), got 5.',
     )
+    expect(refusal({ guard: { check: async () => {} } })?.message).toBe(
+      'Expected `guard` to have a `raise` method, got a fence that only checks: postgresFence needs a `pool` to be a guard.',
+    )
     expect(refusal({ ttl: 5 })?.message).toContain('Unknown option `ttl` of acquire; it has `ttlMs`,')
   })
 

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
+import { checkGuard } from '../fencing/guard.ts'
 import { show } from '../names.ts'
 import { TTL_MS, WAIT_MS, checkBoolean, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
 import type { LeaseMeta } from '../ports/leases.ts'
@@ -76,12 +77,7 @@ export function checkAcquireOptions(options: AcquireOptions, known: ReadonlySet<
   }
   checkBoolean('renew', options.renew)
   checkSignal(options.signal)
-  if (options.guard !== undefined && typeof options.guard?.raise !== 'function') {
-    throw new InvalidArgumentError(
-      'guard',
-      `Expected \`guard\` to have a \`raise\` method, got ${show(options.guard)}.`,
-    )
-  }
+  if (options.guard !== undefined) checkGuard('guard', options.guard)
 }
 
 /**

@@ -22,4 +22,18 @@ describe('memoryFence', () => {
       await expect(fence.raise({ resource: 'r', token: token(4n) })).rejects.toMatchObject({ code: 'HF_STALE_TOKEN' })
     },
   )
+
+  it('refuses work that is none, before the token is recorded', async () => {
+    const fence = memoryFence()
+    const run = fence.run as (fenced: Fenced, write?: unknown) => unknown
+    for (const [work, shown] of [
+      [undefined, 'undefined'],
+      ['write', '"write"'],
+    ]) {
+      expect(() => run({ resource: 'r', token: token(9n) }, work)).toThrow(
+        `Expected \`write\` to be a function, got ${shown}.`,
+      )
+    }
+    expect(fence.run({ resource: 'r', token: token(1n) }, () => 'written')).toBe('written')
+  })
 })
