@@ -2,7 +2,7 @@
 import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
 import type { Request } from './command-line.ts'
 import { House } from './house.ts'
-import { jsonReport, plainReport, table } from './report.ts'
+import { jsonReport, legend, plainReport, table } from './report.ts'
 import type { Task } from './row.ts'
 import { isGood } from './row.ts'
 import { playTasks } from './schedule.ts'
@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   }
   await using house = new House()
   const rows = await playTasks(tasks, house, request.isJson ? jsonReport() : plainReport())
-  if (!request.isJson) process.stdout.write(`\n${table(rows)}\n`)
+  if (!request.isJson) process.stdout.write(`\n${table(rows)}\n\n${legend}\n`)
   if (!rows.every(isGood)) process.exitCode = 1
 }
 

@@ -39,6 +39,10 @@ export function table(rows: readonly Row[]): string {
     .join('\n')
 }
 
+/** One line under the table: what its columns mean. */
+export const legend: string =
+  'in control: violations without the protection, must be > 0. detail: Ms = milliseconds; Max and Min of all runs, bound = the limit, other numbers summed.'
+
 function nameOf({ scenario, backend, runs }: Task): string {
   return `${scenario.name} on ${backend}, ${runs === 1 ? '1 run' : `${runs} runs`} and a control`
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
+import { CommandLineError, headline, parseCommandLine, usage } from './command-line.ts'
 
 const SUITES = ['overload']
 
@@ -44,6 +44,9 @@ it('runs quorums as often as locks', () => {
 
 it.each([
   [['overlode'], 'Expected one of locks, quorum, overload, plots, got overlode.'],
+  [['lock'], 'Expected one of locks, quorum, overload, plots, got lock. Did you mean locks?'],
+  [['quorums'], 'Expected one of locks, quorum, overload, plots, got quorums. Did you mean quorum?'],
+  [[''], 'Expected one of locks, quorum, overload, plots, got .'],
   [['overload', 'plots'], 'Expected one of locks, quorum, overload, plots, got overload plots.'],
   [['overload', '--fast'], 'Expected the options --seed, --runs, --json, --without-guards, --help, got --fast.'],
   [['quorum', '--without-guards'], 'Expected --without-guards only with locks.'],
@@ -66,4 +69,16 @@ it.each([
 
 it('says what there is', () => {
   expect(usage([{ name: 'overload', about: 'too much' }])).toContain('  overload   too much')
+})
+
+it('says first which suite it is, to people alone', () => {
+  const headOf = (...words: string[]): string | undefined => {
+    const request = parseCommandLine(words, SUITES)
+    if (request === undefined || request.kind === 'plots') throw new Error('Expected a suite.')
+    return headline(request)
+  }
+  expect(headOf()).toBe('Suite locks, 200 seeds from 1. What else there is: npm run sim -- --help')
+  expect(headOf('quorum', '--seed', '7', '--runs', '1')).toMatch(/^Suite quorum, seed 7\./)
+  expect(headOf('overload', '--seed', '7')).toMatch(/^Suite overload, 3 seeds from 7\./)
+  expect(headOf('locks', '--json')).toBeUndefined()
 })

@@ -55,6 +55,17 @@ Exit codes: 0 all promises and bounds hold, 1 one does not, or the command was n
 `
 }
 
+/** What a person reads first: which suite this is, and how it was asked for; undefined for lines of JSON. */
+export function headline(request: Exclude<Request, { kind: 'plots' }>): string | undefined {
+  if (request.isJson) return undefined
+  const { suite, seed, runs } =
+    request.kind === 'suite'
+      ? { suite: request.suite, seed: request.seeds[0], runs: request.seeds.length }
+      : { suite: request.kind, seed: request.seed, runs: request.runs }
+  const what = runs === 1 ? `seed ${seed}` : `${runs} seeds from ${seed}`
+  return `Suite ${suite}, ${what}. What else there is: npm run sim -- --help`
+}
+
 /**
  * @returns undefined when help was asked for
  * @throws {CommandLineError} for what does not exist.
@@ -65,7 +76,9 @@ export function parseCommandLine(words: readonly string[], suites: readonly stri
   const [suite = 'locks', ...rest] = positionals
   const names = ['locks', 'quorum', ...suites, 'plots']
   if (rest.length > 0 || !names.includes(suite)) {
-    throw new CommandLineError(`Expected one of ${names.join(', ')}, got ${positionals.join(' ')}.`)
+    const meant = rest.length > 0 ? undefined : nameLike(suite, names)
+    const hint = meant === undefined ? '' : ` Did you mean ${meant}?`
+    throw new CommandLineError(`Expected one of ${names.join(', ')}, got ${positionals.join(' ')}.${hint}`)
   }
   if (suite === 'plots') {
     if (Object.keys(values).length > 0) throw new CommandLineError('Expected plots without options.')
@@ -85,6 +98,11 @@ export function parseCommandLine(words: readonly string[], suites: readonly stri
   const runs = integerOf('--runs', values.runs, { otherwise: RUNS_DEFAULT, min: 1, max: RUNS_MAX })
   const seeds = Array.from({ length: runs }, (_, index) => first + index)
   return { kind: 'suite', suite, seeds, isJson }
+}
+
+/** One that is the beginning of the other is most likely meant. */
+function nameLike(word: string, names: readonly string[]): string | undefined {
+  return word === '' ? undefined : names.find(name => name.startsWith(word) || word.startsWith(name))
 }
 
 function parse(

@@ -1,5 +1,5 @@
 // Virtual time: `npm run sim -- [locks | quorum | overload] [--seed N] [--runs K] [--json]`, `npm run sim -- plots`.
-import { CommandLineError, parseCommandLine, usage } from './command-line.ts'
+import { CommandLineError, headline, parseCommandLine, usage } from './command-line.ts'
 import { simulateLocks } from './locks/suite.ts'
 import { overload } from './overload/suite.ts'
 import { drawPlots } from './plots/draw.ts'
@@ -16,6 +16,8 @@ async function main(): Promise<void> {
   )
   if (request === undefined) return void process.stdout.write(usage(SUITES))
   if (request.kind === 'plots') return drawPlots(line => process.stdout.write(`${line}\n`))
+  const head = headline(request)
+  if (head !== undefined) process.stdout.write(`${head}\n`)
   if (request.kind === 'locks' || request.kind === 'quorum') {
     const line = (text: string): void => {
       clearProgress()
