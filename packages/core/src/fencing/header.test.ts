@@ -73,10 +73,16 @@ describe('fencingHeader', () => {
     expect(await ask({ 'fencing-token': text })).toMatchObject({ status: 400, handled: 0 })
   })
 
-  it('rejects when the guard cannot say: the handler is not called', async () => {
+  it('answers 503 when the guard cannot say: the handler is not called', async () => {
     const fence = { raise: () => Promise.reject(new Error('the store is away')) }
     const ask = await served(fencingHeader({ fence, resource: 'stock' }))
-    expect(await ask(tokenOf(1n))).toMatchObject({ status: 500, handled: 0 })
+    expect(await ask(tokenOf(1n))).toMatchObject({ status: 503, handled: 0 })
+  })
+
+  it('refuses a request that names no resource', async () => {
+    const ask = await served(fencingHeader({ fence: memoryFence(), resource: request => request.url?.slice(1) ?? '' }))
+    expect(await ask(tokenOf(1n), '/')).toMatchObject({ status: 400, handled: 0 })
+    expect(await ask(tokenOf(1n), '/stock')).toMatchObject({ status: 200, handled: 1 })
   })
 
   it.each([

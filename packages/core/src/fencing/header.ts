@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { StaleTokenError } from '../errors.ts'
+import { InvalidArgumentError, StaleTokenError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
 import { checkBoolean, checkKeys } from '../options.ts'
 import type { Fenced, Guard } from './guard.ts'
 import { checkGuard, tokenOf } from './guard.ts'
+import { reportListenerError } from '../telemetry.ts'
 import { tellRefused } from './refusal.ts'
 import { FencingToken } from './token.ts'
 
@@ -20,7 +21,7 @@ export interface FencingHeaderOptions<Request> {
   readonly isRequired?: boolean
 }
 
-/** A middleware for `node:http` and Express; rejects with what the guard throws but for a stale token. */
+/** A middleware for `node:http` and Express; rejects with what `next` throws, and with nothing else. */
 export type FencingMiddleware = (
   request: IncomingMessage,
   response: ServerResponse,
@@ -45,7 +46,7 @@ export function fencingHeaders(fenced: Pick<Fenced, 'token'>): Readonly<Record<s
 /**
  * A middleware that lets a request through only if its token is not stale: the guard is raised to it first, so from then on whoever has
  * an older one is refused. What goes wrong is a problem (RFC 9457): 412 with the code `HF_STALE_TOKEN` for a stale token, 428 (RFC 6585)
- * for none, 400 for what is no token.
+ * for none, 400 for what is no token or names no resource, 503 when the guard cannot say; then `holdfast:listener.error` tells why.
  *
  * It tells callers apart, not their writes: between the check and your write a newer holder may come. Where the data have a guard of
  * their own (`redisFence`, `postgresFence`, …) write through that as well.
@@ -83,7 +84,7 @@ export function fencedHandler(options: FencingHeaderOptions<Request>, handler: F
 }
 
 interface Problem {
-  readonly status: 400 | 412 | 428
+  readonly status: 400 | 412 | 428 | 503
   readonly title: string
   readonly detail: string
   readonly code?: string
@@ -103,16 +104,28 @@ async function check<Request>(
       detail: `Expected ${FENCING_HEADER} to be one token, got ${show(text)}.`,
     }
   }
-  const resource = typeof of === 'function' ? of(request) : of
-  checkName('resource', resource)
   try {
+    const resource = typeof of === 'function' ? of(request) : of
+    checkName('resource', resource)
     await fence.raise({ resource, token })
     return undefined
   } catch (error) {
-    if (!(error instanceof StaleTokenError)) throw error
-    tellRefused({ guard: 'http', resource, token, newest: error.newest })
+    return problemOf(error)
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof StaleTokenError) {
+    const { resource, token, newest } = error
+    tellRefused({ guard: 'http', resource, token, newest })
     return { status: 412, title: 'Stale token', detail: error.message, code: error.code }
   }
+  if (error instanceof InvalidArgumentError) {
+    return { status: 400, title: 'No such resource', detail: error.message, code: error.code }
+  }
+  // What a driver says is not for those who call.
+  reportListenerError('fencingHeader', error)
+  return { status: 503, title: 'Not checked', detail: 'The token could not be checked.' }
 }
 
 const MISSING: Problem = Object.freeze({

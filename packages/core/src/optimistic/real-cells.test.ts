@@ -24,18 +24,20 @@ const root = `/hf-cells-${randomUUID()}`
 let pool: Pool
 let client: Redis
 let redisUrl: string
+let postgresUrl: string
 const closing: (() => Promise<unknown>)[] = []
 const backends: Record<string, Backend> = {}
 
 beforeAll(async () => {
   const [redis, zookeeper, postgres] = await Promise.all([sharedRedis(), sharedZooKeeper(), sharedPostgres()])
   redisUrl = redis.url
+  postgresUrl = postgres.url
   pool = new Pool({ connectionString: postgres.url, max: 4 })
   pool.on('error', () => {})
   client = new Redis(redis.url)
   await pool.query(`CREATE SCHEMA ${schema}`)
   await pool.query(`CREATE TABLE ${schema}.stock (item integer PRIMARY KEY, units integer NOT NULL,
-    tags jsonb, version bigint NOT NULL DEFAULT 1, updated_at timestamptz NOT NULL DEFAULT clock_timestamp())`)
+    tags jsonb, version bigint DEFAULT 1, updated_at timestamptz DEFAULT clock_timestamp())`)
   backends['memory'] = memoryBackend()
   backends['redis'] = redisBackend({ url: redis.url, prefix: `hf-cells-${process.pid}` })
   backends['zookeeper'] = zookeeperBackend({ connect: zookeeper.connectString, root })
@@ -186,6 +188,43 @@ describe('A row', () => {
       return changing
     })
     expect((await row.read()).value).toMatchObject({ units: 2, tags: { hot: 2 }, version: '2' })
+  })
+
+  it('may have a key of any number, and no version yet', async () => {
+    const item = (items += 1)
+    await pool.query(`INSERT INTO ${schema}.stock (item, units, version, updated_at) VALUES ($1, 1, NULL, NULL)`, [
+      item,
+    ])
+    for (const unchanged of [{ version: 'version' }, { timestamp: 'updated_at' }]) {
+      const row = sqlRow(pool, { table: `${schema}.stock`, key: { item: BigInt(item) }, unchanged })
+      expect(await updateIfUnchanged(row, value => ({ ...value, units: 7 }))).toMatchObject({
+        kind: 'updated',
+        attempts: 1,
+      })
+      expect((await row.read()).value).toMatchObject({ units: 7 })
+    }
+  })
+
+  it('is of unknown state when the link broke under the write', async () => {
+    const { hostname, port } = new URL(postgresUrl)
+    await using proxy = await createFaultProxy({ target: { host: hostname, port: Number(port) }, protocol: 'postgres' })
+    const address = new URL(postgresUrl)
+    address.host = proxy.connectString
+    const through = new Pool({ connectionString: address.href, max: 1 })
+    through.on('error', () => {})
+    const item = (items += 1)
+    await pool.query(`INSERT INTO ${schema}.stock (item, units) VALUES ($1, 1)`, [item])
+    const row = sqlRow(through, { table: `${schema}.stock`, key: { item }, unchanged: { version: 'version' } })
+    const seen = await row.read()
+    proxy.hold({ direction: 'to-client' })
+    const writing = row.writeIfUnchanged(seen, { ...seen.value, units: 2 })
+    writing.catch(() => undefined)
+    const units = async (): Promise<unknown> =>
+      (await pool.query<{ units: number }>(`SELECT units FROM ${schema}.stock WHERE item = $1`, [item])).rows[0]?.units
+    await expect.poll(units).toBe(2)
+    proxy.dropConnections()
+    await expect(writing).rejects.toMatchObject({ code: 'HF_UNKNOWN_OUTCOME' })
+    await through.end()
   })
 
   it('goes by its own version, whatever the change made of that', async () => {

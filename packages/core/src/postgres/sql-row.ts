@@ -1,7 +1,8 @@
-import { InvalidArgumentError } from '../errors.ts'
+import { InvalidArgumentError, UnknownOutcomeError } from '../errors.ts'
 import { show } from '../names.ts'
 import type { Cell } from '../optimistic/cell.ts'
 import { checkKeys } from '../options.ts'
+import { isStatementError, withoutSecrets } from './errors.ts'
 import type { PostgresQueryable } from './fence-table.ts'
 
 /** A row as pg gives it. */
@@ -50,7 +51,8 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
   const table = quotedPath('table', options.table)
   checkRow('key', options.key)
   const { seen, moves, moved } = tokenOf(options.unchanged)
-  const name = `the row ${JSON.stringify(options.key)} of ${options.table}`
+  const names = Object.entries(options.key).map(([column, value]) => `${column} = ${String(value)}`)
+  const name = `the row ${names.join(', ')} of ${options.table}`
   const values = Object.values(options.key)
   const where = Object.keys(options.key)
     .map((column, at) => `${quoted('key', column)} = $${at + 1}`)
@@ -77,13 +79,19 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
       const changed = Object.keys(value).filter(column => column !== moved && !isSame(value[column], row[column]))
       const sets = changed.map((column, at) => `${quoted('column', column)} = $${values.length + 2 + at}`)
       const bound = [...values, token, ...changed.map(column => value[column])]
-      const condition = `${where} AND ${seen} = $${values.length + 1}`
+      const condition = `${where} AND ${seen} IS NOT DISTINCT FROM $${values.length + 1}`
       const all = [...sets, ...moves]
       const text =
         all.length === 0
           ? `SELECT 1 FROM ${table} WHERE ${condition}`
           : `UPDATE ${table} SET ${all.join(', ')} WHERE ${condition} RETURNING 1`
-      return (await sql.query(text, bound)).rows.length === 1
+      const { rows } = await sql.query(text, bound).catch((error: unknown) => {
+        if (isStatementError(error)) throw error
+        throw new UnknownOutcomeError(`No answer came to a write of ${name}, which may have been made.`, {
+          cause: withoutSecrets(error),
+        })
+      })
+      return rows.length === 1
     },
   }
 }
@@ -111,7 +119,7 @@ function tokenOf(unchanged: Unchanged): Token {
   checkRow('unchanged', unchanged)
   if ('version' in unchanged) {
     const column = quoted('version', unchanged.version)
-    return { seen: `${column}::text`, moves: [`${column} = ${column} + 1`], moved: unchanged.version }
+    return { seen: `${column}::text`, moves: [`${column} = coalesce(${column}, 0) + 1`], moved: unchanged.version }
   }
   if ('timestamp' in unchanged) {
     const column = quoted('timestamp', unchanged.timestamp)
