@@ -16,6 +16,7 @@ export interface RawDriverClient {
   close(): void
   on(event: string, listener: (...args: unknown[]) => void): void
   once(event: string, listener: (...args: unknown[]) => void): void
+  getSessionTimeout(): number
   getState(): { readonly name: string }
   create(path: string, data: Buffer, mode: number, callback: Callback): void
   remove(path: string, callback: Callback): void
