@@ -89,18 +89,36 @@ describe('LeaseInbox', () => {
     expect([inbox.watchKey, clock.pendingTimers]).toEqual([undefined, 0])
   })
 
-  it('that nobody can watch is waited for 250 ms, once', async () => {
-    const { inbox, clock, locks, notice } = scene()
+  it('that does not hear what it said is waited for 250 ms, once', async () => {
+    const { inbox, clock, notice } = scene()
     void inbox.open()
+    await clock.advance(1_000)
     notice()?.live()
-    notice()?.told('echo')
-    locks[0]?.reject(new Error('permission denied for function pg_advisory_lock_shared'))
     await clock.advance(249)
     expect(inbox.isOpen).toBe(false)
     await clock.advance(1)
-    expect([inbox.isOpen, inbox.watchKey, inbox.trustMs]).toEqual([true, undefined, 15_000])
+    expect([inbox.isOpen, inbox.watchKey, inbox.trustMs]).toEqual([true, undefined, 1_000])
     await inbox.open()
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('is not waited for any more once nobody can watch it, or its connection is lost, and for 2 s at most', async () => {
+    const refused = scene()
+    void refused.inbox.open()
+    refused.notice()?.live()
+    refused.notice()?.told('echo')
+    refused.locks[0]?.reject(new Error('permission denied for function pg_advisory_lock_shared'))
+    await refused.inbox.open()
+    const lost = scene()
+    void lost.inbox.open()
+    lost.notice()?.down(new Error('too many connections'))
+    await lost.inbox.open()
+    const slow = scene()
+    void slow.inbox.open()
+    await slow.clock.advance(1_999)
+    expect([refused.inbox.isOpen, lost.inbox.isOpen, slow.inbox.isOpen]).toEqual([true, true, false])
+    await slow.clock.advance(1)
+    expect([slow.inbox.isOpen, refused.clock.pendingTimers, lost.clock.pendingTimers]).toEqual([true, 0, 0])
   })
 
   it('keeps nobody waiting, and leaves no timer, when it is closed while it opens', async () => {

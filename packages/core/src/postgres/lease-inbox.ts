@@ -1,5 +1,5 @@
 import type { InboxListener, WaitingInbox } from '../lease/waiting.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { Random } from '../random.ts'
 import { holdStatement } from './closed-inboxes.ts'
 import type { WatchedInbox } from './lease-commands.ts'
@@ -8,8 +8,12 @@ import type { Notices } from './notices.ts'
 /** For how long one who waits trusts that there is no news: of an inbox that hears, and of one that may be deaf. */
 const TRUST_MS = 15_000
 const DEAF_TRUST_MS_MAX = 1_000
-/** For how long the first who waits does so for the inbox at most: who is queued before that can not be seen to be gone. */
-const OPENING_MS_MAX = 250
+/**
+ * For how long the first who waits does so for the inbox at most: who is queued before that cannot be seen to be gone. Its own word
+ * may wait in the pool behind many questions; once the server has that, it comes soon or never.
+ */
+const OPENING_MS_MAX = 2_000
+const ECHO_MS_MAX = 250
 
 /** What an inbox sends to itself. */
 const ECHO = 'echo'
@@ -40,6 +44,7 @@ export class LeaseInbox implements WaitingInbox, WatchedInbox {
   #stop: (() => void) | undefined
   #opening: Promise<void> | undefined
   #settled = (): void => {}
+  #openingTimer: Timer | undefined
   #isOpen = false
   #hears = false
   #isWatched = false
@@ -75,14 +80,14 @@ export class LeaseInbox implements WaitingInbox, WatchedInbox {
 
   /** Settles once it is watched, or it takes too long: until it hears, those who wait look more often. */
   open(): Promise<void> {
-    const { clock, notices, channel } = this.#settings
+    const { notices, channel } = this.#settings
     this.#opening ??= new Promise(resolve => {
-      const timer = clock.setTimer(() => this.#settled(), OPENING_MS_MAX, { background: false })
       this.#settled = () => {
-        timer.cancel()
+        this.#openingTimer?.cancel()
         this.#isOpen = true
         resolve()
       }
+      this.#openWithin(OPENING_MS_MAX)
       this.#stop = notices.listen(channel, {
         told: payload => this.#receive(payload),
         live: () => this.#live(),
@@ -113,14 +118,23 @@ export class LeaseInbox implements WaitingInbox, WatchedInbox {
     const { channel, say } = this.#settings
     this.#hears = false
     this.#epoch += 1
-    say(channel, ECHO).catch(() => undefined)
+    const said = (): void => {
+      if (!this.#isOpen && !this.#hears) this.#openWithin(ECHO_MS_MAX)
+    }
+    say(channel, ECHO).then(said, said)
     this.#tellGap()
+  }
+
+  #openWithin(ms: number): void {
+    this.#openingTimer?.cancel()
+    this.#openingTimer = this.#settings.clock.setTimer(() => this.#settled(), ms, { background: false })
   }
 
   #down(): void {
     this.#hears = false
     this.#isWatched = false
     this.#losses += 1
+    this.#settled()
   }
 
   // It hears, so the session is its own, and what it locks is given up with it.
@@ -143,7 +157,7 @@ export class LeaseInbox implements WaitingInbox, WatchedInbox {
     if (payload === ECHO) {
       this.#hears = true
       // Where the server refuses, nobody can see whether somebody listens: that costs others the claim time.
-      this.#hold().catch(() => undefined)
+      this.#hold().catch(() => this.#settled())
       return
     }
     const [id = '', first = '', nowUs, spanMs, slot] = payload.split(' ')
