@@ -11,6 +11,8 @@ export interface TakeBackSettings {
   readonly release: (request: LeaseRequest) => Promise<unknown>
   /** How long a request can matter on the server. */
   readonly patienceMsOf: (request: LeaseRequest) => number
+  /** Whether a question may be carried out after a release that was sent later, as over two connections. @default false */
+  readonly mayOvertake?: boolean
   /** Whether nobody is there any more to ask. */
   readonly isClosed: () => boolean
 }
@@ -39,8 +41,9 @@ export class TakeBacks {
     let isAnswered = asked === undefined
     const answered = asked?.catch(() => undefined).then(() => (isAnswered = true))
     await this.#takeBack(request)
-    if (isAnswered) return
-    // The question is sent again when its connection broke: the server may hear of it only now.
+    if (asked === undefined || (isAnswered && this.#settings.mayOvertake !== true)) return
+    // The question is sent again when its connection broke: the server may hear of it only now. Where it may be overtaken, its answer
+    // does not tell whether it was before the release.
     await answered
     await this.#takeBack(request)
   }

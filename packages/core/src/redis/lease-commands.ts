@@ -47,6 +47,8 @@ export class LeaseCommands implements WaitingCommands {
       clock: parts.clock,
       release: request => this.release(request),
       patienceMsOf: request => this.ttlMsOf(request) + this.#connection.commandTimeoutMs,
+      // Grants have a connection of their own then.
+      mayOvertake: settings.confirmsHandOffs,
       isClosed: () => this.#connection.isClosed,
     })
   }
