@@ -6,7 +6,11 @@ import type { FileSetSteps } from './file-set.ts'
 import { replaceFiles, restoreUnfinished } from './file-set.ts'
 
 /** After so many calls to the file system every further one fails: what is on the disk then is what a killed process leaves. */
-const killed = vi.hoisted(() => ({ after: Number.POSITIVE_INFINITY, calls: 0 }))
+const killed = vi.hoisted(() => ({
+  after: Number.POSITIVE_INFINITY,
+  calls: 0,
+  underWay: new Set<Promise<unknown>>(),
+}))
 
 vi.mock('node:fs/promises', async original => {
   const actual = await original<Record<string, (...args: unknown[]) => Promise<unknown>>>()
@@ -16,11 +20,20 @@ vi.mock('node:fs/promises', async original => {
       ? call
       : (...args: unknown[]) => {
           if (killed.calls++ >= killed.after) return Promise.reject(new Error('killed'))
-          return call(...args)
+          const work = Promise.resolve(call(...args))
+          killed.underWay.add(work)
+          return work.finally(() => killed.underWay.delete(work))
         },
   ])
   return Object.fromEntries(guarded) as Record<string, unknown>
 })
+
+/** What a killed process had told the file system is done all the same, but before anybody else looks. */
+async function settled<T>(run: Promise<T>): Promise<T | 'killed'> {
+  const outcome = await run.catch(() => 'killed' as const)
+  await Promise.allSettled(killed.underWay)
+  return outcome
+}
 
 let folder: string
 let a: string
@@ -196,7 +209,7 @@ describe('a set of files', () => {
       putOldSet()
       const before = picture()
       Object.assign(killed, { after: point, calls: 0 })
-      const outcome = await replaceFiles(newSet(), steps()).catch(() => 'killed')
+      const outcome = await settled(replaceFiles(newSet(), steps()))
       killed.after = Number.POSITIVE_INFINITY
       await restoreUnfinished([a, b, fresh])
       const isOld = texts().join() === OLD.join()
@@ -219,10 +232,10 @@ describe('a set of files', () => {
         Object.assign(killed, { after: 0, calls: 0 })
         await broken()
       }
-      await replaceFiles(newSet(), steps({ reload: dies })).catch(() => 'killed')
+      await settled(replaceFiles(newSet(), steps({ reload: dies })))
       expect(broken).toHaveBeenCalled()
       Object.assign(killed, { after: point, calls: 0 })
-      const outcome = await restoreUnfinished([a, b, fresh]).catch(() => 'killed')
+      const outcome = await settled(restoreUnfinished([a, b, fresh]))
       killed.after = Number.POSITIVE_INFINITY
       await restoreUnfinished([a, b, fresh])
       expect(picture()).toEqual(before)

@@ -69,6 +69,8 @@ export const waiterCases: readonly LeaseCase[] = [
         await scene.queued(one, entry)
         waiting.push(entry)
       }
+      // Who has no queue to stand in asks again at first.
+      if (scene.harness.ordering === 'none') await scene.harness.advance(1_000)
       const before = scene.requests(other)
       await scene.harness.advance(1_000)
       const sent = scene.requests(other) - before
