@@ -11,7 +11,8 @@ export default defineConfig({
       'scripts/**/*.test.mjs',
     ],
     pool: 'forks',
-    maxWorkers: 2,
+    // Most of the time of the long ones is waiting.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,
     allowOnly: false,

@@ -6,7 +6,7 @@ describe('parseCommandLine', () => {
     const request = parseCommandLine([])
     expect(request?.scenarios.length).toBeGreaterThan(10)
     expect(request).toMatchObject({
-      backends: ['memory', 'redis', 'zookeeper', 'postgres'],
+      backends: ['memory', 'redis', 'sentinel', 'quorum', 'zookeeper', 'ensemble', 'postgres'],
       runs: undefined,
       isJson: false,
     })
@@ -29,7 +29,10 @@ describe('parseCommandLine', () => {
 
   it.each([
     [['toString'], /no suite or scenario "toString": there are lock, config, sigkill-holder, /],
-    [['--backend', 'mysql'], /no backend "mysql": there are memory, redis, zookeeper, postgres\./],
+    [
+      ['--backend', 'mysql'],
+      /no backend "mysql": there are memory, redis, sentinel, quorum, zookeeper, ensemble, postgres\./,
+    ],
     [['--runs', '0'], /--runs to be an integer from 1 to 10000, got 0\./],
     [['--runs', 'many'], /got many\./],
     [['lock', 'config'], /one suite or scenario, got lock config\./],
