@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { BarrierCase } from './barrier-scene.ts'
+import type { Backend } from '../../backend.ts'
+import type { BarrierCase, BarrierScene } from './barrier-scene.ts'
 
 const CROWD = 20
 // Connecting again may take some attempts.
@@ -23,8 +24,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B1',
     name: 'Shutting twice is as shutting once, and so is opening, whoever does it.',
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       await scene.shut(one, barrier)
       await scene.shut(other, barrier)
@@ -39,8 +39,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B1',
     name: 'A barrier stays shut when whoever shut it has gone.',
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       await scene.shut(one, barrier)
       await scene.soon(one.close(), 'a client to close')
@@ -65,8 +64,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B2',
     name: `${CROWD} who wait at a shut barrier, from two clients, all go on when a third opens it, and none before.`,
     body: async scene => {
-      const [one, other, third] = await scene.clients(3)
-      assert.ok(one !== undefined && other !== undefined && third !== undefined)
+      const [one, other, third] = await scene.threeClients()
       const barrier = scene.barrier()
       await scene.shut(third, barrier)
       const waiting = await Promise.all(
@@ -82,10 +80,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B2',
     name: 'Who waits goes on although the barrier is shut again at once, 20 times.',
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
-      const barrier = scene.barrier()
-      await scene.shut(other, barrier)
+      const { one, other, barrier } = await shutByOther(scene)
       for (let round = 0; round < 20; round += 1) {
         const waiting = await scene.waiting(one, barrier)
         const store = scene.store(other)
@@ -103,10 +98,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B2',
     name: 'Who gives up rejects with the reason of the signal, and leaves nothing; the others wait on.',
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
-      const barrier = scene.barrier()
-      await scene.shut(other, barrier)
+      const { one, other, barrier } = await shutByOther(scene)
       const abort = new AbortController()
       const leaving = await scene.waiting(one, barrier, abort.signal)
       const staying = await scene.waiting(one, barrier)
@@ -126,10 +118,7 @@ export const gateCases: readonly BarrierCase[] = [
     name: 'Who waits goes on although the connection broke while the barrier was opened.',
     needs: ['cut', 'silence'],
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
-      const barrier = scene.barrier()
-      await scene.shut(other, barrier)
+      const { one, other, barrier } = await shutByOther(scene)
       const waiting = await scene.waiting(one, barrier)
       const heal = await scene.silence(one)
       await scene.open(other, barrier)
@@ -142,10 +131,7 @@ export const gateCases: readonly BarrierCase[] = [
     promise: 'B2',
     name: 'Once its backend is closed a wait rejects with `HF_CLOSED`, and so does the next.',
     body: async scene => {
-      const [one, other] = await scene.clients(2)
-      assert.ok(one !== undefined && other !== undefined)
-      const barrier = scene.barrier()
-      await scene.shut(other, barrier)
+      const { one, other, barrier } = await shutByOther(scene)
       const waiting = await scene.waiting(one, barrier)
       const rejected = scene.rejection(waiting.promise, 'a wait through a backend that closes')
       await scene.soon(one.close(), 'a client to close')
@@ -156,3 +142,11 @@ export const gateCases: readonly BarrierCase[] = [
     },
   },
 ]
+
+/** Two clients, and a barrier that the second has shut. */
+async function shutByOther(scene: BarrierScene): Promise<{ one: Backend; other: Backend; barrier: string }> {
+  const [one, other] = await scene.twoClients()
+  const barrier = scene.barrier()
+  await scene.shut(other, barrier)
+  return { one, other, barrier }
+}

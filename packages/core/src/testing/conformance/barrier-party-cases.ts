@@ -13,7 +13,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B3',
     name: 'Nobody is in before all are there, and then everybody is.',
     body: async scene => {
-      const [one, other, third] = await three(scene)
+      const [one, other, third] = await scene.threeClients()
       const barrier = scene.barrier()
       const early = [await scene.entering(one, barrier, 3), await scene.entering(other, barrier, 3)]
       await scene.stays(early, 'the third party is not there')
@@ -51,7 +51,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B3',
     name: 'Who comes while others are in joins them, and they wait for it when they leave.',
     body: async scene => {
-      const [one, other, third] = await three(scene)
+      const [one, other, third] = await scene.threeClients()
       const barrier = scene.barrier()
       const parties = await scene.inside([one, other], barrier)
       const late = await scene.soon(scene.enter(third, barrier, 2).promise, 'a late party to be in')
@@ -67,7 +67,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B4',
     name: 'Nobody has left before all are leaving, whoever begins.',
     body: async scene => {
-      const clients = await three(scene)
+      const clients = await scene.threeClients()
       for (let first = 0; first < 3; first += 1) {
         const barrier = scene.barrier()
         const parties = await scene.inside(clients, barrier)
@@ -112,7 +112,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B4',
     name: 'Who gives up leaving has left all the same, and the others do not wait for it.',
     body: async scene => {
-      const [one, other] = await three(scene)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       const [first, second] = await scene.inside([one, other], barrier)
       assert.ok(first !== undefined && second !== undefined)
@@ -129,7 +129,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B5',
     name: 'Who gives up entering does not count, and leaves nothing.',
     body: async scene => {
-      const [one, other, third] = await three(scene)
+      const [one, other, third] = await scene.threeClients()
       const barrier = scene.barrier()
       const abort = new AbortController()
       const entering = await scene.entering(one, barrier, 2, abort.signal)
@@ -149,7 +149,7 @@ export const partyCases: readonly BarrierCase[] = [
     name: 'A party that falls silent inside counts as gone after its TTL.',
     needs: ['silence'],
     body: async scene => {
-      const [one, other] = await three(scene)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       const [, party] = await scene.inside([one, other], barrier)
       assert.ok(party !== undefined)
@@ -163,7 +163,7 @@ export const partyCases: readonly BarrierCase[] = [
     name: 'Parties that all fell silent inside leave the barrier to others, who have to be as many again.',
     needs: ['silence'],
     body: async scene => {
-      const [one, other, third] = await three(scene)
+      const [one, other, third] = await scene.threeClients()
       const fourth = await scene.client()
       const barrier = scene.barrier()
       await scene.inside([one, other], barrier)
@@ -181,7 +181,7 @@ export const partyCases: readonly BarrierCase[] = [
     name: 'A party whose connection breaks while it waits to enter is in with the others.',
     needs: ['cut'],
     body: async scene => {
-      const [one, other] = await three(scene)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       const early = await scene.entering(one, barrier, 2)
       await scene.able('cut')(one)
@@ -193,7 +193,7 @@ export const partyCases: readonly BarrierCase[] = [
     promise: 'B5',
     name: 'Once its backend is closed a party that waits to enter rejects with `HF_CLOSED`, and does not count.',
     body: async scene => {
-      const [one, other] = await three(scene)
+      const [one, other] = await scene.twoClients()
       const barrier = scene.barrier()
       const entering = await scene.entering(one, barrier, 2)
       const rejected = scene.rejection(entering.promise, 'entering through a backend that closes')
@@ -204,10 +204,6 @@ export const partyCases: readonly BarrierCase[] = [
     },
   },
 ]
-
-async function three(scene: BarrierScene): Promise<readonly [Backend, Backend, Backend]> {
-  return [await scene.client(), await scene.client(), await scene.client()]
-}
 
 async function leaveTogether(scene: BarrierScene, parties: readonly Membership[]): Promise<void> {
   await scene.soon(Promise.all(parties.map(party => party.leave())), 'all parties to leave')

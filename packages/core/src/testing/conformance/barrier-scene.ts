@@ -42,6 +42,14 @@ export class BarrierScene implements AsyncDisposable {
     return this.#stage.client()
   }
 
+  async twoClients(): Promise<readonly [Backend, Backend]> {
+    return [await this.client(), await this.client()]
+  }
+
+  async threeClients(): Promise<readonly [Backend, Backend, Backend]> {
+    return [await this.client(), await this.client(), await this.client()]
+  }
+
   async clients(count: number): Promise<readonly Backend[]> {
     const clients: Backend[] = []
     while (clients.length < count) clients.push(await this.client())

@@ -5,7 +5,7 @@ import type { Grant, LeaseRequest } from '../../../ports/leases.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import type { RequestOptions, Scene } from '../scene.ts'
 import { HOP_MS } from '../stage.ts'
-import { READ, WRITE, nowGranted, stillWaiting } from './shared-wishes.ts'
+import { READ, WRITE, lastReleased, nowGranted, stillWaiting } from './shared-wishes.ts'
 
 /** A writer that becomes a reader. */
 export const downgradeCases: readonly LeaseCase[] = [
@@ -80,9 +80,7 @@ export const downgradeCases: readonly LeaseCase[] = [
         info.holders.map(({ requestId, mode }) => [requestId, mode]),
         [[grant.request.requestId, 'read']],
       )
-      assert.equal(await scene.release(one, grant), 'released')
-      assert.equal(await scene.probe(other, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      await lastReleased(scene, { by: one, grant, writer: other })
     },
   },
   {
@@ -146,9 +144,7 @@ export const downgradeCases: readonly LeaseCase[] = [
       const late = one.leases.downgrade(silent, scene.request(one, resource, READ))
       assert.equal(await scene.within(late, 10 * HOP_MS, 'the late downgrade'), undefined)
       assert.equal(await scene.probe(other, resource, READ), 'held')
-      assert.equal(await scene.release(other, successor), 'released')
-      assert.equal(await scene.probe(other, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      await lastReleased(scene, { by: other, grant: successor, writer: other })
     },
   },
   {

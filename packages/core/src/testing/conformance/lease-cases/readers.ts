@@ -3,7 +3,7 @@ import type { Grant } from '../../../ports/leases.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import type { Scene } from '../scene.ts'
 import { HOP_MS } from '../stage.ts'
-import { READ, WRITE, nowGranted, stillWaiting } from './shared-wishes.ts'
+import { READ, WRITE, lastReleased, nowGranted, stillWaiting } from './shared-wishes.ts'
 
 /** Who may hold beside whom, and for how long. */
 export const readerCases: readonly LeaseCase[] = [
@@ -23,9 +23,7 @@ export const readerCases: readonly LeaseCase[] = [
         assert.equal(await scene.probe(one, resource, WRITE), 'held')
         assert.equal(await scene.probe(one, resource, READ), 'granted')
       }
-      assert.equal(await scene.release(other, third), 'released')
-      assert.equal(await scene.probe(one, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      await lastReleased(scene, { by: other, grant: third, writer: one })
     },
   },
   {
@@ -92,9 +90,7 @@ export const readerCases: readonly LeaseCase[] = [
       const [kept] = await scene.within(other.leases.renew(batch.slice(2)), HOP_MS, 'the renewal')
       assert.deepEqual([gone?.kind, stolen?.kind, kept?.kind], ['lost', 'lost', 'renewed'])
       assert.equal(await scene.probe(one, resource, WRITE), 'held')
-      assert.equal(await scene.release(other, second), 'released')
-      assert.equal(await scene.probe(one, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      await lastReleased(scene, { by: other, grant: second, writer: one })
     },
   },
   {
@@ -127,9 +123,7 @@ export const readerCases: readonly LeaseCase[] = [
         scene.ttlMs + HOP_MS,
       )
       assert.equal(await scene.probe(third, resource, WRITE), 'held')
-      assert.equal(await scene.release(one, kept), 'released')
-      assert.equal(await scene.probe(third, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      await lastReleased(scene, { by: one, grant: kept, writer: third })
     },
   },
   {
