@@ -21,6 +21,8 @@ export { ScriptedLeaseStore, scriptedBackend } from './scripted-lease-store.ts'
 export type { SimulatedClockOptions } from './simulated-clock.ts'
 export { SimulatedClock } from './simulated-clock.ts'
 export type { SimulationViolation } from './simulation/checks.ts'
+export type { TimedEvent } from './simulation/event-heap.ts'
+export { EventHeap } from './simulation/event-heap.ts'
 export type {
   SimulatedGrant,
   SimulatedHold,

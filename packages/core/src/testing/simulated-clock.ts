@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.ts'
 import { InvariantError } from '../errors.ts'
+import { promisesSettled } from './promises-settled.ts'
 
 /** Where a simulated clock starts. */
 export interface SimulatedClockOptions {
@@ -131,12 +132,4 @@ export class SimulatedClock implements Clock {
     this.#monotonicMs += stepMs
     this.#wallMs += stepMs
   }
-}
-
-// Kept at load, so that a test runner's fake timers cannot take it away.
-const inNextTurn = globalThis.setImmediate
-
-// A turn of the event loop comes after every microtask, however long their chain is.
-function promisesSettled(): Promise<void> {
-  return new Promise(resolve => void inNextTurn(resolve))
 }

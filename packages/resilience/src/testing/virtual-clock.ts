@@ -1,16 +1,22 @@
 import type { Clock, Timer } from '@holdfast/core'
-import { EventHeap } from './event-heap.ts'
-import type { VirtualEvent } from './event-heap.ts'
+import type { TimedEvent } from '@holdfast/core/testing'
+import { EventHeap } from '@holdfast/core/testing'
 
 // So often the process takes a real turn: for signals, and for whoever shows progress.
 const EVENTS_PER_TURN = 5_000
+
+/** Something that happens at a time, unless it was cancelled before. */
+interface VirtualEvent extends TimedEvent, Timer {
+  readonly run: () => void
+  isCancelled: boolean
+}
 
 /**
  * Time that goes as fast as the machine can follow: from event to event. All that an event sets off, however long the chain of its
  * promises, has settled before the next one; of what really waits (sockets, files, Node's own timers) it knows nothing.
  */
 export class VirtualClock implements Clock {
-  readonly #heap = new EventHeap()
+  readonly #heap = new EventHeap<VirtualEvent>()
   #nowMs = 0
   #order = 0
 

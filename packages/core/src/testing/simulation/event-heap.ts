@@ -1,27 +1,26 @@
-/** Something that happens at a time, unless it was cancelled before. */
-export interface ScheduledEvent {
+/** What an `EventHeap` goes by. */
+export interface TimedEvent {
   readonly atMs: number
-  /** Among events of one time, the earlier set comes first. */
+  /** Among events of one time, the lower goes first. */
   readonly order: number
-  /** Undefined once cancelled. */
-  run: (() => void) | undefined
 }
 
-/** Events by their time: a binary heap. */
-export class EventHeap {
-  readonly #events: ScheduledEvent[] = []
+/** Events by their time, and those of one time in their order, for a clock of one's own: a binary heap. */
+export class EventHeap<Event extends TimedEvent> {
+  readonly #events: Event[] = []
 
-  get first(): ScheduledEvent | undefined {
+  /** The next one, which stays in. */
+  get first(): Event | undefined {
     return this.#events[0]
   }
 
-  push(event: ScheduledEvent): void {
+  push(event: Event): void {
     const events = this.#events
     let index = events.length
     events.push(event)
     while (index > 0) {
       const above = (index - 1) >> 1
-      const parent = events[above] as ScheduledEvent
+      const parent = events[above] as Event
       if (!isBefore(event, parent)) break
       events[index] = parent
       index = above
@@ -29,14 +28,15 @@ export class EventHeap {
     events[index] = event
   }
 
-  pop(): ScheduledEvent | undefined {
+  /** Takes the next one out. */
+  pop(): Event | undefined {
     const [first] = this.#events
     const last = this.#events.pop()
     if (first !== undefined && last !== undefined && first !== last) this.#sink(last)
     return first
   }
 
-  #sink(event: ScheduledEvent): void {
+  #sink(event: Event): void {
     const events = this.#events
     let index = 0
     for (;;) {
@@ -56,6 +56,6 @@ export class EventHeap {
   }
 }
 
-function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
+function isBefore(one: TimedEvent, other: TimedEvent): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order)
 }

@@ -1,17 +1,24 @@
 import type { Timer } from '../../clock.ts'
 import { InvariantError } from '../../errors.ts'
+import { promisesSettled } from '../promises-settled.ts'
 import { EventHeap } from './event-heap.ts'
-import type { ScheduledEvent } from './event-heap.ts'
+import type { TimedEvent } from './event-heap.ts'
 
 /** More than any run needs: something that re-arms itself without delay would spin for ever. */
 const EVENTS_MAX = 5_000_000
+
+/** Something that happens at a time, unless it was cancelled before. */
+interface ScheduledEvent extends TimedEvent {
+  /** Undefined once cancelled. */
+  run: (() => void) | undefined
+}
 
 /**
  * True time, and all that is to happen. One event runs at a time, and every promise that can settle does before the next: so the order
  * of events alone, which the seed decides, says how the code of all processes interleaves.
  */
 export class Scheduler {
-  readonly #events = new EventHeap()
+  readonly #events = new EventHeap<ScheduledEvent>()
   #nowMs = 0
   #set = 0
   #ran = 0
@@ -50,12 +57,4 @@ export class Scheduler {
       await promisesSettled()
     }
   }
-}
-
-// Kept at load, so that a test runner's fake timers cannot take it away.
-const inNextTurn = globalThis.setImmediate
-
-// A turn of the event loop comes after every microtask, however long their chain is.
-function promisesSettled(): Promise<void> {
-  return new Promise(resolve => void inNextTurn(resolve))
 }
