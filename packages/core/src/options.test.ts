@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { InvalidArgumentError } from './errors.ts'
-import { checkBoolean, checkDurationMs, checkKeys, checkSignal } from './options.ts'
+import { checkBoolean, checkDurationMs, checkGivenKeys, checkKeys, checkSignal } from './options.ts'
 
 describe('checkKeys', () => {
   const known = new Set(['ttlMs', 'waitMs'])
@@ -20,6 +20,25 @@ describe('checkKeys', () => {
   it('refuses what is no object', () => {
     for (const options of [null, [], 'x', 5])
       expect(() => checkKeys('acquire', options, known)).toThrow(InvalidArgumentError)
+  })
+})
+
+describe('checkGivenKeys', () => {
+  const known = new Set(['url'])
+
+  it('takes an object with keys it knows, and refuses one with others', () => {
+    expect(() => checkGivenKeys('open', { url: 'a' }, known)).not.toThrow()
+    expect(() => checkGivenKeys('open', { uri: 'a' }, known)).toThrow('Unknown option `uri` of open; it has `url`.')
+  })
+
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['a', '"a"'],
+  ])('refuses %j, and says what it saw', (options, shown) => {
+    expect(() => checkGivenKeys('open', options, known)).toThrow(
+      `Expected the options of open to be an object, got ${shown}.`,
+    )
   })
 })
 

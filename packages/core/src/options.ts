@@ -9,13 +9,23 @@ import { show } from './names.ts'
 export function checkKeys(where: string, options: unknown, known: ReadonlySet<string>): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new InvalidArgumentError(where, `Expected the options of ${where} to be an object, got ${show(options)}.`)
+    throw noObject(where, options)
   }
   for (const key of Object.keys(options)) {
     if (known.has(key)) continue
     const names = [...known].map(name => `\`${name}\``).join(', ')
     throw new InvalidArgumentError(key, `Unknown option \`${key}\` of ${where}; it has ${names}.`)
   }
+}
+
+/**
+ * As `checkKeys`, for options that must be given.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
+export function checkGivenKeys(where: string, options: unknown, known: ReadonlySet<string>): void {
+  if (options === undefined) throw noObject(where, options)
+  checkKeys(where, options, known)
 }
 
 /** The options without those that are given as undefined: they count as left out. */
@@ -67,4 +77,8 @@ export function checkSignal(value: unknown): asserts value is AbortSignal | unde
 export function checkBoolean(argument: string, value: unknown): asserts value is boolean | undefined {
   if (value === undefined || typeof value === 'boolean') return
   throw new InvalidArgumentError(argument, `Expected \`${argument}\` to be true or false, got ${show(value)}.`)
+}
+
+function noObject(where: string, got: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(where, `Expected the options of ${where} to be an object, got ${show(got)}.`)
 }

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import type { Backend } from '@holdfast/core'
-import { InvalidArgumentError, checkKeys, checkName, checkSignal, show } from '@holdfast/core'
+import { InvalidArgumentError, checkGivenKeys, checkKeys, checkName, checkSignal, show } from '@holdfast/core'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { Template } from '../namespace/template.ts'
 import { appOfLayer } from '../namespace/template.ts'
@@ -74,7 +74,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkedAdminOptions(options: ConfigAdminOptions): CheckedAdminOptions {
-  checkKeys('openConfigAdmin', options ?? null, KNOWN)
+  checkGivenKeys('openConfigAdmin', options, KNOWN)
   const { backend, app, env, secretKeys = {}, encryptWith, authorize, signal } = options
   if (typeof backend?.records?.commit !== 'function') {
     throw refused('backend', 'a Backend (memoryBackend(), redisBackend(), …)', backend)

@@ -1,5 +1,13 @@
 import type { AbortConditions, PublishOptions } from './admin.ts'
-import { InvalidArgumentError, checkDurationMs, checkKeys, checkName, checkSignal, show } from '@holdfast/core'
+import {
+  InvalidArgumentError,
+  checkDurationMs,
+  checkGivenKeys,
+  checkKeys,
+  checkName,
+  checkSignal,
+  show,
+} from '@holdfast/core'
 import type { Step } from './steps.ts'
 import { checkedSteps } from './steps.ts'
 
@@ -48,8 +56,8 @@ const KNOWN_ROLLBACK: ReadonlySet<string> = new Set([...KNOWN, 'to'])
 const KNOWN_ABORT: ReadonlySet<string> = new Set(['refusals', 'silent', 'guard'])
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
-export function checkedPublish(where: 'publish' | 'rollback', options: PublishOptions = {}): CheckedPublish {
-  checkKeys(where, options, where === 'rollback' ? KNOWN_ROLLBACK : KNOWN)
+export function checkedPublish(where: 'publish' | 'rollback', options: PublishOptions): CheckedPublish {
+  checkGivenKeys(where, options, where === 'rollback' ? KNOWN_ROLLBACK : KNOWN)
   const { expectedRevision, requestId, message = '', author } = options
   checkRevision(expectedRevision)
   if (requestId !== undefined) checkText('requestId', requestId, REQUEST_ID_LENGTH_MAX)

@@ -126,6 +126,9 @@ test('A rollback is a new release with the content of an older one.', async () =
   expect(await admin.rollback({ to: -1 })).toMatchObject({ isNew: false, release: { number: 3 } })
   expect(await admin.rollback({ to: -2, requestId: 'r' })).toMatchObject({ isNew: true, release: { number: 4 } })
   expect(await admin.rollback({ to: 2, requestId: 'r' })).toMatchObject({ isNew: false, release: { number: 4 } })
+  await expect(admin.rollback(undefined as never)).rejects.toThrow(
+    'Expected the options of rollback to be an object, got undefined.',
+  )
   await expect(admin.rollback({ to: 9 })).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'number' })
 })
 

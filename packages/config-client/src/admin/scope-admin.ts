@@ -85,7 +85,7 @@ export class ScopeAdmin implements ConfigAdmin {
     this.#stopListening = onAbort(signal, () => void this.close())
   }
 
-  async publish(edits: readonly Edit[], options?: PublishOptions): Promise<Deployment> {
+  async publish(edits: readonly Edit[], options: PublishOptions = {}): Promise<Deployment> {
     this.#checkOpen()
     const checked = checkedPublish('publish', options)
     const copied = checkedEdits(edits)
@@ -100,7 +100,7 @@ export class ScopeAdmin implements ConfigAdmin {
 
   async rollback(options: PublishOptions & { readonly to: number }): Promise<Deployment> {
     this.#checkOpen()
-    const checked = checkedPublish('rollback', options ?? null)
+    const checked = checkedPublish('rollback', options)
     checkReleaseNumber('to', options.to)
     const target = await this.#withContent(await this.#history.find(options.to, checked.signal))
     const to = target.release.number

@@ -5,6 +5,7 @@ import {
   WAIT_MS,
   checkBoolean,
   checkDurationMs,
+  checkGivenKeys,
   checkKeys,
   checkName,
   checkSignal,
@@ -137,7 +138,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkConfigOptions(options: ConfigOptions): CheckedOptions {
-  checkKeys('openConfig', options ?? null, KNOWN)
+  checkGivenKeys('openConfig', options, KNOWN)
   const { backend, app, env, namespaces, snapshotDir, trust, secretKeys, report, signal } = options
   if (typeof backend?.records?.read !== 'function') {
     throw new InvalidArgumentError('backend', `Expected \`backend\` to be a backend, got ${show(backend)}.`)

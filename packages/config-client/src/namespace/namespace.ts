@@ -1,4 +1,4 @@
-import { InvalidArgumentError, checkKeys, show } from '@holdfast/core'
+import { InvalidArgumentError, checkGivenKeys, show } from '@holdfast/core'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { JsonObject } from '../release/json.ts'
 import { checkSchema } from './check-schema.ts'
@@ -132,7 +132,7 @@ export function defineNamespace<
   options: NamespaceOptions<Schema, SecretKey, OptionKey>,
 ): Namespace<ValueOf<Schema, SecretKey>, InputOf<Schema, OptionKey>> {
   checkNamespaceName(name)
-  checkKeys('defineNamespace', options ?? null, KNOWN)
+  checkGivenKeys('defineNamespace', options, KNOWN)
   checkSchema(`namespace ${show(name)}`, options.schema)
   const { maxBytes = MAX_BYTES_DEFAULT } = options
   if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_BYTES_MAX) {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, checkKeys, show } from '@holdfast/core'
+import { InvalidArgumentError, checkGivenKeys, show } from '@holdfast/core'
 import { checkSchema } from './check-schema.ts'
 import type { Edit } from './edit.ts'
 import { checkNamespaceName } from './naming.ts'
@@ -43,7 +43,7 @@ export function defineTemplate<const Schema extends ObjectSchema>(
     )
   }
   checkNamespaceName(name)
-  checkKeys('defineTemplate', options ?? null, new Set(['schema']))
+  checkGivenKeys('defineTemplate', options, new Set(['schema']))
   checkSchema(`template ${show(name)}`, options.schema)
   return Object.freeze({
     layer,

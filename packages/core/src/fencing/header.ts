@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { InvalidArgumentError, StaleTokenError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
-import { checkBoolean, checkKeys } from '../options.ts'
+import { checkBoolean, checkGivenKeys } from '../options.ts'
 import type { Fenced, Guard } from './guard.ts'
 import { checkGuard, tokenOf } from './guard.ts'
 import { reportListenerError } from '../telemetry.ts'
@@ -143,7 +143,7 @@ function tokenIn(text: string | readonly string[]): FencingToken | undefined {
 }
 
 function checkOptions(of: string, options: FencingHeaderOptions<never>): void {
-  checkKeys(of, options ?? null, KNOWN)
+  checkGivenKeys(of, options, KNOWN)
   checkGuard('fence', options.fence)
   if (typeof options.resource !== 'function') checkName('resource', options.resource)
   checkBoolean('isRequired', options.isRequired)

@@ -7,7 +7,7 @@ import type { StaleRefusal } from '../fencing/refusal.ts'
 import type { AcquireTrace } from '../lease/acquire.ts'
 import type { LeaseEventMessage } from '../lease/keeper.ts'
 import { show } from '../names.ts'
-import { checkKeys } from '../options.ts'
+import { checkGivenKeys } from '../options.ts'
 import { listen } from './channels.ts'
 import { lockMetrics } from './lock-metrics.ts'
 import { LockTelemetry } from './lock-telemetry.ts'
@@ -83,7 +83,7 @@ export function instrumentLocks(options: InstrumentLocksOptions = {}): () => voi
 }
 
 function checkOptions(options: InstrumentLocksOptions): void {
-  checkKeys('instrumentLocks', options ?? null, KNOWN)
+  checkGivenKeys('instrumentLocks', options, KNOWN)
   checkHas('tracer', options.tracer, 'startSpan')
   checkHas('meter', options.meter, 'createHistogram')
   checkHas('clock', options.clock, 'monotonicMs')

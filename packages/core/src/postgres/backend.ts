@@ -6,7 +6,7 @@ import { BackendLifecycle } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
-import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
+import { checkDurationMs, checkGivenKeys, givenOptions } from '../options.ts'
 import type { LeaseStore } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
@@ -194,7 +194,7 @@ function destroyAll(sockets: ReadonlySet<Socket>): void {
 }
 
 function checkOptions(options: PostgresBackendOptions): void {
-  checkKeys('postgresBackend', options ?? null, KNOWN)
+  checkGivenKeys('postgresBackend', options, KNOWN)
   if ((options.url === undefined) === (options.pool === undefined)) {
     throw new InvalidArgumentError(
       'url',

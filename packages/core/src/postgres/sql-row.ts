@@ -1,7 +1,7 @@
 import { InvalidArgumentError, UnknownOutcomeError } from '../errors.ts'
 import { show } from '../names.ts'
 import type { Cell } from '../optimistic/cell.ts'
-import { checkKeys } from '../options.ts'
+import { checkGivenKeys } from '../options.ts'
 import { isStatementError, withoutSecrets } from './errors.ts'
 import type { PostgresQueryable } from './fence-table.ts'
 
@@ -47,7 +47,7 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
   if (typeof sql?.query !== 'function') {
     throw new InvalidArgumentError('sql', `Expected \`sql\` to have pg's \`query\`, got ${show(sql)}.`)
   }
-  checkKeys('sqlRow', options ?? null, KNOWN)
+  checkGivenKeys('sqlRow', options, KNOWN)
   const table = quotedPath('table', options.table)
   checkRow('key', options.key)
   const { seen, moves, moved } = tokenOf(options.unchanged)

@@ -5,7 +5,7 @@ import { ClosedError, RefusedError } from '../errors.ts'
 import type { Live } from '../live.ts'
 import { LiveValue } from '../live.ts'
 import { checkName } from '../names.ts'
-import { TTL_MS, checkDurationMs, checkKeys, checkSignal } from '../options.ts'
+import { TTL_MS, checkDurationMs, checkGivenKeys, checkSignal } from '../options.ts'
 import type { BeatOutcome, EphemeralRequest, RecordStore } from '../ports/records.ts'
 import { EPHEMERAL_TTL_MS_DEFAULT } from '../ports/records.ts'
 import { checkValue } from './changes.ts'
@@ -56,7 +56,7 @@ const announcements = new WeakMap<Backend, Set<Announcer>>()
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function announceRecord(backend: Backend, options: AnnounceOptions): Announcement {
-  checkKeys('announceRecord', options ?? null, KNOWN)
+  checkGivenKeys('announceRecord', options, KNOWN)
   checkName('directory', options.directory)
   checkName('id', options.id)
   checkValue(options.id, options.value)

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
-import { checkDurationMs, checkKeys, givenOptions } from '../options.ts'
+import { checkDurationMs, checkGivenKeys, givenOptions } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import { dropSilentNodes } from './cluster-nodes.ts'
@@ -265,7 +265,7 @@ function listeningOn(connection: RedisConnection, { url, client, random }: Setti
 }
 
 function checkOptions(options: RedisBackendOptions): void {
-  checkKeys('redisBackend', options ?? null, KNOWN)
+  checkGivenKeys('redisBackend', options, KNOWN)
   if ((options.url === undefined) === (options.client === undefined)) {
     throw new InvalidArgumentError(
       'url',

@@ -59,7 +59,7 @@ describe('redisBackend', () => {
   it.each([
     [{}, 'url', 'either `url` or `client`, got neither.'],
     [{ url: 'redis://a', client: idle() }, 'url', 'either `url` or `client`, got both.'],
-    [undefined, 'redisBackend', 'got null.'],
+    [undefined, 'redisBackend', 'got undefined.'],
     [null, 'redisBackend', 'got null.'],
     ['redis://127.0.0.1', 'redisBackend', 'got "redis://127.0.0.1".'],
     [{ client: null }, 'client', 'got null.'],

@@ -3,7 +3,7 @@ import { InvalidArgumentError, LeaseLostError, RefusedError, UnavailableError, U
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { checkName, show } from '../names.ts'
-import { checkKeys } from '../options.ts'
+import { checkGivenKeys, checkKeys } from '../options.ts'
 import type { BackendInternals } from './backend.ts'
 import { internalsOf } from './backend.ts'
 import { CODE, nameOfCode, toHoldfastError } from './errors.ts'
@@ -96,7 +96,7 @@ async function apply(
   records: FenceRecords,
   request: ApplyRequest,
 ): Promise<readonly ApplyResult[]> {
-  checkKeys('apply', request ?? null, REQUEST)
+  checkGivenKeys('apply', request, REQUEST)
   const fenced = checkFenced('lease', request.lease)
   const steps = stepsOf(request.operations, parts.chroot)
   const lockNode = parts.leases.nodeOf(fenced)

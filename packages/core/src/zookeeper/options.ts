@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { InvalidArgumentError } from '../errors.ts'
 import { show } from '../names.ts'
-import { checkDurationMs, checkKeys } from '../options.ts'
+import { checkDurationMs, checkGivenKeys } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import type { ZooKeeperAcl, ZooKeeperAuth } from './acl.ts'
@@ -103,7 +103,7 @@ const KNOWN: ReadonlySet<string> = new Set([
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function checkOptions(options: ZooKeeperBackendOptions): Settings {
-  checkKeys('zookeeperBackend', options ?? null, KNOWN)
+  checkGivenKeys('zookeeperBackend', options, KNOWN)
   const {
     root = DEFAULTS.root,
     sessionTimeoutMs = DEFAULTS.sessionTimeoutMs,

@@ -1,7 +1,7 @@
 import type { Backend, Clock, Random } from '@holdfast/core'
 import {
   checkDurationMs,
-  checkKeys,
+  checkGivenKeys,
   checkName,
   InvalidArgumentError,
   show,
@@ -206,7 +206,7 @@ export function checkedBreaker(options: CircuitBreakerOptions): BreakerRule {
 }
 
 function checkedWindow(window: BreakerWindow = { kind: 'count' }): WindowRule {
-  checkKeys('window', window ?? null, window?.kind === 'time' ? KNOWN_OF_TIME : KNOWN_OF_COUNT)
+  checkGivenKeys('window', window, window?.kind === 'time' ? KNOWN_OF_TIME : KNOWN_OF_COUNT)
   checkOneOf('window.kind', window.kind, ['count', 'time'])
   if (window.kind === 'count') {
     const { size = DEFAULTS.windowSize } = window
@@ -220,7 +220,7 @@ function checkedWindow(window: BreakerWindow = { kind: 'count' }): WindowRule {
 }
 
 function checkedShared(shared: SharedBreaker, name: string | undefined): SharedRule {
-  checkKeys('shared', shared ?? null, KNOWN_OF_SHARED)
+  checkGivenKeys('shared', shared, KNOWN_OF_SHARED)
   const { backend, quorum = DEFAULTS.quorum, ttlMs = DEFAULTS.ttlMs, instance } = shared
   if (typeof backend?.records?.join !== 'function') {
     throw new InvalidArgumentError(

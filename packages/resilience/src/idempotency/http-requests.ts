@@ -1,4 +1,4 @@
-import { InvalidArgumentError, checkBoolean, checkKeys, show } from '@holdfast/core'
+import { InvalidArgumentError, checkBoolean, checkGivenKeys, show } from '@holdfast/core'
 import type { CallContext } from '../call.ts'
 import { checkFunction, checkInteger } from '../checks.ts'
 import type { Policy } from '../policy.ts'
@@ -88,7 +88,7 @@ export class HttpRequests<Request> {
 
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
   constructor(options: IdempotentHttpOptions<Request>) {
-    checkKeys('idempotency of HTTP', options ?? null, KNOWN)
+    checkGivenKeys('idempotency of HTTP', options, KNOWN)
     const { methods, keepStatus, keepCookies, bodyBytesMax, tenant, ...rest } = options
     this.#methods = new Set(checkedMethods(methods ?? DEFAULTS.methods))
     checkFunction('keepStatus', keepStatus)

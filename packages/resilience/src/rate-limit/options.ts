@@ -1,5 +1,13 @@
 import type { Backend, Clock, Random } from '@holdfast/core'
-import { checkKeys, checkName, InvalidArgumentError, show, systemClock, systemRandom } from '@holdfast/core'
+import {
+  checkGivenKeys,
+  checkKeys,
+  checkName,
+  InvalidArgumentError,
+  show,
+  systemClock,
+  systemRandom,
+} from '@holdfast/core'
 import type { NumberRange } from '../checks.ts'
 import { checkFunction, checkInteger, checkMs, checkNumber, checkOneOf, checkStageOptions } from '../checks.ts'
 import type { StageOptions } from '../stage.ts'
@@ -250,7 +258,7 @@ export function checkedOverrides(given: unknown, usual: Quota): ReadonlyMap<stri
     entries.map(([key, quota]) => {
       checkName('overrides', key)
       const where = `overrides[${show(key)}]`
-      checkKeys(where, quota ?? null, QUOTA_KEYS)
+      checkGivenKeys(where, quota, QUOTA_KEYS)
       return [key, checkedQuota(`${where}.`, quota, usual)]
     }),
   )

@@ -1,5 +1,5 @@
 import type { Backend, Clock, Random } from '@holdfast/core'
-import { checkKeys, InvalidArgumentError, RATE_TAKES_MAX, show, systemClock, systemRandom } from '@holdfast/core'
+import { checkGivenKeys, InvalidArgumentError, RATE_TAKES_MAX, show, systemClock, systemRandom } from '@holdfast/core'
 import { checkFunction, checkInteger, checkStageOptions } from '../checks.ts'
 import type { StageOptions } from '../stage.ts'
 import type { PerKey } from './decider.ts'
@@ -117,7 +117,7 @@ function checkedRules(rules: unknown): readonly NamedQuota[] {
   }
   return entries.map(([rule, given]) => {
     checkShortName('rules', rule)
-    checkKeys(`rules.${rule}`, given ?? null, RULE_KEYS)
+    checkGivenKeys(`rules.${rule}`, given, RULE_KEYS)
     const { perKey = false } = given
     if (typeof perKey !== 'boolean') checkFunction(`rules.${rule}.perKey`, perKey)
     return { rule, quota: checkedQuota(`rules.${rule}.`, given, DEFAULTS), perKey }

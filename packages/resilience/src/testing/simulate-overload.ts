@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@holdfast/core'
-import { checkKeys, InvalidArgumentError, seededRandom } from '@holdfast/core'
+import { checkGivenKeys, InvalidArgumentError, seededRandom } from '@holdfast/core'
 import type { CallOptions } from '../call.ts'
 import { checkFunction, checkInteger } from '../checks.ts'
 import { isRejection } from '../errors.ts'
@@ -229,7 +229,7 @@ function capacityBetween({ servers, service, capacity }: Checked, fromMs: number
 }
 
 function checkOptions(options: OverloadOptions): Checked {
-  checkKeys('simulateOverload', options ?? null, KNOWN)
+  checkGivenKeys('simulateOverload', options, KNOWN)
   const { servers, service, load, arrivals, capacity = [] } = options
   const { durationMs = DEFAULTS.durationMs, seed = DEFAULTS.seed } = options
   const { sliceMs = Math.min(DEFAULTS.sliceMs, durationMs) } = options

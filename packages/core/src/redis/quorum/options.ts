@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Clock } from '../../clock.ts'
 import { InvalidArgumentError, UnsupportedError } from '../../errors.ts'
 import { show } from '../../names.ts'
-import { TTL_MS, checkBoolean, checkDurationMs, checkKeys } from '../../options.ts'
+import { TTL_MS, checkBoolean, checkDurationMs, checkGivenKeys } from '../../options.ts'
 import type { Random } from '../../random.ts'
 import { checkPrefix } from '../backend.ts'
 import { checkAnyClient, checkUrl, isBehindSentinel, isCluster } from '../driver.ts'
@@ -76,7 +76,7 @@ const COUNTS: readonly number[] = [3, 5, 7]
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` @throws {UnsupportedError} `HF_UNSUPPORTED` for a client of several servers */
 export function checkQuorumOptions(where: string, options: RedisQuorumOptions): void {
-  checkKeys(where, options ?? null, KNOWN)
+  checkGivenKeys(where, options, KNOWN)
   checkNodes(options.nodes)
   const { prefix, maxTtlMs, maxClockSkewMs, fencing, validityRatioMin, commandTimeoutMs, retryMsMax } = options
   if (prefix !== undefined) checkPrefix(prefix)
@@ -101,7 +101,7 @@ function checkNodes(nodes: unknown): asserts nodes is readonly RedisQuorumServer
 
 function checkNode(index: number, node: RedisQuorumServer): void {
   const name = `nodes[${index}]`
-  checkKeys(name, node ?? null, NODE_KEYS)
+  checkGivenKeys(name, node, NODE_KEYS)
   if ((node.url === undefined) === (node.client === undefined)) {
     const seen = node.url === undefined ? 'neither' : 'both'
     throw new InvalidArgumentError(name, `Expected \`${name}\` to have either \`url\` or \`client\`, got ${seen}.`)
