@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { install } from './install.mjs'
 import { root } from './root.mjs'
 import { build, Failure, reportFailure } from './steps.mjs'
+import { endWhenUnread } from './unread-output.mjs'
 
 /** @typedef {import('./needs.mjs').NeedName} NeedName */
 
@@ -69,6 +70,7 @@ function isNamed(variable) {
   return (process.env[variable] ?? '') !== ''
 }
 
+endWhenUnread(process)
 await reportFailure(async () => {
   const [name = '', ...args] = process.argv.slice(2)
   const program = programs[name]

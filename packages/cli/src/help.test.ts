@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { COMMANDS } from './commands/all.ts'
 import { EXIT } from './exit-codes.ts'
 import { helpOf, overview } from './help.ts'
+import { Holdfast } from './holdfast.fixture.ts'
 import { COMMON_OPTIONS } from './option-specs.ts'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
@@ -23,6 +24,13 @@ describe('the help', () => {
       expect(new Set(shorts).size).toBe(shorts.length)
       expect(Object.keys(COMMON_OPTIONS).filter(name => Object.hasOwn(options, name))).toEqual([])
     }
+  })
+
+  it('that nobody reads to its end ends quietly', async () => {
+    const help = new Holdfast({}).start('--help')
+    help.leave()
+    expect(await help.code()).toBe(0)
+    expect(help.stderr).toBe('')
   })
 
   it('and the page say the same of commands and exit codes', () => {

@@ -79,6 +79,11 @@ export class Following {
     return this.#child.exitCode
   }
 
+  /** Reads no more, as `head` does once it has its lines. */
+  leave(): void {
+    this.#child.stdout?.destroy()
+  }
+
   interrupt(): void {
     this.#child.kill('SIGINT')
   }

@@ -12,6 +12,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 // Whoever reads our output may leave, as `head` does.
-process.stdout.on('error', () => process.exit(0))
+process.stdout.on('error', error => {
+  if (!('code' in error) || error.code !== 'EPIPE') throw error
+  process.exit()
+})
 
 process.exitCode = await run(process.argv.slice(2), { signal: end.signal, urgent: hurry.signal })
