@@ -140,7 +140,9 @@ export type GrantLostListener = (requestId: string, reason: LeaseLostReason) => 
  *   in the background after the rejection, and `Backend.close` waits for it (bounded).
  * - **L6** A free resource with a live waiter is granted within one hop; a closed waiter costs nothing, a silent one a bounded
  *   claim time, a dead holder its TTL + 1 s.
- * - **L7** Waiters are served first come, first served; waiting costs the server next to nothing.
+ * - **L7** Waiters are served first come, first served; waiting costs the server next to nothing. Who has a place in the queue waits on
+ *   while the store does not answer: for one TTL at least, where leases live with a session for as long as that may live. Only after
+ *   that it rejects with `UnavailableError`. What the store forgot meanwhile it asks for anew, at the end of the queue.
  *
  * (L4, the signal by the deadline, is kept by the lease engine above the port.)
  *

@@ -1,4 +1,5 @@
 import type { BackendLifecycle } from '../backend.ts'
+import type { Clock } from '../clock.ts'
 import { InvalidArgumentError, UnavailableError } from '../errors.ts'
 import { FencingToken } from '../fencing/token.ts'
 import type { LeaseRequest } from '../ports/leases.ts'
@@ -19,6 +20,7 @@ import type { WaitingRoom } from './waiting-room.ts'
 
 /** What an acquisition works with. */
 export interface AcquisitionParts extends Locks {
+  readonly clock: Clock
   readonly sessions: Sessions
   readonly lifecycle: BackendLifecycle
   readonly waitingRoom: WaitingRoom
@@ -36,6 +38,8 @@ export interface AcquisitionRequest {
 }
 
 const ATTEMPTS_MAX = 10
+const RETRY_MS = 100
+const FOR_EVER_MS = 2_147_483_647
 
 /**
  * Curator's recipe: create an ephemeral sequential node, list, and be the first or watch the one before. Who is in whose way, and
@@ -96,8 +100,7 @@ export class Acquisition {
       await claim.prepare()
       const listing = await contender.enter(Buffer.from(meta), crowds.has(queue.directory))
       crowds.note(queue.directory, contender.placeIn(listing).kind === 'first')
-      const claimed = await this.#takeTurn(contender, claim, listing)
-      held = claimed === undefined ? undefined : await this.#hold(claimed)
+      held = await this.#waitOn(contender, claim, listing)
       return held
     } finally {
       if (held === undefined) {
@@ -109,6 +112,31 @@ export class Acquisition {
     }
   }
 
+  /** Its turn, also when ZooKeeper is away for a while meanwhile: then it begins with another look, from the same place. */
+  async #waitOn(contender: Contender, claim: Claim, entered: readonly string[]): Promise<HeldNode | undefined> {
+    let listing: readonly string[] | undefined = entered
+    for (;;) {
+      this.#patience.checkWanted()
+      try {
+        listing ??= await this.#listAgain(contender)
+        const claimed = await this.#takeTurn(contender, claim, listing)
+        return claimed === undefined ? undefined : await this.#hold(claimed)
+      } catch (error) {
+        if (!this.#patience.outlasts(error)) throw error
+        listing = undefined
+      }
+    }
+  }
+
+  async #listAgain(contender: Contender): Promise<readonly string[]> {
+    const { clock, sessions } = this.#parts
+    // What was refused for now is not to be asked at once again.
+    await new Promise<void>(resolve => clock.setTimer(resolve, RETRY_MS, { background: false }))
+    this.#patience.checkWanted()
+    await sessions.connected(FOR_EVER_MS, this.#patience.signal)
+    return await this.#list(contender)
+  }
+
   async #takeTurn(contender: Contender, claim: Claim, entered: readonly string[]): Promise<Claimed | undefined> {
     let listing = entered
     this.#patience.checkWanted()
@@ -118,7 +146,8 @@ export class Acquisition {
         case 'first':
           return claim.take(contender)
         case 'absent':
-          throw new OustedError()
+          if (!claim.mayHaveTaken) throw new OustedError()
+          return claim.take(contender)
         case 'behind': {
           if (contender.isOwnLeftover(place.predecessor)) {
             await contender.sweep(place.predecessor)

@@ -23,7 +23,12 @@ export interface Claim {
   listed(): void
   /** Whether there is room for all those before it and for itself, so that its turn comes without anybody giving up anything. */
   hasRoomBehind(ahead: readonly Contending[]): Promise<boolean>
-  /** To be called in its turn. Undefined when others hold what it needs and it may not wait. */
+  /** Whether the place in the queue may have become what it wanted: a `take` was begun and nobody knows what became of it. */
+  readonly mayHaveTaken: boolean
+  /**
+   * To be called in its turn. Undefined when others hold what it needs and it may not wait. When ZooKeeper did not answer it can be
+   * called again, after another listing.
+   */
   take(contender: Contender): Promise<Claimed | undefined>
   /** Takes back what it made beside its place in the queue. */
   withdraw(): void
@@ -72,6 +77,7 @@ const ALONE: Claim = Object.freeze({
   prepare: () => Promise.resolve(),
   listed: () => undefined,
   hasRoomBehind: () => Promise.resolve(false),
+  mayHaveTaken: false,
   take: (contender: Contender) => Promise.resolve({ contender, token: contender.czxid }),
   withdraw: () => undefined,
 })

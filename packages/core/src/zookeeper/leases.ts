@@ -1,5 +1,4 @@
 import { onAbort } from '../abort.ts'
-import type { Clock } from '../clock.ts'
 import type { LeaseLostReason } from '../errors.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Fenced } from '../fencing/guard.ts'
@@ -27,7 +26,6 @@ import { RevocationWatch, askHolders } from './revocation.ts'
 
 /** What a `ZooKeeperLeaseStore` works with. */
 export interface LeaseParts extends AcquisitionParts {
-  readonly clock: Clock
   readonly operationTimeoutMs: number
 }
 

@@ -1,6 +1,7 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
-import { CODE, isCode } from './errors.ts'
+import { UnavailableError } from '../errors.ts'
+import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import type { Operation } from './operations.ts'
 import type { Session } from './session.ts'
 import type { WaitingRoom } from './waiting-room.ts'
@@ -19,6 +20,7 @@ export interface PatienceParts {
 /** How one request waits, and for how long. */
 export class Patience {
   readonly #parts: PatienceParts
+  #isQueued = false
 
   constructor(parts: PatienceParts) {
     this.#parts = parts
@@ -28,8 +30,22 @@ export class Patience {
     return this.#parts.mayWait
   }
 
+  get signal(): AbortSignal | undefined {
+    return this.#parts.signal
+  }
+
   queued(): void {
+    this.#isQueued = true
     this.#parts.queued?.()
+  }
+
+  /**
+   * Whether to wait on after this: who queues keeps the place while ZooKeeper does not answer. Once the session is over so is the
+   * place.
+   */
+  outlasts(error: unknown): boolean {
+    if (!this.#isQueued || !this.mayWait || isFailure(error, 'session-lost')) return false
+    return toHoldfastError(error, '') instanceof UnavailableError
   }
 
   checkWanted(): void {

@@ -28,6 +28,7 @@ export class PermitClaim implements Claim {
   readonly #pool: Queue
   readonly #permit: Contender
   #children: Promise<readonly string[]> | undefined
+  #mayHaveTaken = false
 
   constructor(parts: ClaimParts, limit: number) {
     const { session, request } = parts
@@ -35,6 +36,10 @@ export class PermitClaim implements Claim {
     this.#limit = limit
     this.#pool = poolOf(parts, request.resource)
     this.#permit = new Contender({ session, queue: this.#pool, requestId: request.requestId, side: 'shared' })
+  }
+
+  get mayHaveTaken(): boolean {
+    return this.#mayHaveTaken
   }
 
   async prepare(): Promise<void> {
@@ -88,6 +93,7 @@ export class PermitClaim implements Claim {
   async #make(contender: Contender): Promise<readonly string[]> {
     const { naming, session, request } = this.#parts
     const to = this.#permit.name(naming.kind === 'curator' ? contender.digits : '')
+    this.#mayHaveTaken = true
     const replacement = { from: contender.path ?? '', to, data: Buffer.from(request.meta) }
     for (let round = 1; ; round++) {
       const replacing = replaceNode(session, replacement)

@@ -27,6 +27,7 @@ export async function readersToken(session: Session, locks: Locks, resource: str
 
 /** Of a reader. */
 export class ReadClaim implements Claim {
+  readonly mayHaveTaken = false
   readonly #parts: ClaimParts
   #token: Promise<bigint> | undefined
 
@@ -56,6 +57,7 @@ export class ReadClaim implements Claim {
 
 /** Of a writer. */
 export class WriteClaim implements Claim {
+  readonly mayHaveTaken = false
   readonly #parts: ClaimParts
   readonly #path: string
   #mark: Promise<WriterMark> | undefined
@@ -91,7 +93,10 @@ export class WriteClaim implements Claim {
 
   #read(): Promise<WriterMark> {
     const mark = readWriterMark(this.#parts.session, this.#path)
-    mark.catch(() => undefined)
+    mark.catch(() => {
+      // It is read again when its turn has come.
+      if (this.#mark === mark) this.#mark = undefined
+    })
     return mark
   }
 }
