@@ -205,6 +205,27 @@ describe('A row', () => {
     }
   })
 
+  it.each(['', '\uFEFFwith a mark', 'größer 🔑', '\u0000'])('holds any text: %j', async text => {
+    const key = `hf-cells-${randomUUID()}`
+    await client.set(key, text)
+    const outcome = await updateIfUnchanged(redisValue(client, key), value => `${value}!`)
+    expect(outcome).toEqual({ kind: 'updated', value: `${text}!`, attempts: 1 })
+    expect(await client.getBuffer(key)).toEqual(Buffer.from(`${text}!`))
+  })
+
+  it.each([[[0xff, 0x00]], [[0x61, 0xc3]], [[0xed, 0xa0, 0x80]]])(
+    'that holds bytes which are no text is refused, not changed, and no conflict: %j',
+    async bytes => {
+      const key = `hf-cells-${randomUUID()}`
+      await client.set(key, Buffer.from(bytes))
+      await expect(updateIfUnchanged(redisValue(client, key), () => '2')).rejects.toMatchObject({
+        code: 'HF_REFUSED',
+        message: `The key "${key}" holds ${bytes.length} bytes that are no text in UTF-8: redisValue is for text.`,
+      })
+      expect(await client.getBuffer(key)).toEqual(Buffer.from(bytes))
+    },
+  )
+
   it('is of unknown state when the link broke under the write', async () => {
     const { hostname, port } = new URL(postgresUrl)
     await using proxy = await createFaultProxy({ target: { host: hostname, port: Number(port) }, protocol: 'postgres' })
@@ -289,12 +310,15 @@ describe('A key of Redis', () => {
     expect(await client.pttl(key)).toBeGreaterThan(0)
   })
 
-  it.each([5, null, { a: 1 }, ['x', 'y'], Buffer.from('x')])('is not written with what is no text: %j', async value => {
-    const key = `hf-cells-${randomUUID()}`
-    const updating = updateIfUnchanged(redisValue(client, key), () => value as never)
-    await expect(updating).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
-    expect(await client.exists(key)).toBe(0)
-  })
+  it.each([5, null, { a: 1 }, ['x', 'y'], Buffer.from('x'), 'half a pair: \uD83D'])(
+    'is not written with what is no text: %j',
+    async value => {
+      const key = `hf-cells-${randomUUID()}`
+      const updating = updateIfUnchanged(redisValue(client, key), () => value as never)
+      await expect(updating).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
+      expect(await client.exists(key)).toBe(0)
+    },
+  )
 
   it('is of unknown state when the link broke under the write: a no could be to the write itself', async () => {
     const { hostname, port } = new URL(redisUrl)

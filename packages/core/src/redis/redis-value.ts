@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Redis } from 'ioredis'
 import { HoldfastError, InvalidArgumentError, RefusedError, UnknownOutcomeError } from '../errors.ts'
 import { checkName, show } from '../names.ts'
@@ -16,9 +17,9 @@ export interface RedisValueOptions {
 const KNOWN: ReadonlySet<string> = new Set(['commandTimeoutMs'])
 
 /**
- * A key of yours that holds text as a cell for `updateIfUnchanged`. It is unchanged while it has the text that was read: what was
+ * A key of yours that holds text (UTF-8) as a cell for `updateIfUnchanged`. It is unchanged while it has the text that was read: what was
  * changed and changed back passes for that (ABA). How long the key is kept stays as it is. Your client is used as it is, and never
- * closed.
+ * closed. What holds other bytes than text cannot be read: `HF_REFUSED`.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
@@ -32,17 +33,12 @@ export function redisValue(client: Redis, key: string, options: RedisValueOption
   return {
     name: `the key "${key}"`,
     async read() {
-      const value = (await connection.within(redis => redis.get(key))) ?? undefined
+      const bytes = await connection.within(redis => redis.getBuffer(key))
+      const value = bytes === null ? undefined : textOf(key, bytes)
       return { value, version: value }
     },
     async writeIfUnchanged({ value: seen }, value) {
-      // The driver would make a text of it, of an object "[object Object]".
-      if (typeof value !== 'string') {
-        throw new InvalidArgumentError(
-          'value',
-          `Expected the new value of the key "${key}" to be a text, got ${show(value)}.`,
-        )
-      }
+      checkText(key, value)
       let sentIn: number | undefined
       const before = [seen === undefined ? '0' : '1', seen ?? '']
       try {
@@ -61,6 +57,21 @@ export function redisValue(client: Redis, key: string, options: RedisValueOption
       }
     },
   }
+}
+
+// What is no text would come out as another one, which the key never has: every write would be a conflict.
+function textOf(key: string, bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString()
+  throw new RefusedError(
+    `The key "${key}" holds ${bytes.length} bytes that are no text in UTF-8: redisValue is for text.`,
+  )
+}
+
+// The driver would make a text of anything: of an object "[object Object]", of half a surrogate pair "\uFFFD".
+function checkText(key: string, value: unknown): void {
+  if (typeof value === 'string' && !/\p{Surrogate}/u.test(value)) return
+  const got = typeof value === 'string' ? `half a surrogate pair in ${show(value)}` : show(value)
+  throw new InvalidArgumentError('value', `Expected the new value of the key "${key}" to be a text, got ${got}.`)
 }
 
 function unknown(key: string): string {
