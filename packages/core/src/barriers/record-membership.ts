@@ -1,10 +1,11 @@
 import { orAborted } from '../abort.ts'
 import type { Backend } from '../backend.ts'
 import type { BarrierWait, Membership, PartyRequest } from '../ports/barriers.ts'
-import type { StoredRecord } from '../ports/records.ts'
+import type { RecordChange, StoredRecord } from '../ports/records.ts'
 import type { Announcement } from '../records/announcement.ts'
 import { announceRecord } from '../records/announcement.ts'
 import { recipeDirectory } from './recipe-directory.ts'
+import { together } from './together.ts'
 import type { ReadView } from './until-view.ts'
 import { untilView } from './until-view.ts'
 
@@ -22,6 +23,8 @@ export class RecordMembership implements Membership {
   readonly #directory: string
   readonly #id: string
   readonly #announcement: Announcement
+  // The version of `ready` by which it came in.
+  #round: string | undefined
 
   constructor(backend: Backend, request: PartyRequest) {
     const { barrier, meta, ttlMs } = request
@@ -36,48 +39,68 @@ export class RecordMembership implements Membership {
 
   async enter(wait: BarrierWait): Promise<void> {
     try {
-      const watched = { directory: this.#directory, ephemerals: true }
-      await untilView(this.#backend, watched, wait, view => this.#isIn(view))
+      // What is older than its coming does not show it.
+      const awaited = { directory: this.#directory, ephemerals: true, mayBeOld: true }
+      await untilView(this.#backend, awaited, wait, view => this.#isIn(view))
     } catch (error) {
       // Goes on by itself, and ends with the TTL at the latest.
       void this.#announcement.leave()
       throw error
     }
+    // The others were told that it is gone: it must not count for the next time as if it had come again.
+    this.#announcement.state.subscribe(({ kind }) => {
+      if (kind === 'joining') void this.#announcement.leave()
+    })
   }
 
   async leave(wait: BarrierWait = {}): Promise<void> {
-    const { records } = this.#backend
-    // Before it leaves: nobody who comes for the next time is among them, for that begins when all of these are gone.
-    const reading = records.read({ directory: this.#directory, ephemerals: true }, wait.signal)
-    // Goes on by itself when the caller has waited enough.
-    const before = await reading.finally(() => orAborted(this.#announcement.leave(), wait.signal))
-    if (before.kind !== 'present') return
-    const others = [...before.ephemerals.keys()].filter(id => id !== this.#id)
-    const isEmpty = (view: ReadView): true | undefined =>
-      view.kind === 'missing' || !others.some(id => view.ephemerals.has(id)) ? true : undefined
-    await untilView(this.#backend, { directory: this.#directory, ephemerals: true }, wait, isEmpty)
-    const ready = before.records.get(READY)
-    // Should this fail, the next who comes sees that nobody of them is left.
-    if (ready !== undefined) await this.#takeAway(ready).catch(() => undefined)
+    let before: Before | undefined
+    const haveLeft = async (view: ReadView): Promise<true | undefined> => {
+      // Before it leaves: nobody who comes for the next time is among them, for that begins when all of these are gone.
+      before ??= this.#before(view)
+      void this.#announcement.leave()
+      if (view.kind === 'present' && before.others.some(id => view.ephemerals.has(id))) return undefined
+      // Should this fail, the next who comes sees that nobody of them is left.
+      if (before.ready !== undefined) await this.#takeAway(before.ready).catch(() => undefined)
+      return true
+    }
+    try {
+      await untilView(this.#backend, { directory: this.#directory, ephemerals: true }, wait, haveLeft)
+    } finally {
+      // Goes on by itself when the caller has waited enough.
+      await orAborted(this.#announcement.leave(), wait.signal)
+    }
+  }
+
+  /** Who was in when it began to leave. */
+  #before(view: ReadView): Before {
+    if (view.kind === 'missing') return { others: [], ready: undefined }
+    const ready = view.records.get(READY)
+    // It counted as gone already, and those who are in came after all of its time had left.
+    if (!view.ephemerals.has(this.#id) && ready?.version !== this.#round) return { others: [], ready: undefined }
+    return { others: [...view.ephemerals.keys()].filter(id => id !== this.#id), ready }
   }
 
   async #isIn(view: ReadView): Promise<true | undefined> {
     // Not joined yet, or it has ended and is being joined again.
     if (view.kind === 'missing' || !view.ephemerals.has(this.#id)) return undefined
-    const present = [...view.ephemerals.keys()]
     const ready = view.records.get(READY)
     if (ready !== undefined) {
-      const parties = partiesOf(ready)
-      if (parties.some(id => view.ephemerals.has(id))) return true
+      this.#round = ready.version
+      if (partiesOf(ready).some(id => view.ephemerals.has(id))) return true
       // All of them died inside: it is a leftover.
       await this.#takeAway(ready)
       return undefined
     }
-    if (present.length < this.#request.parties) return undefined
-    return await this.#open(present)
+    if (view.ephemerals.size < this.#request.parties) return undefined
+    const parties = [...view.ephemerals.keys()]
+    this.#round = await together(this.#backend, `${this.#directory} opens`, () => this.#open(parties))
+    // Where another was faster, the next view shows it.
+    return this.#round === undefined ? undefined : true
   }
 
-  async #open(parties: readonly string[]): Promise<true | undefined> {
+  /** The version of what says so; undefined when another was faster. */
+  async #open(parties: readonly string[]): Promise<string | undefined> {
     const { records } = this.#backend
     const value = encoder.encode(JSON.stringify(parties))
     const outcome = await records.commit({
@@ -85,21 +108,31 @@ export class RecordMembership implements Membership {
       commitId: records.newId(),
       changes: [{ kind: 'put', id: READY, value, expect: 'absent' }],
     })
-    // Where another was faster, the next view shows it.
-    return outcome.kind === 'committed' ? true : undefined
+    return outcome.kind === 'committed' ? outcome.revision.commit : undefined
   }
 
-  async #takeAway({ id, version }: StoredRecord): Promise<void> {
+  #takeAway({ id, version }: StoredRecord): Promise<unknown> {
     const { records } = this.#backend
-    await records.commit({
-      directory: this.#directory,
-      commitId: records.newId(),
-      changes: [{ kind: 'delete', id, expect: { version } }],
-    })
+    const change: RecordChange = { kind: 'delete', id, expect: { version } }
+    return together(this.#backend, `${this.#directory} ends ${version}`, () =>
+      records.commit({ directory: this.#directory, commitId: records.newId(), changes: [change] }),
+    )
   }
 }
 
-function partiesOf({ value }: StoredRecord): readonly string[] {
-  const parties: unknown = JSON.parse(new TextDecoder().decode(value))
-  return Array.isArray(parties) ? parties.map(String) : []
+interface Before {
+  readonly others: readonly string[]
+  readonly ready: StoredRecord | undefined
+}
+
+const parsed = new WeakMap<StoredRecord, readonly string[]>()
+
+/** All who share a view ask for the same. */
+function partiesOf(ready: StoredRecord): readonly string[] {
+  const known = parsed.get(ready)
+  if (known !== undefined) return known
+  const value: unknown = JSON.parse(new TextDecoder().decode(ready.value))
+  const parties = Array.isArray(value) ? value.map(String) : []
+  parsed.set(ready, parties)
+  return parties
 }
