@@ -12,8 +12,9 @@ export type SqlRow = Readonly<Record<string, unknown>>
  * How it is told that nobody else has written a row.
  *
  * - `{ version: 'version' }`: a column with a number that each write makes greater by one. The safe one: prefer it.
- * - `{ timestamp: 'updated_at' }`: a column of type `timestamptz` or `timestamp` that each write sets to the server's time, or a
- *   microsecond after what it was where that is no later. It is compared by the server, since a `Date` holds milliseconds only.
+ * - `{ timestamp: 'updated_at' }`: a column of type `timestamptz` or `timestamp` that each write sets to the server's time, or to the
+ *   next time that it can hold (`timestamp(3)`: a millisecond later) where that is no later than what it was. It is compared by the
+ *   server, since a `Date` holds milliseconds only. Others that write the row have to move it on, too.
  * - `{ columns: ['stock'] }`: these columns still have the values that were read. A row that was changed and changed back passes for
  *   unchanged (ABA), which is right for "sell while there is stock" and wrong where history matters.
  */
@@ -26,7 +27,7 @@ export type Unchanged =
 export interface SqlRowOptions {
   /** As SQL has it, a schema before a dot: `shop.stock`. */
   readonly table: string
-  /** Columns that name one row, and their values. */
+  /** Columns that name one row, and their values: null equals nothing, and is refused. */
   readonly key: SqlRow
   readonly unchanged: Unchanged
 }
@@ -35,9 +36,10 @@ const KNOWN: ReadonlySet<string> = new Set(['table', 'key', 'unchanged'])
 const SEEN = '__seen'
 
 /**
- * A row of a table of yours as a cell for `updateIfUnchanged`. `change` is given a copy and answers the whole row; what is written are
- * the columns that differ from what was read, but for those that tell whether it is unchanged (`version`, `timestamp`), which the
- * update moves on by itself: their values in the outcome are those that were read. A row that is not there is not made.
+ * A row of a table of yours as a cell for `updateIfUnchanged`. `change` is given what pg made of it, which it may change in place, and
+ * answers the whole row; what is written are the columns that differ from what was read, but for those that tell whether it is unchanged
+ * (`version`, `timestamp`), which the update moves on by itself: their values in the outcome are those that were read. A row that is not
+ * there is not made. As always with pg, an array for a column of JSON is written as its text (`JSON.stringify`).
  *
  * @param sql a pool or client of pg (8), or whatever has their `query`. In a transaction of level READ COMMITTED the update is part
  *   of it. What it says (no such column, a violated constraint) is thrown as it is.
@@ -50,7 +52,8 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
   checkGivenKeys('sqlRow', options, KNOWN)
   const table = quotedPath('table', options.table)
   checkRow('key', options.key)
-  const { seen, moves, moved } = tokenOf(options.unchanged)
+  checkKey(options.key)
+  const { seen, moves, moved } = tokenOf(options.unchanged, table)
   const names = Object.entries(options.key).map(([column, value]) => `${column} = ${String(value)}`)
   const name = `the row ${names.join(', ')} of ${options.table}`
   const values = Object.values(options.key)
@@ -67,16 +70,18 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
       const [found] = rows as readonly Record<string, unknown>[]
       if (found === undefined) return { value: undefined, version: undefined }
       const { [SEEN]: token, ...row } = found
-      // What is given away may be changed in place: what was read is kept apart.
-      return { value: structuredClone(row) as Row, version: { token, row } satisfies SeenRow }
+      if ('timestamp' in options.unchanged) checkMoves(name, options.unchanged.timestamp, token)
+      const asRead = Object.fromEntries(Object.entries(row).map(([column, value]) => [column, asWritten(value)]))
+      return { value: row as Row, version: { token, asRead } satisfies SeenRow }
     },
     async writeIfUnchanged({ version }, value) {
       if (version === undefined) {
         throw new InvalidArgumentError('key', `Expected ${name} to be there: an update makes no rows.`)
       }
       checkRow('value', value)
-      const { token, row } = version as SeenRow
-      const changed = Object.keys(value).filter(column => column !== moved && !isSame(value[column], row[column]))
+      const { token, asRead } = version as SeenRow
+      const isChanged = (column: string): boolean => !Object.is(asWritten(value[column]), asRead[column])
+      const changed = Object.keys(value).filter(column => column !== moved && isChanged(column))
       const sets = changed.map((column, at) => `${quoted('column', column)} = $${values.length + 2 + at}`)
       const bound = [...values, token, ...changed.map(column => value[column])]
       const condition = `${where} AND ${seen} IS NOT DISTINCT FROM $${values.length + 1}`
@@ -99,12 +104,17 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
 /** What was read of a row, and what tells it from other states. */
 interface SeenRow {
   readonly token: unknown
-  readonly row: SqlRow
+  /** Of each column what the driver would write: the values themselves are given away, and may be changed in place. */
+  readonly asRead: SqlRow
 }
 
-// As the driver would write them: dates, buffers and JSON have no identity.
-function isSame(one: unknown, other: unknown): boolean {
-  return Object.is(one, other) || (typeof one === 'object' && JSON.stringify(one) === JSON.stringify(other))
+// Dates, buffers, intervals and JSON have no identity; what the driver would write of them has.
+function asWritten(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('base64')}`
+  const { toPostgres } = value as { readonly toPostgres?: unknown }
+  if (typeof toPostgres === 'function') return asWritten(toPostgres.call(value, asWritten))
+  return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? String(part) : part))
 }
 
 /** What tells a row's state from others, as text (so that no digit is lost on the way), and how a write moves it on. */
@@ -115,15 +125,19 @@ interface Token {
   readonly moved?: string
 }
 
-function tokenOf(unchanged: Unchanged): Token {
+function tokenOf(unchanged: Unchanged, table: string): Token {
   checkRow('unchanged', unchanged)
+  if (Object.keys(unchanged).length > 1) {
+    const given = Object.keys(unchanged).join(' and ')
+    throw new InvalidArgumentError('unchanged', `Expected \`unchanged\` to name one way to tell, got ${given}.`)
+  }
   if ('version' in unchanged) {
     const column = quoted('version', unchanged.version)
     return { seen: `${column}::text`, moves: [`${column} = coalesce(${column}, 0) + 1`], moved: unchanged.version }
   }
   if ('timestamp' in unchanged) {
     const column = quoted('timestamp', unchanged.timestamp)
-    const next = `greatest(clock_timestamp(), ${column} + interval '1 microsecond')`
+    const next = `greatest(clock_timestamp(), ${column} + ${leastStep(table, unchanged.timestamp)})`
     return { seen: `${column}::text`, moves: [`${column} = ${next}`], moved: unchanged.timestamp }
   }
   if (!('columns' in unchanged) || !Array.isArray(unchanged.columns) || unchanged.columns.length === 0) {
@@ -134,6 +148,37 @@ function tokenOf(unchanged: Unchanged): Token {
   }
   const columns = unchanged.columns.map(column => quoted('columns', column))
   return { seen: `jsonb_build_array(${columns.join(', ')})::text`, moves: [] }
+}
+
+// A time of few digits is rounded when it is stored: a microsecond more would be the same time again, and the write not be seen.
+function leastStep(table: string, column: string): string {
+  return `(
+    SELECT make_interval(secs => 10 ^ -coalesce(nullif(a.atttypmod, -1), nullif(t.typtypmod, -1), 6))
+      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+      WHERE a.attrelid = ${literal(table)}::regclass AND a.attname = ${literal(column)})`
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+// A date has no time of day, and infinity no successor: two writes would leave the same.
+function checkMoves(name: string, column: string, token: unknown): void {
+  if (typeof token !== 'string' || /\d:\d/.test(token)) return
+  throw new InvalidArgumentError(
+    'timestamp',
+    `Expected ${show(column)} of ${name} to be a time that each write can move on, got ${show(token)}.`,
+  )
+}
+
+function checkKey(key: SqlRow): void {
+  for (const [column, value] of Object.entries(key)) {
+    if (value !== undefined && value !== null) continue
+    throw new InvalidArgumentError(
+      `key.${column}`,
+      `Expected \`key.${column}\` to be a value that names a row, got ${show(value)}.`,
+    )
+  }
 }
 
 function checkRow(name: string, value: unknown): asserts value is SqlRow {
