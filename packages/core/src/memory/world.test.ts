@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../clock.ts'
 import { SimulatedClock } from '../testing/index.ts'
 import type { Holding } from './holding.ts'
-import { MemoryWorld } from './index.ts'
+import { MemoryWorld, memoryBackend } from './index.ts'
 
 describe('MemoryWorld', () => {
+  it('goes by the time of the system when it is given no other', async () => {
+    const backend = memoryBackend({ world: new MemoryWorld() })
+    expect(backend.clock).toBe(systemClock)
+    await backend.close()
+  })
+
   it('serves one who waits when a lease ends that was made shorter meanwhile (seen: only at its first end)', async () => {
     const clock = new SimulatedClock()
     const world = new MemoryWorld(clock)

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import { FencingToken } from '../fencing/token.ts'
 import { leaseInfo } from '../lease/info.ts'
 import type { LeaseInfo, LeaseKind } from '../ports/leases.ts'
@@ -29,7 +30,8 @@ export class MemoryWorld implements MemoryLeases {
   readonly #resources = new Map<string, Resource>()
   #lastToken = 0n
 
-  constructor(clock: Clock) {
+  /** @param clock what time it is; a test passes a simulated one. @default systemClock */
+  constructor(clock: Clock = systemClock) {
     this.clock = clock
     const tokens = { last: () => this.#lastToken, next: () => (this.#lastToken += 1n) }
     this.readWrite = new SharedLeases(clock, tokens)
