@@ -52,6 +52,11 @@ describe('The guarantee of a server', () => {
     ['that keeps nothing on disk', 'advisory', {}],
     ['that writes to disk every second', 'advisory', { appendonly: 'everysec', args: durable }],
     ['that writes every change to disk', 'lease', { appendonly: 'always', args: durable }],
+    [
+      'that writes every change but while it rewrites its file',
+      'advisory',
+      { appendonly: 'always', args: [...durable, '--no-appendfsync-on-rewrite', 'yes'] },
+    ],
     ['that may evict', 'advisory', { appendonly: 'always', args: ['--maxmemory-policy', 'allkeys-lru'] }],
   ]
 
@@ -72,6 +77,13 @@ describe('The guarantee of a server', () => {
     await expect.poll(() => admin.info('replication'), { timeout: 10_000 }).toContain('connected_slaves:1')
     expect((await acquireLease(opening(main.url), 'r', {})).guarantee).toBe('advisory')
     await replica.stop()
+  })
+
+  it('behind sentinels is advisory, though no replica is there just now: they may choose one that comes back', async () => {
+    const client = new FakeClient()
+    expect((await examined(client)).guarantee).toBe('lease')
+    client.options = { sentinels: [{ host: '10.0.0.1', port: 26_379 }] }
+    expect((await examined(client)).guarantee).toBe('advisory')
   })
 
   it('of one that nobody may ask is advisory, and it works', async () => {
@@ -138,6 +150,7 @@ describe('Grants of a server that was replaced', () => {
 
 /** A client of a server that says what a test wants. */
 class FakeClient {
+  options: { readonly sentinels?: readonly unknown[] } = {}
   info = async (): Promise<string> =>
     ['# Server', 'redis_version:7.4.1', 'run_id:abc', 'uptime_in_seconds:1000', '# Replication', 'role:master']
       .concat(['connected_slaves:0', 'master_replid:def', `master_replid2:${'0'.repeat(40)}`, ''])
@@ -145,6 +158,7 @@ class FakeClient {
   readonly settings = new Map([
     ['appendonly', 'yes'],
     ['appendfsync', 'always'],
+    ['no-appendfsync-on-rewrite', 'no'],
     ['maxmemory-policy', 'noeviction'],
   ])
   config = async (_get: string, name: string): Promise<string[]> => [name, this.settings.get(name) ?? '']

@@ -2,6 +2,7 @@ import type { Cluster, Redis } from 'ioredis'
 import type { Clock } from '../clock.ts'
 import type { RefusedError } from '../errors.ts'
 import { UnsupportedError } from '../errors.ts'
+import { isBehindSentinel } from './driver.ts'
 import { isReplyError, refusal } from './errors.ts'
 import { serverMarker } from './scripts/server-marker.ts'
 
@@ -37,7 +38,8 @@ export async function examine(
   // Its identity is the old one until it follows, and the marker need not be written: that it is a replica is to be asked.
   if (info.get('role') === 'slave') throw new Error('READONLY The server is a replica.')
   const replicas = Number(info.get('connected_slaves') ?? 0)
-  const guarantee = isDurable(info, durability) ? 'lease' : 'advisory'
+  // Sentinels may choose a replica that is not connected just now.
+  const guarantee = isDurable(info, durability) && !isBehindSentinel(client) ? 'lease' : 'advisory'
   const runId = info.get('run_id')
   // Without permission to ask there is nothing to compare: only the clocks are left to rest on.
   if (runId === undefined || settings.maxClockSkewMs === 0) return { guarantee, holdBackMs: 0, replicas }
@@ -110,7 +112,7 @@ export async function readInfo(client: Redis): Promise<ReadonlyMap<string, strin
 }
 
 async function readConfig(client: Redis): Promise<ReadonlyMap<string, string>> {
-  const names = ['appendonly', 'appendfsync', 'maxmemory-policy']
+  const names = ['appendonly', 'appendfsync', 'no-appendfsync-on-rewrite', 'maxmemory-policy']
   const replies = await Promise.all(names.map(name => client.config('GET', name).catch(unlessRefused([]))))
   return new Map(replies.map((reply, index) => [names[index] ?? '', settingIn(reply)]))
 }
@@ -139,7 +141,9 @@ export function checkVersion(info: ReadonlyMap<string, string>): void {
 function isDurable(info: ReadonlyMap<string, string>, config: ReadonlyMap<string, string>): boolean {
   const isAlone = info.get('role') === 'master' && info.get('connected_slaves') === '0'
   const writesAll = config.get('appendonly') === 'yes' && config.get('appendfsync') === 'always'
-  return isAlone && writesAll && config.get('maxmemory-policy') === 'noeviction'
+  // While the server saves or rewrites its file, it would not wait for the disk.
+  const writesAlways = writesAll && config.get('no-appendfsync-on-rewrite') === 'no'
+  return isAlone && writesAlways && config.get('maxmemory-policy') === 'noeviction'
 }
 
 /** How the scripts of leases call a node of a Cluster. */
