@@ -197,6 +197,20 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
       }
     },
   },
+  {
+    fault: 'answers a downgrade that is sent again with the time of the first',
+    found: 'A downgrade that is sent again has all of its time from then on, for the store as for the one who asks.',
+    break: store => {
+      const done = new Map<string, Grant | undefined>()
+      return {
+        downgrade: async (from, to) => {
+          if (!done.has(to.requestId)) done.set(to.requestId, await store.downgrade(from, to))
+          const first = done.get(to.requestId)
+          return first === undefined ? undefined : { ...first, deadline: { remainingMs: () => to.ttlMs ?? 0 } }
+        },
+      }
+    },
+  },
 ]
 
 describe('leaseConformance of modes', () => {

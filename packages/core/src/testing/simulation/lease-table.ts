@@ -127,11 +127,17 @@ export class LeaseTable {
     return isHeld
   }
 
-  /** Makes a writer's a reader's in one step; readers that wait behind it are served with it. Undefined when it is not its own any more. */
+  /**
+   * Makes a writer's a reader's in one step; readers that wait behind it are served with it. Again: the same, and all of its time.
+   * Undefined when it is not its own any more.
+   */
   downgrade(from: Pick<Claim, 'resource' | 'id' | 'mode'>, to: Claim, nowUs: number): Holding | undefined {
     const lock = this.#lock(from, nowUs)
     const done = lock.holders.find(({ id }) => id === to.id)
-    if (done !== undefined) return done
+    if (done !== undefined) {
+      done.endsUs = nowUs + to.ttlMs * 1_000
+      return done
+    }
     const writer = lock.holders.find(({ id }) => id === from.id)
     if (writer === undefined) return undefined
     lock.holders = lock.holders.filter(holder => holder !== writer)

@@ -101,6 +101,22 @@ export const downgradeCases: readonly LeaseCase[] = [
     },
   },
   {
+    promise: 'L1',
+    name: 'A downgrade that is sent again has all of its time from then on, for the store as for the one who asks.',
+    needs: 'modes',
+    body: async scene => {
+      const { one, other, resource, held, grant } = await reader(scene, { ttlMs: scene.ttlMs })
+      for (let round = 0; round < 3; round += 1) {
+        await scene.harness.advance(scene.ttlMs / 2)
+        const again = await downgraded(scene, one, { from: held, to: grant.request })
+        assert.ok((again?.deadline.remainingMs() ?? 0) > 0, 'Nothing is left of the grant.')
+      }
+      assert.equal(await scene.probe(other, resource, WRITE), 'held')
+      assert.equal(await scene.release(one, grant), 'released')
+      await scene.nothingLeft(resource)
+    },
+  },
+  {
     promise: 'L3',
     name: 'After a downgrade the old grant can be neither renewed nor released, and the new one can.',
     needs: 'modes',
