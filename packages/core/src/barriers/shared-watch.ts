@@ -13,7 +13,7 @@ export interface WatchShare {
   /** Whether nobody had it before: all that it ever read was read since. */
   readonly isNew: boolean
   /** To be called once. The last one closes the watch. */
-  leave(): void
+  readonly leave: () => void
 }
 
 interface Shared {
@@ -38,7 +38,7 @@ export function shareWatch(backend: Backend, { directory, ids, ephemerals = fals
   return {
     watch: shared.watch,
     isNew: before === undefined,
-    leave() {
+    leave: () => {
       shared.users -= 1
       if (shared.users > 0) return
       known.delete(key)

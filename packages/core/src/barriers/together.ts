@@ -1,11 +1,9 @@
-import type { Backend } from '../backend.ts'
+const underWay = new WeakMap<object, Map<string, Promise<unknown>>>()
 
-const underWay = new WeakMap<Backend, Map<string, Promise<unknown>>>()
-
-/** Runs `work`, unless the same is under way through this backend already: then that one's outcome is its outcome as well. */
-export function together<T>(backend: Backend, what: string, work: () => Promise<T>): Promise<T> {
-  const known = underWay.get(backend) ?? new Map<string, Promise<unknown>>()
-  underWay.set(backend, known)
+/** Runs `work`, unless the same is under way in that scope already: then that one's outcome is its outcome as well. */
+export function together<T>(scope: object, what: string, work: () => Promise<T>): Promise<T> {
+  const known = underWay.get(scope) ?? new Map<string, Promise<unknown>>()
+  underWay.set(scope, known)
   // Whoever names the same does the same.
   const before = known.get(what) as Promise<T> | undefined
   if (before !== undefined) return before

@@ -1,9 +1,12 @@
+import { together } from '../barriers/together.ts'
+import { listTogether } from './barriers-listing.ts'
 import { erase } from './contender.ts'
 import type { BarrierWait, Membership, PartyRequest } from '../ports/barriers.ts'
 import { CODE, OperationError, isCode } from './errors.ts'
+import type { Step } from './multi.ts'
 import { multi } from './multi.ts'
 import type { Mode } from './operations.ts'
-import { MODE, NO_DATA, create, exists, getChildren, getData } from './operations.ts'
+import { MODE, NO_DATA, create, exists, getData } from './operations.ts'
 import { makeParents } from './parents.ts'
 import type { Layout } from './paths.ts'
 import { lockDirectory } from './paths.ts'
@@ -82,38 +85,43 @@ export class PartyNode implements Membership {
     const own = this.#ownIn(session)
     const hasCome = this.#birth?.hasFired === true
     const birth = vigil.watchBirth(session, this.#ready)
-    // In one go, and in this order: what is listed is not older than our node, and the version not newer than `ready`.
-    const [, barrier, ready, children] = await Promise.all([
+    // In one go, and in this order: what is counted is not older than our node, and the version not newer than `ready`.
+    const [, barrier, ready, node] = await Promise.all([
       this.#make(own),
       present(session, exists(this.#directory)),
       present(session, exists(this.#ready, true)),
-      present(session, getChildren(this.#directory)),
+      present(session, exists(`${this.#directory}/${own.name}`)),
     ])
-    if (barrier === undefined || children === undefined) return this.#makeBarrier(session)
+    if (barrier === undefined) return this.#makeBarrier(session)
     // Its session lives and it is gone: somebody deleted it.
-    if (!children.includes(own.name)) return this.#forgetOwn()
+    if (node === undefined) return this.#forgetOwn()
     // It may have gone again: kazoo takes it away as soon as the first one leaves.
     if (hasCome) return true
-    const others = children.filter(name => name !== READY && name !== own.name)
     if (ready === undefined) {
       birth.arm()
       this.#birth = birth
-      return others.length + 1 >= this.#request.parties ? this.#open(session) : undefined
+      // Who comes counts; only who may be the last looks who they are.
+      if (barrier.childCount < this.#request.parties) return undefined
     }
+    const children = await listTogether(session, this.#directory)
+    if (children === undefined || !children.includes(own.name)) return 'again'
+    const others = children.filter(name => name !== READY && name !== own.name)
+    if (ready === undefined) return others.length + 1 >= this.#request.parties ? this.#open(session) : undefined
     if (await this.#isFor(session, ready.czxid, { own, others })) return true
     await this.#takeAwayReady(session, barrier.version)
     return 'again'
   }
 
   async #lookOut(vigil: Vigil, session: Session, seen: Departure): Promise<true | 'again' | undefined> {
-    const [barrier, children] = await Promise.all([
-      present(session, exists(this.#directory)),
-      present(session, getChildren(this.#directory)),
+    // In this order: the version is not newer than what is listed.
+    const [version, children] = await Promise.all([
+      seen.version ?? present(session, exists(this.#directory)).then(barrier => barrier?.version),
+      listTogether(session, this.#directory),
     ])
-    if (barrier === undefined || children === undefined) return true
+    seen.version = version
+    if (children === undefined) return true
     const own = this.#own?.name ?? ''
     const others = seen.othersIn(children, own)
-    seen.version ??= barrier.version
     const [lowest] = others
     if (lowest === undefined) {
       await this.#goAway()
@@ -170,21 +178,21 @@ export class PartyNode implements Membership {
     { own, others }: { readonly own: OwnNode; readonly others: readonly string[] },
   ): Promise<boolean> {
     if (own.czxid !== undefined && own.czxid < readyCzxid) return true
-    const stats = await Promise.all(others.map(name => present(session, exists(`${this.#directory}/${name}`))))
-    return stats.some(stat => stat !== undefined && stat.czxid < readyCzxid)
+    // Most often the first one tells.
+    for (let from = 0, count = 1; from < others.length; from += count, count *= 8) {
+      const some = others.slice(from, from + count)
+      const stats = await Promise.all(some.map(name => present(session, exists(`${this.#directory}/${name}`))))
+      if (stats.some(stat => stat !== undefined && stat.czxid < readyCzxid)) return true
+    }
+    return false
   }
 
   async #open(session: Session): Promise<true | 'again'> {
-    const { acl } = session
-    const outcome = await session.run(
-      multi(
-        [
-          { kind: 'create', path: this.#ready, data: NO_DATA },
-          { kind: 'set', path: this.#directory, data: NO_DATA, version: ANY_VERSION },
-        ],
-        acl,
-      ),
-    )
+    const steps: readonly Step[] = [
+      { kind: 'create', path: this.#ready, data: NO_DATA },
+      { kind: 'set', path: this.#directory, data: NO_DATA, version: ANY_VERSION },
+    ]
+    const outcome = await together(session, `${this.#ready} comes`, () => session.run(multi(steps, session.acl)))
     // Where another was faster: it was not there when ours was already, so it is for us.
     if (outcome.kind === 'done' || outcome.code === CODE.nodeExists) return true
     if (outcome.code === CODE.noNode) return 'again'
@@ -193,15 +201,12 @@ export class PartyNode implements Membership {
 
   /** Unless it is another by now. */
   async #takeAwayReady(session: Session, version: number): Promise<void> {
-    const outcome = await session.run(
-      multi(
-        [
-          { kind: 'check', path: this.#directory, version },
-          { kind: 'delete', path: this.#ready, version: ANY_VERSION },
-        ],
-        session.acl,
-      ),
-    )
+    const steps: readonly Step[] = [
+      { kind: 'check', path: this.#directory, version },
+      { kind: 'delete', path: this.#ready, version: ANY_VERSION },
+    ]
+    const what = `${this.#ready} goes ${version}`
+    const outcome = await together(session, what, () => session.run(multi(steps, session.acl)))
     if (outcome.kind === 'done' || outcome.code === CODE.noNode || outcome.code === CODE.badVersion) return
     throw new OperationError({ kind: 'refused', code: outcome.code })
   }

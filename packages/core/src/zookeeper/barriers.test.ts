@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ZooKeeperServer } from '@holdfast/scripts/servers'
 import { startZooKeeper } from '@holdfast/scripts/servers'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { barriersOf } from '../barriers/barriers-of.ts'
 import type { Membership } from '../ports/barriers.ts'
+import type { FaultProxy } from '../testing/fault-proxy.ts'
+import { createFaultProxy } from '../testing/fault-proxy.ts'
 import { internalsOf } from './backend.ts'
 import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
 import { zookeeperBackend } from './index.ts'
@@ -24,6 +27,20 @@ function opened(options: Partial<ZooKeeperBackendOptions> = {}): ZooKeeperBacken
   const backend = zookeeperBackend({ connect: server.connectString, sessionTimeoutMs: 4_000, ...options })
   onTestFinished(() => backend.close())
   return backend
+}
+
+async function openedBehindProxy(
+  options: Partial<ZooKeeperBackendOptions> = {},
+): Promise<readonly [ZooKeeperBackend, FaultProxy]> {
+  const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'zookeeper' })
+  onTestFinished(() => proxy.close())
+  return [opened({ connect: proxy.connectString, ...options }), proxy]
+}
+
+/** Both are in. */
+async function inside(backends: readonly ZooKeeperBackend[], barrier: string): Promise<readonly Membership[]> {
+  const parties = backends.length
+  return await Promise.all(backends.map(backend => barriersOf(backend).enter({ barrier, parties, meta: '{}' })))
 }
 
 function run<T>(backend: ZooKeeperBackend, operation: Operation<T>): Promise<T> {
@@ -149,4 +166,65 @@ it('A party whose node somebody deleted makes another, and is in with the others
   expect((await run(other, getChildren(path))).length).toBe(3)
   await Promise.all([party.leave(), second.leave()])
   expect(await run(other, getChildren(path))).toEqual([])
+})
+
+it('Who leaves while nobody can be reached waits on, however long that is, and has left once the others have', async () => {
+  const [[backend, proxy], other, name] = [await openedBehindProxy({ operationTimeoutMs: 200 }), opened(), randomUUID()]
+  const [first, second] = await inside([backend, other], name)
+  proxy.refuse()
+  proxy.dropConnections()
+  let outcome = 'waits'
+  const leaving = first?.leave().then(
+    () => (outcome = 'left'),
+    (error: unknown) => (outcome = String(error)),
+  )
+  await sleep(1_000)
+  expect(outcome).toBe('waits')
+  proxy.heal()
+  await sleep(500)
+  expect(outcome).toBe('waits')
+  await second?.leave()
+  await leaving
+  expect(outcome).toBe('left')
+})
+
+it('A party whose session has ended has left, and does not count before it enters again', async () => {
+  const [backend, proxy] = await openedBehindProxy({ sessionTimeoutMs: 800 })
+  const [other, name] = [opened(), randomUUID()]
+  const [first, second] = await inside([backend, other], name)
+  proxy.refuse()
+  proxy.dropConnections()
+  await second?.leave()
+  proxy.heal()
+  await backend.ready({ timeoutMs: 5_000 })
+  const { entered } = await waiting(other, name, 2)
+  expect((await run(other, getChildren(`${ROOT}/${name}`))).length).toBe(1)
+  const again = barriersOf(backend).enter({ barrier: name, parties: 2, meta: '{}' })
+  await Promise.all([entered, again])
+  // What it had before is over, whenever it says so.
+  await Promise.all([first?.leave(), (await entered).leave(), (await again).leave()])
+  expect(await run(other, getChildren(`${ROOT}/${name}`))).toEqual([])
+})
+
+it('Parties of one process ask and are told so much for each who comes and goes, however many they are', async () => {
+  const [backend, proxy] = await openedBehindProxy({ sessionTimeoutMs: 20_000 })
+  await backend.ready()
+  const perParty: { requests: number; bytes: number }[] = []
+  for (const parties of [10, 100]) {
+    const name = randomUUID()
+    proxy.resetCounts()
+    const entering: Promise<Membership>[] = []
+    for (let count = 0; count < parties; count += 1) {
+      entering.push(barriersOf(backend).enter({ barrier: name, parties, meta: '{}' }))
+      await sleep(1)
+    }
+    const inside = await Promise.all(entering)
+    const bytes = proxy.bytesToClient / parties
+    await Promise.all(inside.map(party => party.leave()))
+    perParty.push({ requests: proxy.requests / parties, bytes })
+  }
+  for (const { requests, bytes } of perParty) {
+    expect(requests).toBeLessThan(22)
+    expect(bytes).toBeLessThan(1_500)
+  }
 })
