@@ -7,6 +7,7 @@ import {
   checkRecipeName,
   decodeMeta,
   encodeMeta,
+  inspectAs,
   onAbort,
   onLeaseEnd,
   randomId,
@@ -104,6 +105,16 @@ export class NamedElection implements Election {
   #value: string | undefined
   #leaders: Leaders | undefined
   #term: { readonly leader: Leader; readonly announcement: Announcement | undefined } | undefined
+
+  static {
+    inspectAs(this.prototype, 'Election', election => ({
+      name: election.name,
+      id: election.id,
+      isLeader: election.isLeader,
+      leadership: election.#leadership.current,
+      backend: election.#backend.kind,
+    }))
+  }
 
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
   constructor({ backend, name, defaults }: ElectionParts, options: ElectionOptions = {}) {

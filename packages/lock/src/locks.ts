@@ -5,6 +5,7 @@ import {
   checkBoolean,
   checkKeys,
   encodeMeta,
+  inspectAs,
   keeperOf,
   show,
 } from '@holdfast/core'
@@ -125,7 +126,7 @@ export function createLocks(options: LocksOptions): Locks {
   checkBoolean('warnOnWaitCycles', warnOnWaitCycles)
   const cycles = warnOnWaitCycles === true ? waitCyclesOf(backend) : undefined
   const mutex = (name: string): NamedLock => new NamedLock({ backend, name, defaults, cycles })
-  return {
+  const locks: Locks = {
     events: eventsOf(keeperOf(backend).events, cycles?.events),
     mutex: (...given) => {
       checkNameAlone('mutex', given)
@@ -148,6 +149,9 @@ export function createLocks(options: LocksOptions): Locks {
     inspect: name => rejecting(() => mutex(name).inspect()),
     current: name => currentScope(backend, name)?.lease,
   }
+  // What `meta` says is for whoever may look into the store.
+  inspectAs(locks, 'Locks', () => ({ backend: backend.kind, ...defaults, meta: undefined }))
+  return locks
 }
 
 function isBackend(value: unknown): boolean {

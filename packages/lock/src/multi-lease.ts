@@ -1,5 +1,5 @@
 import type { Lease, LeaseGuarantee } from '@holdfast/core'
-import { InvalidArgumentError, onAbort, show } from '@holdfast/core'
+import { InvalidArgumentError, inspectAs, onAbort, show } from '@holdfast/core'
 
 /**
  * Many leases, held together. It has no token, on purpose: each resource is guarded by the token of its own lease, and that of one
@@ -41,6 +41,14 @@ export class HeldTogether implements MultiLease {
   readonly leases: readonly Lease[]
   #abort: AbortController | undefined
   #release: Promise<'released' | 'lost'> | undefined
+
+  static {
+    inspectAs(this.prototype, 'MultiLease', lease => ({
+      remainingMs: Math.floor(lease.remainingMs()),
+      guarantee: lease.guarantee,
+      leases: lease.leases,
+    }))
+  }
 
   constructor(leases: readonly Lease[]) {
     this.leases = leases

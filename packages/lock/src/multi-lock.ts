@@ -6,6 +6,7 @@ import {
   checkAcquireOptions,
   checkBoolean,
   checkName,
+  inspectAs,
   show,
 } from '@holdfast/core'
 import type { LockInfo, LockOptions, UsingOptions } from './lockable.ts'
@@ -81,6 +82,10 @@ class SortedLocks implements MultiLock {
   readonly #mutexes: readonly NamedLock[]
   readonly #waitMs: number | undefined
   readonly #isNested: boolean
+
+  static {
+    inspectAs(this.prototype, 'MultiLock', lock => ({ names: lock.names, backend: lock.#backend.kind }))
+  }
 
   constructor({ backend, names, mutexOf, waitMs, isNested }: MultiLockParts) {
     this.names = sortedNames(names)

@@ -8,6 +8,7 @@ import {
   checkAcquireOptions,
   checkBoolean,
   checkName,
+  inspectAs,
   keeperOf,
   kindOf,
   requestRevocation,
@@ -42,6 +43,15 @@ export class NamedLock implements Lockable {
   readonly #mode: LeaseMode | undefined
   readonly #defaults: AcquireOptions
   readonly #cycles: WaitCycles | undefined
+
+  static {
+    inspectAs(this.prototype, 'Lock', lock => ({
+      name: lock.#name,
+      mode: lock.#mode?.kind ?? 'exclusive',
+      limit: lock.#mode?.kind === 'permit' ? lock.#mode.limit : undefined,
+      backend: lock.#backend.kind,
+    }))
+  }
 
   /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the name is none (1 to 200 bytes, no control characters). */
   constructor({ backend, name, mode, defaults, cycles }: NamedLockParts) {

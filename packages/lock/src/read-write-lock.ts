@@ -1,5 +1,5 @@
 import type { AcquireOptions, DowngradeOptions, Lease } from '@holdfast/core'
-import { InvalidArgumentError, downgradeLease, show } from '@holdfast/core'
+import { InvalidArgumentError, downgradeLease, inspectAs, show } from '@holdfast/core'
 import type { Lockable } from './lockable.ts'
 import type { NamedLockParts } from './named-lock.ts'
 import { NamedLock, optionsOver } from './named-lock.ts'
@@ -34,7 +34,7 @@ export interface ReadWriteLock {
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the name is none. */
 export function readWriteLock(parts: Omit<NamedLockParts, 'mode'>): ReadWriteLock {
   const { backend, name, defaults } = parts
-  return {
+  const lock: ReadWriteLock = {
     read: new NamedLock({ ...parts, mode: { kind: 'read' } }),
     write: new NamedLock({ ...parts, mode: { kind: 'write' } }),
     downgrade: async (lease, options = {}) => {
@@ -42,6 +42,8 @@ export function readWriteLock(parts: Omit<NamedLockParts, 'mode'>): ReadWriteLoc
       return await downgradeLease(backend, lease, optionsOver(heldAs(defaults), options))
     },
   }
+  inspectAs(lock, 'ReadWriteLock', () => ({ name, backend: backend.kind }))
+  return lock
 }
 
 function checkOn(name: string, lease: Lease): void {

@@ -1,5 +1,5 @@
 import type { FencingToken, Guard, Lease, LeaseGuarantee, LeaseRequest } from '@holdfast/core'
-import { LeaseLostError, onLeaseEnd, orAborted, wishOf } from '@holdfast/core'
+import { LeaseLostError, inspectAs, onLeaseEnd, orAborted, wishOf } from '@holdfast/core'
 import { Turnstile } from './turnstile.ts'
 
 /**
@@ -78,6 +78,17 @@ export class NestedLease implements Lease {
   #abort: AbortController | undefined
   readonly #stopListening = new Set<() => void>()
   #isFenced = false
+
+  static {
+    inspectAs(this.prototype, 'Lease (nested)', lease => ({
+      resource: lease.resource,
+      state: lease.#state(),
+      reason: lease.#ended?.reason,
+      remainingMs: Math.floor(lease.remainingMs()),
+      guarantee: lease.guarantee,
+      within: lease.#outer,
+    }))
+  }
 
   constructor(outer: Lease, leave: () => void) {
     this.#outer = outer
@@ -169,6 +180,11 @@ export class NestedLease implements Lease {
     this.#stopHearing()
     scopes.get(this)?.end(error)
     this.#abort?.abort(error)
+  }
+
+  #state(): 'held' | 'released' | 'lost' {
+    if (this.#ended === undefined && this.#release !== undefined) return 'released'
+    return this.remainingMs() > 0 ? 'held' : 'lost'
   }
 
   #stopHearing(): void {

@@ -1,12 +1,14 @@
 import type { LeaseLostReason } from '../errors.ts'
-import { ClosedError, InvalidArgumentError, LeaseLostError, UnsupportedError } from '../errors.ts'
+import { ClosedError, InvalidArgumentError, LeaseLostError } from '../errors.ts'
 import type { FencingToken } from '../fencing/token.ts'
+import { inspectAs } from '../inspected.ts'
 import { show } from '../names.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
 import type { Grant, LeaseRequest, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
 import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
 import { ClockDeadline, answeredDeadline, momentOf } from './deadline.ts'
+import { fencingTokenOf, grantPicture, resourceOf } from './granted.ts'
 import type { KeepOut } from './keep-out.ts'
 import { holderDeadline, keepOutOf } from './keep-out.ts'
 import type { Keeper } from './keeper.ts'
@@ -50,6 +52,15 @@ export class HeldLease implements Lease {
   #release: Promise<'released' | 'lost'> | undefined
   #settleRelease: ((outcome: 'released' | 'lost') => void) | undefined
   #onEnd: ((error: LeaseLostError) => void) | undefined
+
+  static {
+    inspectAs(this.prototype, 'Lease', lease => ({
+      ...grantPicture(lease.#grant),
+      ...lease.#standing(),
+      remainingMs: Math.floor(lease.remainingMs()),
+      guarantee: lease.guarantee,
+    }))
+  }
 
   constructor(keeper: Keeper, store: LeaseStore, grant: Grant, options: AcquireOptions) {
     this.resource = resourceOf(grant)
@@ -246,6 +257,12 @@ export class HeldLease implements Lease {
     this.#end(reason)
   }
 
+  // To look at it ends nothing: when its time is over, the timer will, and say why.
+  #standing(): { readonly state: State['kind']; readonly reason?: LeaseLostReason } {
+    if (this.#state.kind === 'lost') return { state: 'lost', reason: this.#state.error.reason }
+    return { state: this.#state.kind === 'held' && this.leftMs() <= 0 ? 'lost' : this.#state.kind }
+  }
+
   // The store may count by a shorter time from now on, although its answer never comes.
   #shortenTo(ttlMs: number): void {
     if (this.#store.renewal === 'session') return
@@ -372,20 +389,7 @@ export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => vo
   if (lease instanceof HeldLease) lease.onEnd(listener)
 }
 
-/** @throws {UnsupportedError} `HF_UNSUPPORTED` when nothing may be fenced by it */
-export function fencingTokenOf({ token, isUnfenced, request }: Grant): FencingToken {
-  if (isUnfenced !== true) return token
-  throw new UnsupportedError(
-    `The lease on "${request.resource}" has no fencing token, so no guard can stand on it: its backend was made with \`fencing: false\`.`,
-  )
-}
-
 /** What a lease was asked for. Undefined of one that no backend granted, such as one that is nested in another. */
 export function wishOf(lease: Lease): Pick<LeaseRequest, 'resource' | 'mode'> | undefined {
   return lease instanceof HeldLease ? lease.request : undefined
-}
-
-/** What the token of a grant fences: of a permit, that is its slot. */
-function resourceOf({ request: { resource }, slot }: Grant): string {
-  return slot === undefined ? resource : `${resource}#${slot}`
 }
