@@ -5,15 +5,15 @@ import { eventPoint, tracePoint } from './telemetry.ts'
 
 describe('eventPoint', () => {
   it('is heard only while somebody listens to its channel', () => {
-    const point = eventPoint<{ n: number }>('test.event')
+    const point = eventPoint<{ n: number }>('lease.test-event')
     const heard: unknown[] = []
     const hear = (message: unknown): void => void heard.push(message)
     expect(point.isHeard).toBe(false)
     point.publish({ n: 1 })
-    subscribe('holdfast:test.event', hear)
+    subscribe('holdfast:lease.test-event', hear)
     expect(point.isHeard).toBe(true)
     point.publish({ n: 2 })
-    unsubscribe('holdfast:test.event', hear)
+    unsubscribe('holdfast:lease.test-event', hear)
     point.publish({ n: 3 })
     expect([heard, point.isHeard]).toEqual([[{ n: 2 }], false])
   })
@@ -21,14 +21,14 @@ describe('eventPoint', () => {
 
 describe('tracePoint', () => {
   it('runs the work and passes on what becomes of it when nobody listens', async () => {
-    const point = tracePoint<object>('test.silent')
+    const point = tracePoint<object>('lease.test-silent')
     expect(point.isHeard).toBe(false)
     expect(await point.trace(async () => 5, {})).toBe(5)
     await expect(point.trace(() => Promise.reject(new Error('broken')), {})).rejects.toThrow('broken')
   })
 
   it('tells of start and end, with the context, its result and its error', async () => {
-    const point = tracePoint<{ resource: string }>('test.trace')
+    const point = tracePoint<{ resource: string }>('lease.test-trace')
     const seen: string[] = []
     const note = (name: string) => (message: unknown) => {
       const { resource, result, error } = message as { resource: string; result?: string; error?: Error }
@@ -41,7 +41,7 @@ describe('tracePoint', () => {
       asyncEnd: note('end'),
       error: note('error'),
     }
-    const channel = tracingChannel('holdfast:test.trace')
+    const channel = tracingChannel('holdfast:lease.test-trace')
     channel.subscribe(listeners)
     expect(point.isHeard).toBe(true)
     await point.trace(async () => 'fine', { resource: 'a' })
@@ -70,26 +70,47 @@ describe('HOLDFAST_DEBUG', () => {
 
   it('prints the events of the parts it names, and of no others', async () => {
     const publish = (telemetry: typeof Telemetry): void => {
-      telemetry.eventPoint('one.granted').publish({ resource: 'r', token: 5n })
-      telemetry.eventPoint('two.closed').publish({ address: 'here' })
+      telemetry.eventPoint('lease.one').publish({ resource: 'r', token: 5n })
+      telemetry.eventPoint('redis.two').publish({ address: 'here' })
     }
     expect(await printed('', publish)).toBe('')
-    expect(await printed('one', publish)).toBe('holdfast one.granted resource=r token=5\n')
-    expect(await printed('three,two', publish)).toContain('holdfast two.closed address=here\n')
+    expect(await printed('lease', publish)).toBe('holdfast lease.one resource=r token=5\n')
+    expect(await printed('zookeeper, redis', publish)).toContain('holdfast redis.two address=here\n')
   })
 
   it('names a part whose point has no second part in its name', async () => {
-    const publish = (telemetry: typeof Telemetry): void => telemetry.eventPoint('plain').publish({ resource: 'r' })
-    expect(await printed('plai', publish)).toBe('')
-    expect(await printed('plain', publish)).toBe('holdfast plain resource=r\n')
+    const publish = (telemetry: typeof Telemetry): void => telemetry.eventPoint('fence').publish({ resource: 'r' })
+    expect(await printed('lock', publish)).toBe('')
+    expect(await printed('fence', publish)).toBe('holdfast fence resource=r\n')
   })
 
   it('prints the end and the error of what is traced', async () => {
-    const text = await printed('four', ({ tracePoint: trace }) =>
-      trace('four.acquire')
+    const text = await printed('postgres', ({ tracePoint: trace }) =>
+      trace('postgres.acquire')
         .trace(() => Promise.reject(new Error('broken')), { resource: 'r' })
         .catch(() => {}),
     )
-    expect(text).toContain('holdfast four.acquire resource=r error=Error: broken')
+    expect(text).toContain('holdfast postgres.acquire resource=r error=Error: broken')
+  })
+
+  it.each([
+    ['lok', '"lok"'],
+    ['lok,fence,*', '"lok", "*"'],
+    ['1', '"1"'],
+  ])('says once what it does not know of %j, and prints the rest', async (given, shown) => {
+    const text = await printed(given, telemetry => {
+      const point = telemetry.eventPoint(`fence.of-${shown.length}`)
+      point.publish({ n: 1 })
+      point.publish({ n: 2 })
+    })
+    const lines = text.trimEnd().split('\n')
+    expect(lines[0]).toBe(
+      `holdfast: Expected HOLDFAST_DEBUG to be some of lock,lease,fence,config,resilience,redis,zookeeper,postgres,listener, got ${shown}.`,
+    )
+    expect(lines).toHaveLength(given.includes('fence') ? 3 : 1)
+  })
+
+  it('that is empty but for commas names nothing, and nothing is wrong with it', async () => {
+    expect(await printed(' ,, ', telemetry => telemetry.eventPoint('lock.empty').publish({}))).toBe('')
   })
 })

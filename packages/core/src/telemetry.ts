@@ -3,7 +3,14 @@ import type { Channel, TracingChannel } from 'node:diagnostics_channel'
 // Asked at run time and never imported, so that this module also loads where there is no Node.
 const node: NodeJS.Process | undefined = globalThis.process
 const diagnostics = node?.getBuiltinModule?.('node:diagnostics_channel')
-const debugged: ReadonlySet<string> = new Set((node?.env?.['HOLDFAST_DEBUG'] ?? '').split(',').filter(Boolean))
+
+/** Parts of the library: the first part of each point's name. */
+const PARTS = ['lock', 'lease', 'fence', 'config', 'resilience', 'redis', 'zookeeper', 'postgres', 'listener'] as const
+
+type Part = (typeof PARTS)[number]
+type PointName = Part | `${Part}.${string}`
+
+const debugged: ReadonlySet<string> = debuggedParts(node?.env?.['HOLDFAST_DEBUG'] ?? '')
 
 /**
  * A named point of the library that tools can listen to with `node:diagnostics_channel`: plain events on
@@ -66,7 +73,7 @@ class NodeTracePoint<T extends object> implements TracePoint<T> {
 }
 
 /** The event point `holdfast:<name>`; `HOLDFAST_DEBUG=<first part of the name>` prints it to standard error. */
-export function eventPoint<T extends object>(name: string): EventPoint<T> {
+export function eventPoint<T extends object>(name: PointName): EventPoint<T> {
   if (diagnostics === undefined) return SILENT_EVENT
   const channel = diagnostics.channel(`holdfast:${name}`)
   if (isDebugged(name)) diagnostics.subscribe(`holdfast:${name}`, message => print(name, message))
@@ -74,12 +81,24 @@ export function eventPoint<T extends object>(name: string): EventPoint<T> {
 }
 
 /** The trace point `holdfast:<name>`; `HOLDFAST_DEBUG=<first part of the name>` prints its ends and errors to standard error. */
-export function tracePoint<T extends object>(name: string): TracePoint<T> {
+export function tracePoint<T extends object>(name: PointName): TracePoint<T> {
   if (diagnostics === undefined) return SILENT_TRACE
   if (isDebugged(name)) {
     diagnostics.subscribe(`tracing:holdfast:${name}:asyncEnd`, message => print(name, message))
   }
   return new NodeTracePoint<T>(diagnostics.tracingChannel<unknown, T>(`holdfast:${name}`) as TracingChannel<T>)
+}
+
+/** What is asked for. A name that stands for nothing would else print nothing, as one does of which nothing happens. */
+function debuggedParts(given: string): ReadonlySet<string> {
+  const names = new Set(given.split(',').map(name => name.trim()))
+  names.delete('')
+  const unknown = [...names].filter(name => !(PARTS as readonly string[]).includes(name))
+  if (unknown.length > 0) {
+    const got = unknown.map(name => JSON.stringify(name)).join(', ')
+    node?.stderr.write(`holdfast: Expected HOLDFAST_DEBUG to be some of ${PARTS.join(',')}, got ${got}.\n`)
+  }
+  return names
 }
 
 function isDebugged(name: string): boolean {
