@@ -9,6 +9,7 @@ import {
   encodeMeta,
   show,
 } from '@holdfast/core'
+import { checkWork } from './work.ts'
 
 /** Who is a candidate. */
 export interface ElectionOptions extends Pick<AcquireOptions, 'ttlMs' | 'meta'> {
@@ -60,9 +61,7 @@ export function checkCampaignOptions(options: CampaignOptions): void {
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkRunOptions(work: unknown, options: RunOptions): void {
-  if (typeof work !== 'function') {
-    throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
-  }
+  checkWork(work)
   checkKeys('run', options, RUN_NAMES)
   checkCampaign(options, RUN_NAMES)
   checkBoolean('requeue', options.requeue)

@@ -1,4 +1,12 @@
-import { ACQUIRE_OPTION_NAMES, InvalidArgumentError, checkKeys, show } from '@holdfast/core'
+import {
+  ACQUIRE_OPTION_NAMES,
+  InvalidArgumentError,
+  checkAcquireOptions,
+  checkBoolean,
+  checkKeys,
+  encodeMeta,
+  show,
+} from '@holdfast/core'
 import type { UsingOptions } from './lockable.ts'
 import type { Locks } from './locks.ts'
 import { nameTemplate } from './name-template.ts'
@@ -50,6 +58,9 @@ export function lockedCalls(where: string, name: LockName<never[]>, options: Loc
       `Expected \`signal\` of ${where} to be a function of the arguments, got ${show(signal)}.`,
     )
   }
+  checkAcquireOptions(using, KNOWN)
+  checkBoolean('reentrant', using.reentrant)
+  encodeMeta(using.meta)
   const namesOf = namesMaker(where, name)
   return async ({ locks, self, args }, work) => {
     const names = namesOf(self, args)

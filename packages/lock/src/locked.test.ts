@@ -120,6 +120,9 @@ describe('A method with @locked', () => {
     expect(() => locked('a', { wait: 5 } as LockedMethodOptions)).toThrow('Unknown option `wait` of locked')
     expect(() => locked('a', { signal: 5 as never })).toThrow('Expected `signal` of locked to be a function')
     expect(() => locked('a', { locks: 5 as never })).toThrow('Expected `locks` to be what createLocks made, got 5.')
+    expect(() => locked('a', { ttlMs: 5 })).toThrow('Expected `ttlMs`')
+    expect(() => locked('a', { reentrant: 1 as never })).toThrow('`reentrant`')
+    expect(() => locked('a', { meta: { job: 1 as never } })).toThrow('`meta.job`')
     expect(() => locked('{a}')).toThrow('Expected {a} of the lock name "{a}"')
     expect(() => locked([])).toThrow('Expected the first argument of locked to be a template')
     expect(() => decorate(undefined, { kind: 'field' })).toThrow('to stand on a method, got a field.')
@@ -223,6 +226,21 @@ describe('lockedFunction', () => {
     await expect(move('b', 'a')).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT', resource: 'account:b' })
     await lease.release()
     expect(await move('b', 'a')).toBe('ba')
+  })
+
+  it('refuses a generator, whose body would run without the lock', () => {
+    async function* pages(): AsyncGenerator<number> {
+      yield await Promise.resolve(1)
+    }
+    function* numbers(): Generator<number> {
+      yield 1
+    }
+    const decorate = locked('a') as (...args: readonly unknown[]) => unknown
+    for (const work of [pages, numbers]) {
+      expect(() => lockedFunction(locks, 'a', work as () => unknown)).toThrow('got a generator function')
+      expect(() => decorate({}, 'pages', { value: work })).toThrow('to stand on a method, got a generator')
+      expect(() => decorate(work, { kind: 'method' })).toThrow('to stand on a method, got a generator')
+    }
   })
 
   it('refuses what is no function and what are no locks', () => {

@@ -1,8 +1,9 @@
-import { InvalidArgumentError, show } from '@holdfast/core'
+import { InvalidArgumentError } from '@holdfast/core'
 import type { LockName, LockedCall, LockedMethodOptions, LockedOptions } from './locked-options.ts'
 import { lockedCalls } from './locked-options.ts'
 import type { Locks } from './locks.ts'
 import { checkLocks, locksInUse } from './locks-in-use.ts'
+import { checkWork, isGeneratorFunction } from './work.ts'
 
 /** What `locked` makes: a decorator of methods, in the form of the standard and in the older one of TypeScript. */
 export interface LockedDecorator<Given extends readonly unknown[], Self> {
@@ -43,7 +44,10 @@ export function locked<const Args extends unknown[] = never[], Self = unknown>(
   // What its functions take is known to whoever decorates: they get the arguments of the method.
   const run = lockedCalls('locked', name as LockName<never[]>, options as unknown as LockedMethodOptions)
   const locksOf = locksMaker(options.locks as Locks | ((self: unknown) => Locks) | undefined)
-  const protect = (method: Method): Method => lockedMethod(method, run, locksOf)
+  const protect = (method: Method): Method => {
+    if (isGeneratorFunction(method)) throw notDecorable('a generator, whose body would run without the lock')
+    return lockedMethod(method, run, locksOf)
+  }
   const decorate = (target: unknown, second: unknown, descriptor: unknown): unknown => {
     const kind = (second as { readonly kind?: unknown } | null | undefined)?.kind
     if (kind === 'method') return protect(target as Method)
@@ -72,9 +76,7 @@ export function lockedFunction<This, Args extends unknown[], Result>(
   options: LockedOptions<NoInfer<Args>> = {},
 ): (this: This, ...args: Args) => Promise<Awaited<Result>> {
   checkLocks('locks', locks)
-  if (typeof work !== 'function') {
-    throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
-  }
+  checkWork(work)
   const run = lockedCalls('lockedFunction', name as LockName<never[]>, options as unknown as LockedMethodOptions)
   return lockedMethod(work as unknown as Method, run, () => locks) as unknown as (
     this: This,

@@ -300,6 +300,16 @@ describe('Bad input', () => {
     )
   })
 
+  it('is no generator, whose body would run without the lock', async () => {
+    function* work(): Generator<number> {
+      yield 1
+    }
+    const refused = refusal('work', 'Expected `work` to be a function that is done when it has answered')
+    expect(await failureOf(locks.using('a', work))).toMatchObject(refused)
+    expect(await failureOf(locks.all(['a']).using(work))).toMatchObject(refused)
+    expect(await failureOf(locks.election('a').run(work))).toMatchObject(refused)
+  })
+
   it('as options of a lock that takes none is refused', () => {
     for (const method of ['mutex', 'readWrite'] as const) {
       const make = locks[method] as (...given: unknown[]) => unknown

@@ -14,6 +14,7 @@ import type { MultiLease } from './multi-lease.ts'
 import { HeldTogether, releaseAll } from './multi-lease.ts'
 import type { NamedLock } from './named-lock.ts'
 import { Taking } from './taking.ts'
+import { checkWork } from './work.ts'
 
 /** How many names one multi-lock may have. */
 const NAMES_MAX = 100
@@ -125,9 +126,7 @@ class SortedLocks implements MultiLock {
   }
 
   async using<T>(work: (lease: MultiLease) => T | Promise<T>, options?: MultiUsingOptions): Promise<T> {
-    if (typeof work !== 'function') {
-      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}.`)
-    }
+    checkWork(work)
     if (options !== undefined) checkAcquireOptions(options, USING_KNOWN)
     const { reentrant, ...rest } = options ?? {}
     checkBoolean('reentrant', reentrant)

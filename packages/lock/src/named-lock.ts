@@ -21,6 +21,7 @@ import { currentScope, runInScope } from './reentrancy.ts'
 import type { Scope } from './scope.ts'
 import { outermost, rootWishOf, scopeOf } from './scope.ts'
 import type { WaitCycles } from './wait-cycles.ts'
+import { checkWork } from './work.ts'
 
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
 const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
@@ -77,10 +78,7 @@ export class NamedLock implements Lockable {
   }
 
   async using<T>(work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T> {
-    if (typeof work !== 'function') {
-      const hint = typeof options === 'function' ? ': it comes before the options' : ''
-      throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}${hint}.`)
-    }
+    checkWork(work, typeof options === 'function' ? ': it comes before the options' : '')
     const checked = this.#checked(options, USING_OPTION_NAMES)
     checkBoolean('reentrant', checked.reentrant)
     const outer = checked.reentrant === true ? this.#currentScope() : undefined
