@@ -48,6 +48,38 @@ describe('A campaign', () => {
     await b.close()
   })
 
+  it('gives the lease back where no term can be told, for it has no token', async () => {
+    const backend = memoryBackend({ world })
+    const { leases } = backend
+    const unfenced = new Proxy(leases, {
+      get: (store, key) => {
+        if (key === 'grant')
+          return async (...args: Parameters<typeof store.grant>) => ({
+            ...(await store.grant(...args)),
+            isUnfenced: true,
+          })
+        const value: unknown = Reflect.get(store, key)
+        return typeof value === 'function' ? (value.bind(store) as unknown) : value
+      },
+    })
+    const a = candidate('a', {}, { ...backend, leases: unfenced })
+    expect(await failureOf(a.campaign())).toMatchObject({ code: 'HF_UNSUPPORTED' })
+    expect([a.isLeader, (await a.inspect()).holders]).toEqual([false, []])
+    await backend.close()
+  })
+
+  it('raises a guard for who leads already, and fails when that has seen a newer token', async () => {
+    const a = candidate('a')
+    const lease = await a.campaign()
+    const raised: bigint[] = []
+    expect(await a.campaign({ guard: { raise: async ({ token }) => void raised.push(token.value) } })).toBe(lease)
+    expect(raised).toEqual([lease.token.value])
+    const refusing = { raise: () => Promise.reject(new Error('newer')) }
+    await expect(a.campaign({ guard: refusing })).rejects.toThrow('newer')
+    expect(a.isLeader).toBe(true)
+    await a.close()
+  })
+
   it('may try only, or wait for a time', async () => {
     const [a, b] = [candidate('a'), candidate('b')]
     await a.campaign()

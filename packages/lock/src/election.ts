@@ -10,6 +10,7 @@ import {
   inspectAs,
   onAbort,
   onLeaseEnd,
+  orAborted,
   randomId,
   resumeLease,
   systemRandom,
@@ -40,7 +41,8 @@ export interface Election extends AsyncDisposable {
   /** Of this candidate. */
   readonly id: string
   /**
-   * Waits for its turn, and leads. Who leads already gets the lease that it has. Calls of one candidate come one after the other.
+   * Waits for its turn, and leads. Who leads already gets the lease that it has, after a `guard` was raised to its token; the other
+   * options are for a new term. Calls of one candidate come one after the other.
    *
    * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when another led for all of `waitMs`
    * @throws {UnavailableError} `HF_UNAVAILABLE` when the backend did not answer in time
@@ -215,23 +217,22 @@ export class NamedElection implements Election {
     const rest = await this.#afterOwn(options)
     try {
       const current = this.#leadership.current
-      if (current !== undefined && this.isLeader) return current
+      if (current !== undefined && this.isLeader) return await raisedFor(current, options)
       const { name: resource } = this
       const resumed = handle === undefined ? undefined : await resumeLease(this.#backend, { resource, handle }, options)
       const lease = resumed ?? (await acquireLease(this.#backend, resource, rest))
-      this.#checkOpen(lease)
-      this.#lead(lease, options, value)
+      try {
+        this.#closing.signal.throwIfAborted()
+        this.#lead(lease, options, value)
+      } catch (error) {
+        // Nobody has it who would give it back.
+        void lease.release()
+        throw error
+      }
       return lease
     } finally {
       this.#turnstile.leave()
     }
-  }
-
-  // It was closed after the lease was granted and before it came here: nobody else would give it back.
-  #checkOpen(lease: Lease): void {
-    if (!this.#closing.signal.aborted) return
-    void lease.release()
-    throw this.#closing.signal.reason
   }
 
   /** Other campaigns of this candidate come first; what they take of `waitMs` is gone. */
@@ -270,6 +271,14 @@ export class NamedElection implements Election {
     this.#leaders ??= new Leaders(this.#backend, this.name)
     return this.#leaders
   }
+}
+
+// A guard that comes with a later campaign is to know of the term, too.
+async function raisedFor(lease: Lease, { guard, signal }: AcquireOptions): Promise<Lease> {
+  if (guard === undefined) return lease
+  await orAborted(orAborted(Promise.resolve(guard.raise(lease)), lease.signal), signal)
+  lease.assertHeld()
+  return lease
 }
 
 // An option that is given as undefined counts as left out.
