@@ -121,6 +121,9 @@ export class PartyNode implements Membership {
     seen.version = version
     if (children === undefined) return true
     const own = this.#own?.name ?? ''
+    // It counted as gone already. Without `ready` nobody is in: who is there comes for the next time, and may wait for us.
+    const isGone = this.#leaving === undefined && !children.includes(own)
+    if (isGone && (await present(session, exists(this.#ready))) === undefined) return true
     const others = seen.othersIn(children, own)
     const [lowest] = others
     if (lowest === undefined) {

@@ -1,4 +1,4 @@
-import { CODE, isCode } from './errors.ts'
+import { CODE, isCode, isFailure } from './errors.ts'
 import { contendersInOrder, holdersAmong } from './contenders.ts'
 import type { LeaseKind } from '../ports/leases.ts'
 import { getChildren, getData, setData } from './operations.ts'
@@ -10,6 +10,7 @@ import type { Session } from './session.ts'
 const REVOKE: Uint8Array = Buffer.from('__REVOKE__')
 const ANY_VERSION = -1
 const AT_ONCE = 64
+const ROUNDS_MAX = 20
 
 /** Asks all who hold: how many were asked. Rejects with `OperationError`. */
 export async function askHolders(session: Session, locks: Locks, resource: string, kind: LeaseKind): Promise<number> {
@@ -30,13 +31,16 @@ export async function askHolders(session: Session, locks: Locks, resource: strin
 }
 
 async function ask(session: Session, path: string): Promise<boolean> {
-  try {
-    await session.run(setData(path, REVOKE, ANY_VERSION))
-    return true
-  } catch (error) {
-    // He has given it up already.
-    if (isCode(error, CODE.noNode)) return false
-    throw error
+  for (let round = 1; ; round++) {
+    try {
+      await session.run(setData(path, REVOKE, ANY_VERSION))
+      return true
+    } catch (error) {
+      // He has given it up: before he was asked, or for he was, when only the answer was lost.
+      if (isCode(error, CODE.noNode)) return round > 1
+      // To say it twice does no harm: he hears it once.
+      if (!isFailure(error, 'cut') || round === ROUNDS_MAX) throw error
+    }
   }
 }
 
