@@ -28,13 +28,14 @@ export interface DoubleBarrierOptions {
  * One party of a double barrier: all begin together and all end together. Each party has an object of its own; it can go in and out
  * any number of times.
  *
- * A party whose process dies inside, or whose link is cut for longer than its TTL, counts as gone. Who comes while others of a round
- * are still in joins them, so more processes than `parties` are let in as well.
+ * A party whose process dies inside, or is stopped or cut off for longer than its TTL, counts as gone. It does not come back by itself:
+ * it calls `leave`, and `enter` again. Who comes while others of a round are still in joins them, so more processes than `parties` are
+ * let in as well.
  */
 export interface DoubleBarrier {
   readonly name: string
   /**
-   * Resolves once `parties` are in. When it rejects the party is not in.
+   * Resolves once `parties` are in. When it rejects the party is not in. While the store is away it waits on.
    *
    * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when too few came within `waitMs`
    * @throws {UnavailableError} `HF_UNAVAILABLE` when the store never answered within `waitMs`
@@ -42,7 +43,8 @@ export interface DoubleBarrier {
    */
   enter(options?: WaitOptions): Promise<void>
   /**
-   * Leaves, and resolves once all who were in have left. Whatever comes of it, the party is out.
+   * Leaves, and resolves once all who were in have left. Whatever comes of it, the party is out. While the store is away it waits on;
+   * a party that counts as gone waits for nobody who came for the next time.
    *
    * @throws {WaitTimeoutError} `HF_WAIT_TIMEOUT` when others were still in after `waitMs`
    * @throws {UnavailableError} `HF_UNAVAILABLE` when the store never answered within `waitMs`

@@ -36,7 +36,7 @@ export interface Membership {
  *   them are still in joins them.
  * - **B4** `leave` resolves once everybody who was in when it was called has left, and the double barrier can then be used again.
  * - **B5** After an aborted or failed `enter` nothing of it remains, at worst for one TTL or session. Who falls silent counts as gone
- *   after his TTL or session, and up to 2 s.
+ *   after his TTL or session, and up to 2 s; he is not in again before he enters again.
  *
  * Waiting outlasts outages of the store. Abort rejects with the signal's reason; `RefusedError` (`HF_REFUSED`) is the server's no,
  * `ClosedError` (`HF_CLOSED`) comes once the backend is closed; what does not wait rejects with `UnavailableError`
