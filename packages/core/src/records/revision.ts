@@ -4,11 +4,6 @@ import type { Revision } from '../ports/records.ts'
 /** How many commits a directory remembers, so that one which is sent again is known (R4). */
 export const COMMITS_REMEMBERED = 32
 
-/** Whether it is the same state. */
-export function isSameRevision(a: Revision, b: Revision): boolean {
-  return a.history === b.history && a.number === b.number && a.commit === b.commit
-}
-
 /** What became of a directory between two reads. */
 export type Succession =
   /** Nothing was read before. */
@@ -25,6 +20,10 @@ export function successionOf(previous: Revision | undefined, next: Revision): Su
   if (previous === undefined) return 'first'
   if (previous.history !== next.history) return 'replaced'
   return next.number > previous.number || isSameRevision(previous, next) ? 'forward' : 'regressed'
+}
+
+function isSameRevision(a: Revision, b: Revision): boolean {
+  return a.history === b.history && a.number === b.number && a.commit === b.commit
 }
 
 const ID_BYTES = 16
