@@ -3,6 +3,7 @@ import type { Backend } from '../../backend.ts'
 import type { Membership } from '../../ports/barriers.ts'
 import type { BarrierCase, BarrierScene } from './barrier-scene.ts'
 import { ANSWER_MS, END_MS_MAX } from './barrier-scene.ts'
+import { Watched } from './stage.ts'
 
 const CROWD = 20
 const ROUNDS = 6
@@ -156,6 +157,47 @@ export const partyCases: readonly BarrierCase[] = [
       await scene.silence(one)
       const limitMs = scene.harness.ttlMs + END_MS_MAX + ANSWER_MS
       await scene.soon(party.leave(), 'a party that is left alone to leave', limitMs)
+    },
+  },
+  {
+    promise: 'B5',
+    name: 'A party that counted as gone does not count again when it is back, before it enters again.',
+    needs: ['silence'],
+    body: async scene => {
+      const [one, other] = await scene.twoClients()
+      const barrier = scene.barrier()
+      const [gone, party] = await scene.inside([one, other], barrier)
+      assert.ok(gone !== undefined && party !== undefined)
+      const heal = await scene.silence(one)
+      const limitMs = scene.harness.ttlMs + END_MS_MAX + ANSWER_MS
+      await scene.soon(party.leave(), 'a party that is left alone to leave', limitMs)
+      await heal()
+      const next = await scene.entering(other, barrier, 2)
+      // For long enough to say that it lives, if it thinks so.
+      await scene.harness.advance(scene.harness.ttlMs)
+      await scene.stays([next], 'the one that was gone has not entered again')
+      await scene.soon(gone.leave(), 'the one that was gone to leave, for whom nobody is in', 2 * ANSWER_MS)
+      const parties = [next.promise, scene.enter(one, barrier, 2).promise]
+      await leaveTogether(scene, await scene.soon(Promise.all(parties), 'both parties to be in', 2 * ANSWER_MS))
+      await scene.nothingLeft(barrier)
+    },
+  },
+  {
+    promise: 'B4',
+    name: 'Who leaves while the store does not answer waits on, and has left once the others have.',
+    needs: ['silence'],
+    body: async scene => {
+      const [one, other] = await scene.twoClients()
+      const barrier = scene.barrier()
+      const [first, second] = await scene.inside([one, other], barrier)
+      assert.ok(first !== undefined && second !== undefined)
+      const heal = await scene.silence(one)
+      const leaving = new Watched(first.leave())
+      await scene.harness.advance(scene.harness.ttlMs + END_MS_MAX)
+      await scene.stays([leaving], 'nobody has told it that the other left')
+      await heal()
+      await scene.soon(second.leave(), 'the other to leave', 2 * ANSWER_MS)
+      await scene.soon(leaving.promise, 'the one that waited to leave', 4 * ANSWER_MS)
     },
   },
   {

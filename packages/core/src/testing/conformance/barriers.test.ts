@@ -189,6 +189,29 @@ describe('The conformance suite of barriers', () => {
     }
   })
 
+  it('finds a store that gives up leaving as soon as it is not answered', async () => {
+    const found = 'Who leaves while the store does not answer waits on, and has left once the others have.'
+    let isAway = false
+    const silence: BarrierHarness['silence'] = {
+      kind: 'supported',
+      run: async () => {
+        isAway = true
+        return async () => void (isAway = false)
+      },
+    }
+    const broken = harnessOf(store => ({
+      enter: async (request, wait) => {
+        const party = await store.enter(request, wait)
+        return {
+          leave: leaving => (isAway ? Promise.reject(new Error('It was not answered.')) : party.leave(leaving)),
+        }
+      },
+    }))
+    expect(await verdict({ ...broken, silence }, found)).toBe('fails')
+    isAway = false
+    expect(await verdict({ ...harnessOf(() => ({})), silence }, found)).toBe('passes')
+  })
+
   it.each([['silence', 'A party that falls silent inside counts as gone after its TTL.']])(
     'finds a harness whose `%s` does nothing',
     async (_, found) => {
