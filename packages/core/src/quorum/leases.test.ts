@@ -163,6 +163,7 @@ describe('A campaign', () => {
     await expect(store.tryGrant(request({ mode: { kind: 'permit', limit: 2 } }))).rejects.toThrow(UnsupportedError)
     await expect(store.grant(request({ ttlMs: TTL_MS + 1 }))).rejects.toThrow(InvalidArgumentError)
     await expect(store.downgrade()).rejects.toThrow(UnsupportedError)
+    await expect(store.inspect('r', 'permits')).rejects.toThrow(UnsupportedError)
     expect(nodes[0].asked).toEqual([])
   })
 

@@ -7,6 +7,7 @@ import type {
   Grant,
   LeaseHolder,
   LeaseInfo,
+  LeaseKind,
   LeaseRequest,
   LeaseStore,
   Renewal,
@@ -147,8 +148,9 @@ export class QuorumLeaseStore implements LeaseStore {
     return Promise.reject(new UnsupportedError('A quorum has exclusive leases only.'))
   }
 
-  async inspect(resource: string): Promise<LeaseInfo> {
+  async inspect(resource: string, kind: LeaseKind = 'exclusive'): Promise<LeaseInfo> {
     this.#parts.lifecycle.checkOpen()
+    if (kind !== 'exclusive') throw new UnsupportedError(`A quorum has exclusive leases only: it has no ${kind} ones.`)
     const { nodes } = this.#parts
     const asked = await poll(
       nodes.map(node => node.inspect(resource)),

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { BARRIER_RECIPES } from './barrier-recipes.fixture.ts'
+import { ELECTION_RECIPES } from './election-recipes.fixture.ts'
+import { FAILOVER_CASES } from './failover.fixture.ts'
+import { LOCK_RECIPES } from './lock-recipes.fixture.ts'
+import type { Recipe, RecipeCase } from './recipe.fixture.ts'
+import { Scene } from './scene.fixture.ts'
+import { SHARED_RECIPES } from './shared-recipes.fixture.ts'
+import type { Servers, Store } from './store.fixture.ts'
+import { UPDATE_RECIPES } from './update-recipes.fixture.ts'
+
+export const RECIPES: readonly Recipe[] = [
+  ...LOCK_RECIPES,
+  ...SHARED_RECIPES,
+  ...ELECTION_RECIPES,
+  ...BARRIER_RECIPES,
+  ...UPDATE_RECIPES,
+]
+
+const TIMEOUT_MS = 45_000
+
+/** The table "What works where" of the guide, which says what is run: a cell by recipe and store. */
+export function readMatrix(): {
+  readonly columns: readonly string[]
+  readonly rows: ReadonlyMap<string, readonly string[]>
+} {
+  const page = readFileSync(new URL('../../../../docs/which-store.md', import.meta.url), 'utf8')
+  const [, section = ''] = page.split('\n## What works where\n')
+  const [head = [], , ...rows] = section
+    .slice(section.indexOf('\n| '))
+    .trim()
+    .split(/\n(?!\|)/, 1)
+    .flatMap(table => table.split('\n'))
+    .map(line =>
+      line
+        .slice(1, -1)
+        .split('|')
+        .map(cell => cell.trim()),
+    )
+  return { columns: head.slice(1), rows: new Map(rows.map(([row = '', ...cells]) => [row, cells])) }
+}
+
+/** Runs every recipe on a store: what the guide says is there keeps its promises, and what it says is refused is. */
+export function runRecipes(store: Store): void {
+  const { columns, rows } = readMatrix()
+  const at = columns.indexOf(store.column)
+  let servers: Servers
+  beforeAll(async () => {
+    servers = await store.start()
+  }, 90_000)
+
+  afterAll(() => servers.stop())
+
+  const play = async ({ run }: RecipeCase): Promise<void> => {
+    await using scene = new Scene(store, servers)
+    await run(scene)
+  }
+
+  // Most of the time of each is waiting.
+  for (const recipe of RECIPES) {
+    for (const each of casesFor(recipe, rows.get(recipe.row)?.[at])) {
+      const isPossible = store.hasLinks || each.cutsLinks === undefined
+      if (isPossible) it.concurrent(`${recipe.row}: ${each.name}`, () => play(each), TIMEOUT_MS)
+    }
+  }
+
+  if (store.failsOver) {
+    // Each in its turn, after all others.
+    describe('When the server is killed that leads', () => {
+      for (const each of FAILOVER_CASES) it(each.name, () => play(each), TIMEOUT_MS)
+    })
+  }
+}
+
+function casesFor(recipe: Recipe, cell: string | undefined): readonly RecipeCase[] {
+  switch (cell) {
+    case 'yes':
+      return recipe.cases
+    case '`HF_UNSUPPORTED`':
+      return [{ name: 'is refused', run: scene => isRefused(recipe, scene) }]
+    case 'no':
+      return recipe.absent === undefined ? [] : [recipe.absent]
+    default:
+      return []
+  }
+}
+
+async function isRefused({ refused }: Recipe, scene: Scene): Promise<void> {
+  const asked = refused?.(scene) ?? []
+  expect(asked.length).toBeGreaterThan(0)
+  for (const ask of asked) {
+    await expect((async () => await ask())()).rejects.toMatchObject({ code: 'HF_UNSUPPORTED' })
+  }
+}
