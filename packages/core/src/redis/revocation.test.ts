@@ -1,7 +1,7 @@
 // Wishes for revocation while links, leases and answers are lost.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RedisServer } from '@holdfast/scripts/servers'
+import type { SharedRedis } from '@holdfast/scripts/servers'
 import { sharedRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -16,7 +16,7 @@ import { createFaultProxy } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 
 const prefix = `revocation-${randomUUID()}:`
-let server: RedisServer
+let server: SharedRedis
 
 beforeAll(async () => {
   server = await sharedRedis()
