@@ -8,6 +8,7 @@ import { root } from './root.mjs'
 
 const core = 'packages/core/src'
 const lock = 'packages/lock/src'
+const resilience = 'packages/resilience/src'
 
 /** @type {[path: string, source: string, rule: string][]} */
 const violations = [
@@ -38,6 +39,9 @@ const violations = [
   [`${lock}/imports-zookeeper.ts`, `import 'node-zookeeper-client'`, 'no-restricted-imports'],
   [`${lock}/imports-opentelemetry.ts`, `import '@opentelemetry/api'`, 'no-restricted-imports'],
   [`${lock}/imports-node.ts`, `import 'node:fs'`, 'no-restricted-imports'],
+  [`${resilience}/imports-testing.ts`, `import '@holdfast/core/testing'`, 'no-restricted-imports'],
+  [`${resilience}/testing/imports-adapter.ts`, `import '@holdfast/core/memory'`, 'no-restricted-imports'],
+  [`${resilience}/testing/imports-lock.ts`, `import '@holdfast/lock'`, 'no-restricted-imports'],
   [`packages/later/src/imports-lock.ts`, `import '@holdfast/lock'`, 'no-restricted-imports'],
   [`packages/later/src/imports-ioredis.ts`, `import 'ioredis'`, 'no-restricted-imports'],
   [`${lock}/cycle-a.ts`, `import { b } from './cycle-b.ts'\nexport const a: number = 1 + b`, 'no-cycle'],
@@ -79,6 +83,7 @@ const allowed = [
   [`${core}/redis/driver.test.ts`, `import 'node:fs'\nimport '@holdfast/scripts/servers'\nsetTimeout(() => {}, 1)`],
   [`${lock}/mutex.ts`, `import '@holdfast/core'\nimport 'node:async_hooks'`],
   [`bench/src/peers.ts`, `import 'ioredis'\nimport 'node:fs'\nimport '@holdfast/lock'\nconsole.log(Date.now())`],
+  [`${resilience}/testing/imports-testing.ts`, `import '@holdfast/core/testing'`],
 ]
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-lint-'))
