@@ -44,8 +44,9 @@ afterAll(async () => {
   await ensemble.stop()
 })
 
-function open(sessionTimeoutMs: number): ZooKeeperBackend {
-  const backend = zookeeperBackend({ connect: ensemble.connectString, root: ROOT, sessionTimeoutMs })
+function open(sessionTimeoutMs: number, operationTimeoutMs = 5_000): ZooKeeperBackend {
+  const { connectString } = ensemble
+  const backend = zookeeperBackend({ connect: connectString, root: ROOT, sessionTimeoutMs, operationTimeoutMs })
   onTestFinished(() => backend.close())
   return backend
 }
@@ -186,6 +187,39 @@ describe('When the leader is killed', () => {
     const stop = startCrowd(rooms, ({ mode }, index) => ({ resource: `own-${index}`, mode }))
     await vi.waitFor(() => expect(rooms.conflicts).toBeGreaterThan(0), 20_000)
     await stop()
+  })
+})
+
+describe('When nobody leads for longer than an operation may take', () => {
+  it('who waits keeps its place, and who asks for the first time is told so', { timeout: 120_000 }, async () => {
+    const operationMs = 500
+    const [one, other, third] = [open(30_000), open(30_000, operationMs), open(30_000, operationMs)]
+    const wishes: readonly Wish[] = [
+      { resource: 'led-mutex' },
+      { resource: 'led-written', mode: WRITE },
+      { resource: 'led-permits', mode: { kind: 'permit', limit: 1 } },
+    ]
+    const held = await Promise.all(wishes.map(({ resource, mode }) => acquireLease(one, resource, {}, mode)))
+    const turns: Promise<Lease>[] = []
+    for (const wish of wishes) turns.push((await queueUp(other, wish, 1)).turn)
+    const served: string[] = []
+    for (const turn of turns) void turn.then(({ resource }) => served.push(resource))
+
+    const [, ...two] = ensemble.servers
+    for (const server of two) await server.kill()
+    await expect(acquireLease(third, 'led-mutex', {})).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+    await sleep(4 * operationMs)
+    expect(served).toEqual([])
+    for (const server of two) await server.restart()
+    await ensemble.ready()
+
+    // It is still in the queue, before those who come now.
+    await other.ready({ timeoutMs: 20_000 })
+    for (const wish of wishes)
+      void (await queueUp(one, wish, 2)).turn.then(({ resource }) => served.push(`late ${resource}`))
+    for (const lease of held) await lease.release()
+    for (const lease of await Promise.all(turns)) await lease.release()
+    expect(served.slice(0, wishes.length).sort()).toEqual(wishes.map(({ resource }) => resource).sort())
   })
 })
 
