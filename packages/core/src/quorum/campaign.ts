@@ -57,12 +57,13 @@ export type CampaignOutcome =
  * that may have forgotten a vote (`quarantined`) gives none until every vote that it can have forgotten has ended.
  *
  * **Tokens** are a monotone register, written in two phases: the votes bring proposals, each above whatever the node knows; the highest
- * one is written to a majority of nodes *on which this vote still stands*, and only then, if the lease is still valid, it is used. They
+ * one is written to a majority of nodes *on which this vote is still there*, and only then, if the lease is still valid, it is used. They
  * grow from grant to grant: let A be granted with the token a, then B. B's votes are of a majority, and so share a node n with the
- * majority that a was written to. On n the write came while A's vote stood, and B's vote came after A's had ended: so n knew a when it
- * made its proposal to B, and B's token, which is no lower, is greater than a. Had n lost its data in between, then it was quarantined
- * for at least as long as clocks can differ: its clock, below which it proposes nothing, had by then passed every clock at A's time,
- * and a is no greater than one of those (or a few above, one for each grant, which take longer than a µs each).
+ * majority that a was written to. On n the write came before anybody else had the vote, and B's vote came after A's had ended: so n knew
+ * a when it made its proposal to B, and B's token, which is no lower, is greater than a. Had n lost its data in between, or gone back to
+ * older ones, then it was quarantined for at least as long as clocks can differ: its clock, below which it then proposes nothing, had by
+ * then passed every clock at A's time, and a is no greater than one of those (or a few above, one for each vote, which take longer than
+ * a µs each).
  *
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks for the votes; we differ in the quarantine, in the tokens,
  * and in that the validity is checked after the last answer
@@ -75,6 +76,7 @@ export class Campaign {
   // In the order of the nodes, as long as they are few: sets and maps would cost more than a vote does here.
   readonly #pending: PendingVotes = []
   readonly #refused: boolean[] = []
+  #highest = ''
   #isGivenBack = false
 
   /** `round` is used for no other campaign of this request. */
@@ -89,23 +91,24 @@ export class Campaign {
     const { clock, isFenced } = this.#electorate
     const sent = momentOf(clock)
     const asked = this.#askAll()
-    const votes = await poll(asked, answer => answer.kind === 'yes')
+    const votes = await poll(asked, isYes, (index, answer) => this.#onAnswer(index, answer))
     if (!votes.isWon) return await this.#reasonOf(asked, sent)
     const deadline = answeredDeadline(clock, sent, this.#ttlMs)
-    const token = highest(answersOf(votes))
+    const token = this.#highest
     if (this.#isTooLate(deadline)) return this.#lost(this.#late(deadline))
     if (isFenced) {
       const failure = await this.#raise(token, deadline)
       if (failure !== undefined) return this.#lost({ kind: 'failed', error: failure })
     }
-    const { ttlMs, grant } = { ttlMs: this.#ttlMs, grant: { request: this.#request, token: FencingToken.parse(token) } }
-    const unfenced = isFenced ? {} : { isUnfenced: true }
-    return {
-      kind: 'won',
-      grant: { ...grant, ...unfenced, ttlMs, deadline, isProvisional: false },
-      vote: this.#vote,
-      pending: this.#pending,
+    const grant: Grant = {
+      request: this.#request,
+      token: FencingToken.parse(token),
+      isUnfenced: !isFenced,
+      ttlMs: this.#ttlMs,
+      deadline,
+      isProvisional: false,
     }
+    return { kind: 'won', grant, vote: this.#vote, pending: this.#pending }
   }
 
   /** Gives back every vote that was given or is still to be answered. Idempotent. */
@@ -124,15 +127,15 @@ export class Campaign {
     return this.#electorate.nodes.map((node, index) => {
       const vote = node.vote(ballot)
       this.#pending[index] = vote
-      vote.then(
-        answer => {
-          this.#pending[index] = undefined
-          if (answer.kind !== 'yes') this.#refused[index] = true
-        },
-        () => (this.#pending[index] = undefined),
-      )
       return vote
     })
+  }
+
+  #onAnswer(index: number, answer: VoteAnswer | undefined): void {
+    this.#pending[index] = undefined
+    if (answer === undefined) return
+    if (answer.kind !== 'yes') this.#refused[index] = true
+    else if (answer.token > this.#highest) this.#highest = answer.token
   }
 
   async #raise(token: string, deadline: Deadline): Promise<HoldfastError | undefined> {
@@ -175,10 +178,8 @@ export class Campaign {
   }
 }
 
-function highest(answers: readonly VoteAnswer[]): string {
-  let token = ''
-  for (const answer of answers) if (answer.kind === 'yes' && answer.token > token) token = answer.token
-  return token
+function isYes({ kind }: VoteAnswer): boolean {
+  return kind === 'yes'
 }
 
 function outcomeOf(votes: Poll<VoteAnswer>, tookMs: number): CampaignOutcome {

@@ -142,7 +142,7 @@ describe('A campaign', () => {
     tried.catch(() => {})
     await clock.advance(500)
     await expect(tried).rejects.toThrow('answered so late')
-    expect(nodes[0].asked).toEqual(['vote 1', 'raise to 12 1', 'withdraw 1'])
+    expect(nodes[0].asked).toEqual(['vote 1', 'raise to 13 1', 'withdraw 1'])
   })
 
   it('is lost where the votes do not stand any more when the token is written', async () => {
@@ -177,7 +177,7 @@ describe('A campaign', () => {
     await clock.advance(150)
     expect(await settled(granted)).toHaveProperty('token')
     await clock.advance(1_000)
-    expect(nodes[2].asked).toEqual(['vote 1', 'withdraw 1', 'vote 2', 'raise to 5 2'])
+    expect(nodes[2].asked).toEqual(['vote 1', 'withdraw 1', 'vote 2', 'raise to 13 2'])
   })
 })
 

@@ -134,14 +134,13 @@ export class QuorumLeaseStore implements LeaseStore {
     // It was given back, or has lapsed.
     if (held === undefined) return 'lost'
     held.isBeingReleased = true
-    const answers = await poll(
-      nodes.map((_, index) => this.#withdraw(held, index)),
-      isFreed => isFreed,
-    )
+    // What was still there after its time may have been anybody's.
+    const isLate = held.deadline.remainingMs() <= 0
+    const answers = await this.#withdrawAll(held)
     if (!answers.isWon && !cannotBe(answers, false, nodes.length)) throw unansweredBy(nodes, answers)
     this.#held.delete(request.requestId)
     this.#lines.wakeFirst(request.resource)
-    return answers.isWon ? 'released' : 'lost'
+    return answers.isWon && !isLate ? 'released' : 'lost'
   }
 
   downgrade(): Promise<undefined> {
@@ -293,25 +292,26 @@ export class QuorumLeaseStore implements LeaseStore {
     }
   }
 
-  async #withdraw(held: HeldVotes, index: number): Promise<boolean> {
-    if (held.freed[index] === true) return true
-    const { nodes, takeBacks } = this.#parts
-    const pending = held.pending[index]
-    const takeBack = (): void => {
-      if (held.takenBack[index] === true) return
-      held.takenBack[index] = true
-      takeBacks[index]?.start(held.vote, pending)
-    }
-    try {
-      const isFreed = (await nodes[index]?.withdraw(held.vote)) ?? false
-      if (isFreed) held.freed[index] = true
-      // What is still to be answered may come to the node behind this.
-      else if (pending !== undefined) takeBack()
-      return isFreed
-    } catch (error) {
-      takeBack()
-      throw error
-    }
+  async #withdrawAll(held: HeldVotes): Promise<Poll<boolean>> {
+    const asked = this.#parts.nodes.map((node, index) =>
+      held.freed[index] === true ? Promise.resolve(true) : node.withdraw(held.vote),
+    )
+    const pending = [...held.pending]
+    return await poll(
+      asked,
+      isFreed => isFreed,
+      (index, isFreed) => {
+        if (isFreed === true) held.freed[index] = true
+        // What is still to be answered may come to the node behind this.
+        else if (isFreed === undefined || pending[index] !== undefined) this.#takeBackFrom(index, held, pending[index])
+      },
+    )
+  }
+
+  #takeBackFrom(index: number, held: HeldVotes, pending: Promise<unknown> | undefined): void {
+    if (held.takenBack[index] === true) return
+    held.takenBack[index] = true
+    this.#parts.takeBacks[index]?.start(held.vote, pending)
   }
 
   // What is left of a lease that no majority has any more.

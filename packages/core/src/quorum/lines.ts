@@ -32,8 +32,7 @@ export class WaitingLines {
   }
 
   isFirst(resource: string, waiter: InLine): boolean {
-    const [first] = this.#lines.get(resource)?.waiting ?? []
-    return first === waiter
+    return this.#first(resource) === waiter
   }
 
   /** When it was the first, the next one asks. */
@@ -47,8 +46,11 @@ export class WaitingLines {
 
   /** The resource may be free. */
   wakeFirst(resource: string): void {
-    const [first] = this.#lines.get(resource)?.waiting ?? []
-    first?.ask()
+    this.#first(resource)?.ask()
+  }
+
+  #first(resource: string): InLine | undefined {
+    return this.#lines.get(resource)?.waiting.values().next().value
   }
 
   /** Others hold it, or try to. */

@@ -17,7 +17,7 @@ export interface Ballot extends VoteRef {
  * What a node answers.
  *
  * - `yes`: for `ttlMs` from now the resource is the request's on this node. `token` is its proposal, 20 digits: greater than any that it
- *   has proposed or been raised to, and no less than its clock in µs. Asked again while the vote stands, it answers its highest token.
+ *   knows to have proposed or been raised to, and no less than its clock in µs unless it is sure to know them all.
  * - `held`: its vote is another's.
  * - `quarantined`: it may have lost what it knew, and votes for nobody yet.
  */
@@ -37,11 +37,11 @@ export interface QuorumNode {
   /** For messages. */
   readonly name: string
   vote(ballot: Ballot): Promise<VoteAnswer>
-  /** Raises the register to a token of 20 digits, if the vote stands; false when it does not. */
+  /** Raises the register to a token of 20 digits, if the vote was neither freed nor given to another; false when it was. */
   raise(vote: VoteRef, token: string): Promise<boolean>
   /** Makes the vote stand for `ttlMs` from now, if it stands; false when it does not. */
   renew(vote: VoteRef, ttlMs: number): Promise<boolean>
-  /** Frees the vote; false when it did not stand any more. The register stays. */
+  /** Frees the vote; false when it was freed before, or given to another. The register stays. */
   withdraw(vote: VoteRef): Promise<boolean>
   /** Whose vote it is. */
   inspect(resource: string): Promise<LeaseHolder | undefined>

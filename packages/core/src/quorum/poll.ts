@@ -14,14 +14,23 @@ export function majorityOf(count: number): number {
   return Math.floor(count / 2) + 1
 }
 
-/** Waits until a majority said yes, or cannot any more: never for a node that makes no difference. A failure is no yes. */
-export function poll<A>(asked: readonly Promise<A>[], isYes: (answer: A) => boolean): Promise<Poll<A>> {
+/**
+ * Waits until a majority said yes, or cannot any more: never for a node that makes no difference. A failure is no yes.
+ *
+ * @param settled called for each node, also for those that nobody waits for any more; undefined = it failed
+ */
+export function poll<A>(
+  asked: readonly Promise<A>[],
+  isYes: (answer: A) => boolean,
+  settled?: (index: number, answer: A | undefined) => void,
+): Promise<Poll<A>> {
   const majority = majorityOf(asked.length)
   const answers: (NodeAnswer<A> | undefined)[] = asked.map(() => undefined)
   let yes = 0
   let no = 0
   return new Promise(resolve => {
     const count = (index: number, answer: NodeAnswer<A>): void => {
+      settled?.(index, answer.kind === 'answered' ? answer.answer : undefined)
       // Whoever waits for the outcome reads what was known then.
       if (yes >= majority || no > asked.length - majority) return
       answers[index] = answer

@@ -10,8 +10,13 @@ export interface LeaseKeys {
 
 /** Where the lease on a resource is kept, as `scripts/lease-steps.ts` describes it. */
 export function leaseKeys(prefix: string, resource: string): LeaseKeys {
-  const state = `${prefix}:${tagOf(resource)}`
+  const state = leaseStateKey(prefix, resource)
   return { state, queue: `${state}:q` }
+}
+
+/** The first of them alone. */
+export function leaseStateKey(prefix: string, resource: string): string {
+  return `${prefix}:${tagOf(resource)}`
 }
 
 /** The four keys of what can be held beside others, in one slot of a Cluster. See `scripts/shared-steps.ts`. */

@@ -87,9 +87,10 @@ async function votes(servers: readonly RedisServer[], resource = 'stock'): Promi
   const found = await Promise.all(
     servers.map(async ({ url }) => {
       const admin = new Redis(url)
-      const [state, [seconds, us]] = await Promise.all([admin.get(voteKey('hf', resource)), admin.time()])
+      const key = voteKey('hf', resource)
+      const [state, leftMs] = await Promise.all([admin.get(key), admin.pttl(key)])
       admin.disconnect()
-      return readVoteState(state ?? '', Number(seconds) * 1_000_000 + Number(us))
+      return readVoteState(state ?? '', leftMs)
     }),
   )
   return found.flatMap((vote, index) => (vote === undefined ? [] : [index]))

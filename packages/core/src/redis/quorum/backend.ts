@@ -112,8 +112,12 @@ function storeOf(
 }
 
 function guaranteeOf(nodes: readonly RedisQuorumNode[]): 'advisory' | 'lease' {
-  const known = nodes.flatMap(({ facts }) => facts ?? [])
-  return known.length >= majorityOf(nodes.length) && known.every(({ evicts }) => !evicts) ? 'lease' : 'advisory'
+  let known = 0
+  for (const { facts } of nodes) {
+    if (facts?.evicts === true) return 'advisory'
+    if (facts !== undefined) known += 1
+  }
+  return known >= majorityOf(nodes.length) ? 'lease' : 'advisory'
 }
 
 /** Ready with a majority that may vote. */

@@ -30,8 +30,9 @@ async function openBackend(): Promise<Backend> {
 async function leftovers(resource: string): Promise<readonly string[]> {
   const found = await Promise.all(
     admins.map(async admin => {
-      const [state, [seconds, us]] = await Promise.all([admin.get(voteKey(prefix, resource)), admin.time()])
-      return readVoteState(state ?? '', Number(seconds) * 1_000_000 + Number(us))
+      const key = voteKey(prefix, resource)
+      const [state, leftMs] = await Promise.all([admin.get(key), admin.pttl(key)])
+      return readVoteState(state ?? '', leftMs)
     }),
   )
   return found.flatMap((vote, index) => (vote === undefined ? [] : [`server ${index}: ${JSON.stringify(vote)}`]))

@@ -11,6 +11,7 @@ import { checkDatabase } from '../driver.ts'
 import { unanswered } from '../errors.ts'
 import type { Script } from '../scripts/script.ts'
 import { checkVersion, readInfo } from '../server.ts'
+import type { EventTurns } from './event-turns.ts'
 import { standingKey, voteKey } from './keys.ts'
 import { admitServer, askStanding } from './scripts/admit-server.ts'
 import { castVote } from './scripts/cast-vote.ts'
@@ -50,6 +51,8 @@ export interface RedisNodeSettings {
   readonly open: () => Promise<Redis>
   /** Throws when a server with these facts cannot be one of them. */
   readonly admit: (node: RedisQuorumNode, facts: QuorumServerFacts) => void
+  /** Shared by the servers of a quorum. */
+  readonly turns: EventTurns
   /** Something became otherwise: whether it can be reached, or for how long it is quarantined. */
   readonly changed: () => void
 }
@@ -66,12 +69,21 @@ export type NodeStatus =
 
 type Words = readonly (string | number)[]
 
+/** What a server that may vote is known by, and since when it is in service. */
+interface Known {
+  readonly marker: string
+  readonly replication: string
+  readonly since: string
+}
+
+const UNKNOWN: Known = { marker: '', replication: '', since: '' }
+
 /** One call of a script. */
 interface Call<T> {
   readonly script: Script
   readonly keys: readonly string[]
   readonly words: () => Words
-  readonly read: (answer: unknown) => T
+  readonly read: (answer: unknown) => T | Promise<T>
   readonly failed?: (error: unknown) => void
 }
 
@@ -85,8 +97,9 @@ export class RedisQuorumNode implements QuorumNode {
   #opening: Promise<void> | undefined
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
-  #isGathering = false
-  #marker: readonly [marker: string, votesAtUs: string, replication: string] = ['', '0', '']
+  #writtenTurn = 0
+  // No server has the empty marker.
+  #known: Known = UNKNOWN
   #misuse: HoldfastError | undefined
 
   constructor(settings: RedisNodeSettings) {
@@ -120,21 +133,8 @@ export class RedisQuorumNode implements QuorumNode {
     return this.#facts
   }
 
-  vote({ resource, requestId, ttlMs, meta }: Ballot): Promise<VoteAnswer> {
-    const { prefix, quarantineMs, keepMs } = this.#settings
-    const record = `${digits(ttlMs)}00000${requestId} ${meta}`
-    return this.#run({
-      script: castVote,
-      keys: [standingKey(prefix), voteKey(prefix, resource)],
-      // What is known of the server is looked at when the vote is sent: before that, it may be another one.
-      words: () => [quarantineMs, ...this.#marker, record, ttlMs + keepMs],
-      read: value => {
-        const answer = this.#readVote(value)
-        if (voteEvent.isHeard) this.#tell(resource, answer.kind, undefined)
-        return answer
-      },
-      failed: error => this.#tell(resource, 'failed', error),
-    })
+  vote(ballot: Ballot): Promise<VoteAnswer> {
+    return this.#cast(ballot, () => this.#voteAnew(ballot))
   }
 
   raise(vote: VoteRef, token: string): Promise<boolean> {
@@ -142,7 +142,8 @@ export class RedisQuorumNode implements QuorumNode {
   }
 
   renew(vote: VoteRef, ttlMs: number): Promise<boolean> {
-    return this.#run(this.#step(renewVote, vote, [digits(ttlMs), ttlMs + this.#settings.keepMs]))
+    const { keepMs } = this.#settings
+    return this.#run(this.#step(renewVote, vote, [digits(keepMs), ttlMs + keepMs]))
   }
 
   withdraw(vote: VoteRef): Promise<boolean> {
@@ -152,17 +153,18 @@ export class RedisQuorumNode implements QuorumNode {
   async inspect(resource: string): Promise<LeaseHolder | undefined> {
     await this.#usable()
     const key = voteKey(this.#settings.prefix, resource)
-    const [text, time] = await this.#connection.within(client => Promise.all([client.get(key), client.time()]))
-    const [seconds, us] = time as readonly unknown[]
-    return readVoteState(text ?? '', Number(seconds) * 1_000_000 + Number(us))
+    const [text, leftMs] = await this.#connection.within(client => Promise.all([client.get(key), client.pttl(key)]))
+    return readVoteState(text ?? '', Number(leftMs))
   }
 
-  /** Asks it whether it may vote. Rejects when it cannot be reached, or cannot be one of a quorum. */
-  async look(): Promise<void> {
+  /** Asks it in how many ms it may vote: 0 or less = now. Rejects when it cannot be reached, or cannot be one of a quorum. */
+  async look(): Promise<number> {
     const { prefix, quarantineMs } = this.#settings
     const keys = [standingKey(prefix)]
-    const read = (answer: unknown): number => this.#noteStanding(answer as readonly unknown[])
-    this.#setUp(await this.#run({ script: askStanding, keys, words: () => [quarantineMs], read }))
+    const read = (answer: unknown): number => this.#noteStanding(answer)
+    const remainingMs = await this.#run({ script: askStanding, keys, words: () => [quarantineMs], read })
+    this.#setUp(remainingMs)
+    return remainingMs
   }
 
   /** What `scripts/admit-server.ts` answers. */
@@ -183,7 +185,36 @@ export class RedisQuorumNode implements QuorumNode {
 
   #step(script: Script, { resource, requestId }: VoteRef, words: Words): Call<boolean> {
     const keys = [voteKey(this.#settings.prefix, resource)]
-    return { script, keys, words: () => [requestId, ...words], read: isOne }
+    return { script, keys, words: () => [`${requestId} `, ...words], read: isOne }
+  }
+
+  #cast({ resource, requestId, ttlMs, meta }: Ballot, whenChanged: () => Promise<VoteAnswer>): Promise<VoteAnswer> {
+    const { prefix, keepMs } = this.#settings
+    const record = `${digits(keepMs)}${requestId} ${meta}`
+    return this.#run({
+      script: castVote,
+      keys: [standingKey(prefix), voteKey(prefix, resource)],
+      // What is known of the server is looked at when the vote is sent: before that, it may be another one.
+      words: () => [this.#known.marker, this.#known.replication, this.#known.since + record, ttlMs + keepMs],
+      read: value => {
+        if (value === 0 || value === '0') return whenChanged()
+        const answer = readVote(value)
+        if (voteEvent.isHeard) this.#tell(resource, answer.kind, undefined)
+        return answer
+      },
+      failed: error => this.#tell(resource, 'failed', error),
+    })
+  }
+
+  // The server was not asked yet whether it may vote, or is not what it was.
+  async #voteAnew(ballot: Ballot): Promise<VoteAnswer> {
+    const remainingMs = await this.look().catch((error: unknown) => {
+      this.#tell(ballot.resource, 'failed', error)
+      throw error
+    })
+    if (remainingMs <= 0) return await this.#cast(ballot, () => Promise.reject(this.#restless()))
+    this.#tell(ballot.resource, 'quarantined', undefined)
+    return { kind: 'quarantined', remainingMs }
   }
 
   // One promise where the server is up: many of them cost as much as the rest of a vote does here.
@@ -217,18 +248,16 @@ export class RedisQuorumNode implements QuorumNode {
     })
   }
 
-  // What comes up in one turn of the event loop goes out as one: writing to sockets is most of what a quorum costs its client.
+  // What comes up in one turn of the event loop goes out as one, but for the first: writing to sockets is most of what many votes cost.
   #gather({ stream }: Redis): void {
-    if (this.#isGathering) return
-    this.#isGathering = true
-    stream.cork()
-    // From inside a promise reaction `nextTick` runs when all reactions have run; from elsewhere it would run before them.
-    queueMicrotask(() =>
-      process.nextTick(() => {
-        this.#isGathering = false
-        stream.uncork()
-      }),
-    )
+    const { turns } = this.#settings
+    const turn = turns.current()
+    if (turn === this.#writtenTurn) {
+      if (stream.writableCorked > 0) return
+      stream.cork()
+      turns.atEnd(() => stream.uncork())
+    }
+    this.#writtenTurn = turn
   }
 
   // Whoever is there first connects; who is known to be gone costs nobody a wait.
@@ -273,27 +302,20 @@ export class RedisQuorumNode implements QuorumNode {
     if (info.get('role') === 'slave') throw new Error('READONLY The server is a replica.')
     const { prefix, quarantineMs, clock } = this.#settings
     const answer = await client.eval(askStanding.lua, 1, standingKey(prefix), quarantineMs)
-    this.#votesAtMs = clock.monotonicMs() + this.#noteStanding(answer as readonly unknown[])
+    this.#votesAtMs = clock.monotonicMs() + this.#noteStanding(answer)
   }
 
-  #readVote(answer: unknown): VoteAnswer {
-    if (typeof answer === 'string') return { kind: 'yes', token: answer }
-    const [kind, ...facts] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
-    if (kind === 'held') return { kind, by: String(facts[0]), remainingMs: Number(facts[1]) }
-    if (kind !== 'yes' && kind !== 'quarantined') {
-      throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
-    }
-    const remainingMs = this.#noteStanding(facts)
-    if (kind === 'yes') return { kind, token: String(facts[0]) }
-    this.#setUp(remainingMs)
-    return { kind, remainingMs }
+  #restless(): UnavailableError {
+    return new UnavailableError(`Redis at ${this.name} became another one while it was asked for its vote.`)
   }
 
-  // Its marker, which starts with its run id and its replication id, and from when on it may vote by that.
-  #noteStanding([first, marker, votesAtUs]: readonly unknown[]): number {
-    const identity = String(marker).split(' ')[0] ?? ''
-    this.#marker = [String(marker), String(votesAtUs), `master_replid:${identity.split(':')[1] ?? ''}`]
-    return Number(first)
+  // In how many ms it may vote, and its marker: its run id and its replication id, and since when it is in service.
+  #noteStanding(answer: unknown): number {
+    const [remainingMs, marker = ''] = (answer as readonly unknown[]).map(String)
+    const [identity = '', since = ''] = marker.split(' ')
+    const replication = `master_replid:${identity.split(':')[1] ?? ''}`
+    this.#known = Number(remainingMs) > 0 ? UNKNOWN : { marker, replication, since: since.padStart(16, '0') }
+    return Number(remainingMs)
   }
 
   #check(info: ReadonlyMap<string, string>): void {
@@ -335,8 +357,15 @@ function checkAlone(name: string, info: ReadonlyMap<string, string>): void {
   )
 }
 
-function digits(ttlMs: number): string {
-  return String(ttlMs).padStart(8, '0')
+function readVote(answer: unknown): VoteAnswer {
+  if (typeof answer === 'string') return { kind: 'yes', token: answer }
+  const [kind, by, remainingMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
+  if (kind === 'held') return { kind, by: String(by), remainingMs: Number(remainingMs) }
+  throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
+}
+
+function digits(durationMs: number): string {
+  return String(durationMs).padStart(8, '0')
 }
 
 // A client with the driver's option `stringNumbers` gets numbers as text.

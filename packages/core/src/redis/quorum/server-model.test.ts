@@ -8,6 +8,8 @@ import type { QuorumNode } from '../../quorum/node.ts'
 import { seededRandom } from '../../random.ts'
 import { ServerModel } from '../../testing/quorum/server-model.ts'
 import { connectTo } from '../driver.ts'
+import { EventTurns } from './event-turns.ts'
+import { voteKey } from './keys.ts'
 import { RedisQuorumNode } from './redis-node.ts'
 
 const QUARANTINE_MS = 3_600_000
@@ -29,23 +31,33 @@ afterAll(async () => {
   await server.stop()
 })
 
-function openNode(): RedisQuorumNode {
+function openNode(quarantineMs = QUARANTINE_MS, { url } = server): RedisQuorumNode {
   return new RedisQuorumNode({
     name: 'server',
     clock: systemClock,
     prefix: 'hf',
     commandTimeoutMs: 10_000,
-    quarantineMs: QUARANTINE_MS,
+    quarantineMs,
     keepMs: 60_000,
-    open: () => connectTo(server.url, () => 0.5),
+    open: () => connectTo(url, () => 0.5),
     admit: () => {},
+    turns: new EventTurns(),
     changed: () => {},
   })
 }
 
-function openModel(): ServerModel {
+function openModel(quarantineMs = QUARANTINE_MS): ServerModel {
   const nowUs = (): number => Math.floor(systemClock.wallMs() * 1_000)
-  return new ServerModel({ name: 'server', nowUs, quarantineMs: QUARANTINE_MS, keepMs: 60_000 })
+  return new ServerModel({ name: 'server', nowUs, quarantineMs, keepMs: 60_000 })
+}
+
+/** The token that is proposed to one more request. */
+async function proposed(node: ServerModel | QuorumNode, requestId: string): Promise<number> {
+  const ballot = { resource: 'tokens', requestId, ttlMs: LONG_MS, meta: '{}' }
+  const answer = await node.vote(ballot)
+  await node.withdraw(ballot)
+  if (answer.kind !== 'yes') throw new Error(`It answered ${answer.kind}.`)
+  return Number(answer.token)
 }
 
 type Step = (node: ServerModel | QuorumNode) => unknown
@@ -99,13 +111,59 @@ describe('The model of a server, and the scripts', () => {
     await sleep(SHORT_MS + 50)
     for (const one of [node, model]) {
       expect(await one.renew(ballot, LONG_MS)).toBe(false)
-      expect(await one.raise(ballot, '1'.padStart(20, '0'))).toBe(false)
+      expect(await one.raise(ballot, '1'.padStart(20, '0'))).toBe(true)
       expect(await one.inspect('short')).toBeUndefined()
       expect(await one.vote({ ...ballot, requestId: 'y/1' })).toHaveProperty('kind', 'yes')
+      expect(await one.raise(ballot, '1'.padStart(20, '0'))).toBe(false)
       expect(await one.withdraw(ballot)).toBe(false)
     }
     node.close()
   })
+
+  it('propose one more than the last token, and no less than the time once they came back with data of an earlier life', async () => {
+    const durable = await startRedis({ appendonly: true })
+    const first = openNode(SHORT_MS, durable)
+    const model = openModel(SHORT_MS)
+    await first.admit('admit')
+    model.admit()
+    const before = [await proposed(first, 'x/1'), await proposed(model, 'x/1')]
+    expect([await proposed(first, 'y/1'), await proposed(model, 'y/1')]).toEqual(before.map(token => token + 1))
+    first.close()
+    await durable.restart()
+    model.restart(model.snapshot())
+    const again = openNode(SHORT_MS, durable)
+    const startedUs = systemClock.wallMs() * 1_000
+    for (const one of [again, model]) await one.vote({ resource: 'a', requestId: 'x/2', ttlMs: LONG_MS, meta: '{}' })
+    await sleep(SHORT_MS + 50)
+    const after = [await proposed(again, 'z/1'), await proposed(model, 'z/1')]
+    for (const token of after) expect(token).toBeGreaterThan(startedUs)
+    expect([await proposed(again, 'w/1'), await proposed(model, 'w/1')]).toEqual(after.map(token => token + 1))
+    again.close()
+    await durable.stop()
+  })
+
+  it('vote for nobody once they became a replica, and a master again', async () => {
+    const [server, source] = [await startRedis(), await startRedis()]
+    const node = openNode(QUARANTINE_MS, server)
+    await node.admit('admit')
+    const ballot = { resource: 'd', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}' }
+    expect(await node.vote(ballot)).toHaveProperty('kind', 'yes')
+    const [own, other] = [new Redis(server.url), new Redis(source.url)]
+    // The other one has all that it has, its marker too, and a vote fewer.
+    await other.replicaof('127.0.0.1', server.port)
+    while (!(await other.info('replication')).includes('master_link_status:up')) await sleep(20)
+    await other.replicaof('NO', 'ONE')
+    await other.del(voteKey('hf', 'd'))
+    await own.replicaof('127.0.0.1', source.port)
+    while (!(await own.info('replication')).includes('master_link_status:up')) await sleep(20)
+    await own.replicaof('NO', 'ONE')
+    expect(await own.get(voteKey('hf', 'd'))).toBeNull()
+    expect(await node.vote({ ...ballot, requestId: 'y/1' })).toHaveProperty('kind', 'quarantined')
+    own.disconnect()
+    other.disconnect()
+    node.close()
+    await Promise.all([server.stop(), source.stop()])
+  }, 60_000)
 
   it('vote for nobody once they were emptied', async () => {
     const [node, model] = [openNode(), openModel()]

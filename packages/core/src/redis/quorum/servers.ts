@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Clock } from '../../clock.ts'
 import type { Random } from '../../random.ts'
 import { addressOf, connectBeside, connectTo } from '../driver.ts'
+import { EventTurns } from './event-turns.ts'
 import type { REDIS_QUORUM_DEFAULTS, RedisQuorumOptions, RedisQuorumServer } from './options.ts'
 import { sameServer } from './options.ts'
 import { RedisQuorumNode } from './redis-node.ts'
@@ -22,6 +23,7 @@ export function quarantineMsOf({ maxTtlMs, maxClockSkewMs }: QuorumSettings): nu
 export function serversOf(settings: QuorumSettings, changed: () => void): readonly RedisQuorumNode[] {
   const { clock, prefix, commandTimeoutMs, maxClockSkewMs } = settings
   const nodes: RedisQuorumNode[] = []
+  const turns = new EventTurns()
   for (const server of settings.nodes) {
     const node = new RedisQuorumNode({
       name: nameOf(server),
@@ -35,6 +37,7 @@ export function serversOf(settings: QuorumSettings, changed: () => void): readon
         const twin = nodes.find(other => other !== one && runId !== '' && other.facts?.runId === runId)
         if (twin !== undefined && twin.status.kind !== 'down') throw sameServer(twin.name, one.name)
       },
+      turns,
       changed,
     })
     nodes.push(node)

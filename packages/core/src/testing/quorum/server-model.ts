@@ -5,6 +5,8 @@ import type { Ballot, VoteAnswer, VoteRef } from '../../quorum/node.ts'
 /** What a server knows of one resource. */
 interface Register {
   readonly token: number
+  /** Since when the server was in service when it last voted. */
+  readonly inServiceUs: number
   readonly vote: { readonly requestId: string; readonly sinceUs: number; readonly ttlMs: number } | undefined
   readonly endsUs: number
 }
@@ -69,27 +71,29 @@ export class ServerModel {
     const known = this.#registerOf(resource, nowUs)
     const vote = known?.vote
     const leftMs = vote === undefined ? 0 : vote.ttlMs - (nowUs - vote.sinceUs) / 1_000
-    const isOurs = vote?.requestId === requestId && leftMs > 0
-    if (vote !== undefined && leftMs > 0 && !isOurs) {
+    if (vote !== undefined && leftMs > 0 && vote.requestId !== requestId) {
       return { kind: 'held', by: vote.requestId, remainingMs: Math.ceil(leftMs) }
     }
-    const last = known?.token ?? 0
-    const token = isOurs ? last : Math.max(last + 1, nowUs)
-    this.#write(resource, { token, vote: { requestId, sinceUs: nowUs, ttlMs }, endsUs: this.#endsUs(nowUs, ttlMs) })
+    const inServiceUs = this.#data.marker?.sinceUs ?? nowUs
+    const next = (known?.token ?? 0) + 1
+    const token = known?.inServiceUs === inServiceUs ? next : Math.max(next, nowUs)
+    const given = { requestId, sinceUs: nowUs, ttlMs }
+    this.#write(resource, { token, inServiceUs, vote: given, endsUs: this.#endsUs(nowUs, ttlMs) })
     return { kind: 'yes', token: String(token).padStart(20, '0') }
   }
 
   raise({ resource, requestId }: VoteRef, token: string): boolean {
-    const known = this.#standing(resource, requestId)
-    if (known === undefined) return false
+    const known = this.#registerOf(resource, this.#settings.nowUs())
+    if (known?.vote?.requestId !== requestId) return false
     this.#write(resource, { ...known, token: Math.max(known.token, Number(token)) })
     return true
   }
 
   renew({ resource, requestId }: VoteRef, ttlMs: number): boolean {
     const nowUs = this.#settings.nowUs()
-    const known = this.#standing(resource, requestId)
-    if (known === undefined) return false
+    const known = this.#registerOf(resource, nowUs)
+    if (known?.vote?.requestId !== requestId) return false
+    if (known.vote.sinceUs + known.vote.ttlMs * 1_000 <= nowUs) return false
     const vote = { requestId, sinceUs: nowUs, ttlMs }
     this.#write(resource, { ...known, vote, endsUs: this.#endsUs(nowUs, ttlMs) })
     return true
@@ -98,9 +102,8 @@ export class ServerModel {
   withdraw({ resource, requestId }: VoteRef): boolean {
     const known = this.#registerOf(resource, this.#settings.nowUs())
     if (known?.vote?.requestId !== requestId) return false
-    const isStanding = this.#standing(resource, requestId) !== undefined
     this.#write(resource, { ...known, vote: undefined })
-    return isStanding
+    return true
   }
 
   inspect(resource: string): LeaseHolder | undefined {
@@ -123,13 +126,6 @@ export class ServerModel {
     const known = marker?.identity === this.#identity ? marker : { identity: this.#identity, sinceUs: nowUs }
     this.#data = { ...this.#data, marker: known }
     return Math.ceil(this.#settings.quarantineMs - (nowUs - known.sinceUs) / 1_000)
-  }
-
-  #standing(resource: string, requestId: string): Register | undefined {
-    const nowUs = this.#settings.nowUs()
-    const known = this.#registerOf(resource, nowUs)
-    if (known?.vote?.requestId !== requestId) return undefined
-    return known.vote.sinceUs + known.vote.ttlMs * 1_000 > nowUs ? known : undefined
   }
 
   #registerOf(resource: string, nowUs: number): Register | undefined {

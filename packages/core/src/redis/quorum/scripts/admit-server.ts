@@ -5,10 +5,10 @@ import { NOW, STANDING } from './standing.ts'
 /**
  * How long until a server may vote. KEYS[1] its marker, ARGV[1] quarantineMs.
  *
- * Returns { ms, 0 or less when it may, its marker, from when on it may, in µs }.
+ * Returns { ms, 0 or less when it may, its marker }.
  */
 export const askStanding: Script = defineScript(`${NOW}${STANDING}
-return { quarantineMs, marker, votesAtUs }
+return { quarantineMs, marker }
 `)
 
 /**

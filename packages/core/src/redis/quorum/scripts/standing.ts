@@ -1,7 +1,7 @@
 /*
  * Whether this server may vote at all. KEYS[1] is its marker, a string "identity sinceUs quarantineMs origin", ARGV[1] the caller's
- * quarantineMs. Leaves `quarantineMs`, 0 or less when it may, and `marker` and `votesAtUs`, by which callers are recognised that know it
- * already: finding it out costs more than a vote.
+ * quarantineMs. Leaves `quarantineMs`, 0 or less when it may, and `marker`, by which callers show that they know it already: finding it
+ * out costs more than a vote.
  *
  * The identity is the server's run id, new each time that it starts, and its replication id, new each time that it becomes a master: a
  * server that was emptied has no marker, and one that was started with an old snapshot, or took over the data of another, has the marker
@@ -28,12 +28,10 @@ elseif tonumber(span) < asked then
   mark(tonumber(since), asked, origin)
 end
 local quarantineMs = math.ceil(tonumber(span) - (now - tonumber(since)) / 1000)
-local votesAtUs = string.format('%.0f', tonumber(since) + tonumber(span) * 1000)
 `
 
-/** The time on the server: `stamp`, in µs, 20 digits, and the same as the number `now`. */
+/** The time on the server: `now`, in µs. */
 export const NOW = `
 local time = redis.call('TIME')
-local stamp = '0000' .. time[1] .. string.sub('00000' .. time[2], -6)
-local now = tonumber(stamp)
+local now = time[1] * 1000000 + time[2]
 `
