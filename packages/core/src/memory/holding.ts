@@ -27,7 +27,7 @@ export interface Waiter extends Claim {
 
 /** The leases of one kind, by the name of their resource. */
 export interface MemoryLeases {
-  /** Grants at once, or undefined while it is another's turn. The same request gets the same token again, and all of its time. */
+  /** Grants at once, or undefined while it is another's turn. The same request gets the same token again, and all of its time at least. */
   tryGrant(name: string, claim: Claim): Holding | undefined
   /** Takes a place in the queue; `granted` is called when its turn comes. */
   enqueue(name: string, claim: Claim, granted: (holding: Holding) => void): void
@@ -35,6 +35,11 @@ export interface MemoryLeases {
   renew(name: string, requestId: string, ttlMs: number): Holding | undefined
   /** Takes back a request, whether it waits or holds. True when it held. */
   release(name: string, requestId: string): boolean
+}
+
+/** For how long a holding lasts whose request was sent again: an old question that comes late makes nothing shorter. */
+export function lastsMs({ endsAtMs }: Holding, ttlMs: number, nowMs: number): number {
+  return Math.max(ttlMs, endsAtMs - nowMs)
 }
 
 /** As `inspect` shows who waits. */

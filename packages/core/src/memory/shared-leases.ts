@@ -3,7 +3,7 @@ import { FencingToken } from '../fencing/token.ts'
 import { leaseInfo } from '../lease/info.ts'
 import type { LeaseInfo } from '../ports/leases.ts'
 import type { Claim, Holding, MemoryLeases, Waiter } from './holding.ts'
-import { holderOf, partyOf } from './holding.ts'
+import { holderOf, lastsMs, partyOf } from './holding.ts'
 
 /** The counter that all tokens of a world come from. */
 export interface TokenCounter {
@@ -40,7 +40,8 @@ export class SharedLeases implements MemoryLeases {
 
   tryGrant(name: string, claim: Claim): Holding | undefined {
     const resource = this.#settled(name)
-    if (resource.holders.has(claim.requestId)) return this.renew(name, claim.requestId, claim.ttlMs)
+    const own = resource.holders.get(claim.requestId)
+    if (own !== undefined) return this.#again(name, own, claim)
     const isTurn = resource.waiters.size === 0 && fits(claim, resource)
     const holding = isTurn ? this.#give(resource, claim) : undefined
     this.#rest(name, resource)
@@ -76,7 +77,8 @@ export class SharedLeases implements MemoryLeases {
    */
   downgrade(name: string, requestId: string, claim: Claim): Holding | undefined {
     const resource = this.#settled(name)
-    if (resource.holders.has(claim.requestId)) return this.renew(name, claim.requestId, claim.ttlMs)
+    const done = resource.holders.get(claim.requestId)
+    if (done !== undefined) return this.#again(name, done, claim)
     const isWriting = resource.holders.get(requestId)?.mode?.kind === 'write' && free(resource, requestId)
     // With nothing in between, so that whoever waits finds a reader.
     const holding = isWriting ? this.#give(resource, claim) : undefined
@@ -97,6 +99,10 @@ export class SharedLeases implements MemoryLeases {
   /** The names of all resources that are held or waited for. */
   resources(): readonly string[] {
     return [...this.#resources.keys()]
+  }
+
+  #again(name: string, holding: Holding, { requestId, ttlMs }: Claim): Holding | undefined {
+    return this.renew(name, requestId, lastsMs(holding, ttlMs, this.#clock.monotonicMs()))
   }
 
   // The resource as it is now: ended holdings are freed first, and those whose turn that makes it are served.

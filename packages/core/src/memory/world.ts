@@ -5,7 +5,7 @@ import { leaseInfo } from '../lease/info.ts'
 import type { LeaseInfo, LeaseKind } from '../ports/leases.ts'
 import { MemoryDirectories } from './directories.ts'
 import type { Claim, Holding, MemoryLeases, Waiter } from './holding.ts'
-import { holderOf, partyOf } from './holding.ts'
+import { holderOf, lastsMs, partyOf } from './holding.ts'
 import { MemoryRateBuckets } from './rate-buckets.ts'
 import { MemoryRuns } from './runs.ts'
 import { SharedLeases } from './shared-leases.ts'
@@ -43,8 +43,11 @@ export class MemoryWorld implements MemoryLeases {
 
   tryGrant(name: string, claim: Claim): Holding | undefined {
     const resource = this.#settled(name)
-    if (resource.holding?.requestId === claim.requestId) return this.renew(name, claim.requestId, claim.ttlMs)
-    if (resource.holding !== undefined) return undefined
+    const { holding } = resource
+    if (holding?.requestId === claim.requestId) {
+      return this.renew(name, claim.requestId, lastsMs(holding, claim.ttlMs, this.clock.monotonicMs()))
+    }
+    if (holding !== undefined) return undefined
     return this.#give(name, resource, claim)
   }
 

@@ -135,7 +135,7 @@ export type GrantLostListener = (requestId: string, reason: LeaseLostReason) => 
  *   `LeaseMode`): a grant's deadline ends before the store's. It counts from before the request that was answered was sent.
  * - **L2** Tokens strictly increase per resource in grant order, also across loss of the store's data. (Of readers: see `Grant.token`.)
  *   No two permits have one slot at the same time.
- * - **L3** `renew` and `release` touch only their own grant; both are idempotent.
+ * - **L3** `renew` and `release` touch only their own grant; both are idempotent. A request that comes once more makes no lease shorter.
  * - **L5** After an aborted or failed `grant` nothing of it remains, at worst for one TTL or session. Taking it back goes on
  *   in the background after the rejection, and `Backend.close` waits for it (bounded).
  * - **L6** A free resource with a live waiter is granted within one hop; a closed waiter costs nothing, a silent one a bounded

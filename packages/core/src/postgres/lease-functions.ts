@@ -134,10 +134,11 @@ function grantIfFree(schema: string): string {
     END IF;`
 }
 
-// The same request again is alive, and gets all of its time. What nobody holds is the first waiter's, whoever asked.
+// The same request again is alive, and gets all of its time; more, if it has that already: this may be an old question that comes late. What nobody holds is the first waiter's, whoever asked.
 function grantInTurn(schema: string): string {
   return `IF lease.holder = p_request AND lease.ends_at > now_at THEN
-      UPDATE ${schema}.leases SET ends_at = now_at + span, kept_until = ${keptUntil('now_at + span')} WHERE resource = p_resource;
+      UPDATE ${schema}.leases SET ends_at = now_at + span, kept_until = ${keptUntil('now_at + span')}
+        WHERE resource = p_resource AND ends_at < now_at + span;
       RETURN 'granted ' || lease.token;
     END IF;
     IF lease.holder IS NULL OR lease.ends_at <= now_at THEN

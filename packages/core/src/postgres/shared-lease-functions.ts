@@ -195,8 +195,8 @@ function lockOrMake(schema: string): string {
 
 // The same request again is alive, and gets all of its time.
 function grantAgain(schema: string): string {
-  return `UPDATE ${schema}.shared_lease_holders h SET ends_at = now_at + ${span('p_ttl_ms')} WHERE ${same('h')} AND h.request = p_request
-      RETURNING h.token, h.slot, h.ends_at INTO own;
+  return `UPDATE ${schema}.shared_lease_holders h SET ends_at = greatest(h.ends_at, now_at + ${span('p_ttl_ms')})
+      WHERE ${same('h')} AND h.request = p_request RETURNING h.token, h.slot, h.ends_at INTO own;
     IF FOUND THEN
       ${keep(schema, 'own.ends_at')}
       RETURN ${granted('own.token', 'own.slot')};

@@ -40,7 +40,7 @@ export class SharedLeaseModel {
   }
 
   acquire(wish: ModelRequest, mayQueue: boolean): { readonly answer: string; readonly news: ModelNews } {
-    if (this.#renew(wish)) return { answer: this.#grantedTo(wish.request), news: NONE }
+    if (this.#isAgain(wish)) return { answer: this.#grantedTo(wish.request), news: NONE }
     const news = this.#serve({ asking: wish.request, freedUntil: -Infinity })
     if (this.#find(wish.request) !== undefined) return { answer: this.#grantedTo(wish.request), news }
     if (this.waiters.length === 0 && this.#way(wish) === undefined) {
@@ -65,7 +65,7 @@ export class SharedLeaseModel {
   }
 
   downgrade(writer: string, reader: ModelRequest): { readonly answer: string; readonly news: ModelNews } {
-    if (this.#renew(reader)) return { answer: this.#grantedTo(reader.request), news: NONE }
+    if (this.#isAgain(reader)) return { answer: this.#grantedTo(reader.request), news: NONE }
     const from = this.#find(writer)
     const isWriter = from?.mode === 'write'
     if (isWriter) {
@@ -80,7 +80,7 @@ export class SharedLeaseModel {
   renew(request: string, ttl: number): { readonly answer: string; readonly news: ModelNews } {
     const holder = this.#find(request)
     if (holder === undefined) return { answer: '0', news: NONE }
-    this.#renew({ ...holder, ttl })
+    this.#lastFor(holder, this.#now + ttl)
     const [first] = this.waiters
     const isTold = first !== undefined && this.#way(first) !== undefined && this.#now + ttl < holder.endsAt
     return {
@@ -143,11 +143,15 @@ export class SharedLeaseModel {
     return Math.round((this.#way(wish) ?? 0) - this.#now)
   }
 
-  #renew({ request, ttl }: ModelRequest): boolean {
+  // An old question that comes late makes nothing shorter.
+  #isAgain({ request, ttl }: ModelRequest): boolean {
     const holder = this.#find(request)
-    if (holder === undefined) return false
-    this.holders = this.holders.map(other => (other === holder ? { ...holder, endsAt: this.#now + ttl } : other))
-    return true
+    if (holder !== undefined) this.#lastFor(holder, Math.max(holder.endsAt, this.#now + ttl))
+    return holder !== undefined
+  }
+
+  #lastFor(holder: ModelHolder, endsAt: number): void {
+    this.holders = this.holders.map(other => (other === holder ? { ...holder, endsAt } : other))
   }
 
   #find(request: string): ModelHolder | undefined {

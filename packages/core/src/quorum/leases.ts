@@ -1,7 +1,7 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
 import { ClosedError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
-import { answeredDeadline, momentOf } from '../lease/deadline.ts'
+import { answeredDeadline, driftMs, momentOf } from '../lease/deadline.ts'
 import { leaseInfo } from '../lease/info.ts'
 import type {
   Grant,
@@ -245,7 +245,9 @@ export class QuorumLeaseStore implements LeaseStore {
   async #again(request: LeaseRequest, held: HeldVotes): Promise<CampaignOutcome> {
     const { token, isUnfenced, vote, pending } = held
     const ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
-    const renewed = await this.#renewHeld(held, request, ttlMs)
+    // What was made longer since stays so.
+    const leftMs = held.deadline.remainingMs()
+    const renewed = await this.#renewHeld(held, request, Math.max(ttlMs, Math.ceil(leftMs + driftMs(leftMs))))
     if (renewed.kind === 'lost') return await this.#campaign(request).outcome
     const { deadline } = renewed
     return { kind: 'won', grant: { request, token, isUnfenced, ttlMs, deadline, isProvisional: false }, vote, pending }

@@ -73,6 +73,8 @@ if isOurs and kind == 'r' and not isQueued then
 end
 if isOurs and ending > now and kind ~= 'r' then
   local ttl = sub(order, 2, 9)
+  -- An old question that comes late: what was made longer since stays so.
+  if kind == 'a' and ending >= now + tonumber(ttl) * 1000 then return last end
   local renewed, keepMs = last .. stamp .. sub(state, 41, 41) .. ttl .. sub(state, 50), tonumber(ttl) + RETENTION_MS
   if redis.pcall('SET', key, renewed, 'PX', keepMs).err then
     call('PEXPIRE', key, keepMs)

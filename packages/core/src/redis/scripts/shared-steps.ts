@@ -58,6 +58,8 @@ local function answer_of(held) return sub(held, 1, 20) .. (mode == 'p' and forma
 local renewed
 if ours and ending > now and kind ~= 'r' then
   local ttlMs = tonumber(sub(record, 2, 9))
+  -- An old question that comes late: what was made longer since stays so.
+  if kind ~= 'n' and ending >= now + ttlMs * 1000 then return answer_of(ours) end
   call('PEXPIRE', key, math.max(call('PTTL', key), ttlMs + RETENTION_MS))
   call('ZADD', ends, now + ttlMs * 1000, mode .. id)
   keep(ttlMs)

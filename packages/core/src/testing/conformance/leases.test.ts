@@ -46,6 +46,17 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
       })),
   },
   {
+    fault: 'makes a lease shorter when its request comes once more',
+    found: 'A request that is sent again after its lease was made longer does not make it shorter.',
+    break: store => ({
+      tryGrant: async (request, signal) => {
+        const outcome = await store.tryGrant(request, signal)
+        if (outcome.kind === 'granted') await store.renew([{ grant: outcome.grant, ttlMs: request.ttlMs ?? 0 }])
+        return outcome
+      },
+    }),
+  },
+  {
     fault: 'lets a client think so of a lease that came after waiting',
     found: 'A grant that came after waiting ends by its deadline before the next is granted.',
     break: store => ({

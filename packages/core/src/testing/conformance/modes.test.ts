@@ -198,6 +198,18 @@ const FAULTS: readonly { readonly fault: string; readonly found: string; readonl
     },
   },
   {
+    fault: 'makes a lease of a mode shorter when its request comes once more',
+    found:
+      'A reader, a writer or a permit that is asked for again after its lease was made longer does not get a shorter one.',
+    break: store => ({
+      tryGrant: async (request, signal) => {
+        const outcome = await store.tryGrant(request, signal)
+        if (outcome.kind === 'granted') await store.renew([{ grant: outcome.grant, ttlMs: request.ttlMs ?? 0 }])
+        return outcome
+      },
+    }),
+  },
+  {
     fault: 'answers a downgrade that is sent again with the time of the first',
     found: 'A downgrade that is sent again has all of its time from then on, for the store as for the one who asks.',
     break: store => {

@@ -82,12 +82,12 @@ export class LeaseTable {
     return new LeaseTable(this.#hooks, locks)
   }
 
-  /** Grants, or takes a place in the queue. Again with the same id: the same answer, and all of its time. */
+  /** Grants, or takes a place in the queue. Again with the same id: the same answer, and all of its time at least. */
   claim(claim: Claim, nowUs: number): ClaimAnswer {
     const lock = this.#lock(claim, nowUs)
     const own = lock.holders.find(({ id }) => id === claim.id)
     if (own !== undefined) {
-      own.endsUs = nowUs + claim.ttlMs * 1_000
+      own.endsUs = Math.max(own.endsUs, nowUs + claim.ttlMs * 1_000)
       return { kind: 'granted', holding: own }
     }
     const granted = this.#serve(lock, nowUs, claim)
@@ -135,7 +135,7 @@ export class LeaseTable {
     const lock = this.#lock(from, nowUs)
     const done = lock.holders.find(({ id }) => id === to.id)
     if (done !== undefined) {
-      done.endsUs = nowUs + to.ttlMs * 1_000
+      done.endsUs = Math.max(done.endsUs, nowUs + to.ttlMs * 1_000)
       return done
     }
     const writer = lock.holders.find(({ id }) => id === from.id)

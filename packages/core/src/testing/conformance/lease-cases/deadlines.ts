@@ -51,6 +51,24 @@ export const deadlineCases: readonly LeaseCase[] = [
   },
   {
     promise: 'L1',
+    name: 'A request that is sent again after its lease was made longer does not make it shorter.',
+    body: async scene => {
+      const [one, other] = await scene.twoClients()
+      const resource = scene.resource()
+      const request = scene.request(one, resource, { ttlMs: scene.ttlMs })
+      const grant = await scene.takeBy(one, request)
+      const renewals = [{ grant, ttlMs: 3 * scene.ttlMs }]
+      const [renewed] = await scene.within(one.leases.renew(renewals), HOP_MS, 'the renewal')
+      assert.equal(renewed?.kind, 'renewed')
+      await scene.takeBy(one, request)
+      await scene.harness.advance(1.5 * scene.ttlMs)
+      assert.equal(await scene.probe(other, resource), 'held')
+      assert.equal(await scene.release(one, grant), 'released')
+      await scene.nothingLeft(resource)
+    },
+  },
+  {
+    promise: 'L1',
     name: 'A grant that came after waiting ends by its deadline before the next is granted.',
     // The first to wait has to be the first to be granted.
     needs: 'fifo',

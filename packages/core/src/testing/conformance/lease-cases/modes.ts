@@ -55,6 +55,27 @@ export const modeCases: readonly LeaseCase[] = [
     },
   },
   {
+    promise: 'L1',
+    name: 'A reader, a writer or a permit that is asked for again after its lease was made longer does not get a shorter one.',
+    needs: 'modes',
+    body: async scene => {
+      const [one, other] = await scene.twoClients()
+      const wishes = [READ, WRITE, permit(1)]
+      const requests = wishes.map(wish => scene.request(one, scene.resource(), { ...wish, ttlMs: scene.ttlMs }))
+      const grants = await Promise.all(requests.map(request => scene.takeBy(one, request)))
+      const renewals = grants.map(grant => ({ grant, ttlMs: 3 * scene.ttlMs }))
+      await scene.within(one.leases.renew(renewals), HOP_MS, 'the renewals')
+      for (const request of requests) await scene.takeBy(one, request)
+      await scene.harness.advance(1.5 * scene.ttlMs)
+      for (const grant of grants) {
+        const { resource, mode } = grant.request
+        assert.equal(await scene.probe(other, resource, mode?.kind === 'permit' ? permit(1) : WRITE), 'held')
+        assert.equal(await scene.release(one, grant), 'released')
+        await scene.nothingLeft(resource)
+      }
+    },
+  },
+  {
     promise: 'L7',
     name: '`inspect` shows each lock of a name by itself: its holders with mode, slot and token, and its waiters with mode.',
     needs: 'modes',
