@@ -69,6 +69,23 @@ describe('warnOnWaitCycles', () => {
     expect(heard.length).toBe(1)
   })
 
+  it('says of one that reads and waits to write what helps there, and of one that writes and waits to read what helps there', async () => {
+    const { read, write } = locks.readWrite('r')
+    const upgraded = read.using(() => write.using(() => 1, { waitMs: 100 }).catch(() => 'late'))
+    await clock.advance(200)
+    const nested = write.using(() => read.using(() => 1, { waitMs: 100 }).catch(() => 'late'))
+    await clock.advance(200)
+    expect([await upgraded, await nested]).toEqual(['late', 'late'])
+    expect(heard).toEqual([{ names: ['r (read-write)'] }, { names: ['r (read-write)'] }])
+    expect(warned).toEqual([
+      'Whoever reads under the lock "r (read-write)" waits to write: release `read` before, or take `write` first and downgrade.',
+      'Whoever holds the lock "r (read-write)" waits for it again: use `reentrant: true`.',
+    ])
+    const refused = read.using(() => write.using(() => 1, { reentrant: true }), { reentrant: true })
+    await expect(refused).rejects.toThrow('Take `write` first and downgrade, or release `read` before.')
+    expect(await write.using(() => read.using(() => 1, { reentrant: true }), { reentrant: true })).toBe(1)
+  })
+
   it('tells nothing of those that only try, and sees what they then hold', async () => {
     await locks.using('a', () =>
       locks

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Backend, EventSource } from '@holdfast/core'
 import { Emitter } from '@holdfast/core'
 import type { Claim, WaitTask } from './wait-graph.ts'
-import { WaitGraph } from './wait-graph.ts'
+import { WaitGraph, isUpgrade } from './wait-graph.ts'
 
 /** A cycle of waits among the locks of this process. */
 export interface WaitCycleEvent {
@@ -33,7 +33,7 @@ export class WaitCycles {
     const task = this.#graph.wait(claim, this.#tasks.getStore())
     try {
       const cycle = claim.mayWait ? this.#graph.cycleOf(task) : undefined
-      if (cycle !== undefined) this.#tell(cycle)
+      if (cycle !== undefined) this.#tell(cycle, isUpgrade(task))
       return await use(work => {
         this.#graph.granted(task)
         return this.#tasks.run(task, work)
@@ -43,13 +43,13 @@ export class WaitCycles {
     }
   }
 
-  #tell(names: readonly string[]): void {
+  #tell(names: readonly string[], isUpgrade: boolean): void {
     this.#events.emit('waitCycle', { names })
-    const key = turned(names).join('\n')
+    const key = messageOf(turned(names), isUpgrade)
     if (this.#told.has(key)) return
     if (this.#told.size >= TOLD_MAX) this.#told.clear()
     this.#told.add(key)
-    process.emitWarning(messageOf(names), 'HoldfastWaitCycle')
+    process.emitWarning(messageOf(names, isUpgrade), 'HoldfastWaitCycle')
   }
 }
 
@@ -71,10 +71,19 @@ function turned(names: readonly string[]): readonly string[] {
   return [...names.slice(least), ...names.slice(0, least)]
 }
 
-function messageOf(names: readonly string[]): string {
+function messageOf(names: readonly string[], isUpgrade: boolean): string {
   const [first = ''] = names
   const next = [...names.slice(1), first].map(name => JSON.stringify(name))
-  if (names.length === 1) return `Whoever holds the lock ${next[0]} waits for it again: use \`reentrant: true\`.`
+  if (names.length === 1) return isUpgrade ? upgradeMessage(first) : reentryMessage(first)
   const steps = next.map(name => `is held by one who waits for ${name}`).join(', which ')
   return `Locks wait for each other: ${JSON.stringify(first)} ${steps}. Take them in one order, or together by \`locks.all\`.`
+}
+
+function reentryMessage(name: string): string {
+  return `Whoever holds the lock ${JSON.stringify(name)} waits for it again: use \`reentrant: true\`.`
+}
+
+// Nesting is refused there: a writer would not be alone.
+function upgradeMessage(name: string): string {
+  return `Whoever reads under the lock ${JSON.stringify(name)} waits to write: release \`read\` before, or take \`write\` first and downgrade.`
 }

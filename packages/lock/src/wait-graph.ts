@@ -99,6 +99,15 @@ export class WaitGraph {
   }
 }
 
+/** Whether it wants for itself alone what is held around it beside others, as a reader that asks to write. */
+export function isUpgrade({ claim, outer }: WaitTask): boolean {
+  if (claim.isShared) return false
+  for (let holder = outer; holder !== undefined; holder = holder.outer) {
+    if (!holder.isOver && holder.claim.key === claim.key && holder.claim.isShared) return true
+  }
+  return false
+}
+
 /** Whether somebody around `task` holds what keeps `claim` waiting. */
 function isAround(task: WaitTask, claim: Claim): boolean {
   for (let holder = task.outer; holder !== undefined; holder = holder.outer) {
