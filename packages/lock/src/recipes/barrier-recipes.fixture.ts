@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { DoubleBarrier, Latch, Locks } from '../index.ts'
 import type { Recipe } from './recipe.fixture.ts'
-import { PATIENCE } from './recipe.fixture.ts'
+import { BRIEF, PATIENCE } from './recipe.fixture.ts'
 import type { Scene } from './scene.fixture.ts'
 import { until } from './scene.fixture.ts'
 
@@ -19,8 +19,8 @@ const barrier: Recipe = {
         await other.wait({ waitMs: 0 })
         await one.shut()
         expect(await other.isShut()).toBe(true)
-        for (const waitMs of [0, 100]) {
-          await expect(other.wait({ waitMs })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        for (const wait of [{ waitMs: 0 }, BRIEF]) {
+          await expect(other.wait(wait)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         }
         const waiting = [one, other].map(gate => gate.wait(PATIENCE))
         await other.open()
@@ -36,9 +36,9 @@ const barrier: Recipe = {
         await cutOff.locks.barrier(scene.name).shut()
         const waiting = cutOff.locks.barrier(scene.name).wait(PATIENCE)
         expect(await locks.barrier(scene.name).isShut()).toBe(true)
-        await expect(locks.barrier(scene.name).wait({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(locks.barrier(scene.name).wait(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         cutOff.fallSilent()
-        await expect(cutOff.locks.barrier(scene.name).wait({ waitMs: 100 })).rejects.toMatchObject({
+        await expect(cutOff.locks.barrier(scene.name).wait(BRIEF)).rejects.toMatchObject({
           code: 'HF_UNAVAILABLE',
         })
         await locks.barrier(scene.name).open()
@@ -87,11 +87,11 @@ const doubleBarrier: Recipe = {
       name: 'is refused in time while others are missing, and while others are still in',
       run: async scene => {
         const [one, other] = both(scene)
-        for (const waitMs of [0, 100]) {
-          await expect(one.enter({ waitMs })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        for (const wait of [{ waitMs: 0 }, BRIEF]) {
+          await expect(one.enter(wait)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         }
         await Promise.all([one.enter(PATIENCE), other.enter(PATIENCE)])
-        await expect(one.leave({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(one.leave(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         await other.leave(PATIENCE)
       },
     },
@@ -105,8 +105,8 @@ const doubleBarrier: Recipe = {
         await Promise.all([one.enter(PATIENCE), lost.enter(PATIENCE)])
         dying.fallSilent()
         await one.leave(PATIENCE)
-        await expect(one.enter({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
-        await expect(lost.leave({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+        await expect(one.enter(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(lost.leave(BRIEF)).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
       },
     },
   ],
@@ -136,8 +136,8 @@ const latch: Recipe = {
       run: async scene => {
         const [one, other] = [latchOf(scene), latchOf(scene)]
         for (let step = 1; step < STEPS; step += 1) expect(await one.countDown()).toBe(STEPS - step)
-        for (const waitMs of [0, 100]) {
-          await expect(other.wait({ waitMs })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        for (const wait of [{ waitMs: 0 }, BRIEF]) {
+          await expect(other.wait(wait)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         }
         const different = scene.party().locks.latch(scene.name, { count: 2 })
         await expect(different.countDown()).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'count' })
@@ -157,7 +157,7 @@ const latch: Recipe = {
         const waiting = own.wait(PATIENCE)
         await until(async () => (await one.inspect()).remaining === 1)
         cutOff.fallSilent()
-        await expect(own.wait({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
+        await expect(own.wait(BRIEF)).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
         expect(await one.countDown()).toBe(0)
         cutOff.comeBack()
         await waiting

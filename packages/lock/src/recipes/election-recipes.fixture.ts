@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Election, ElectionOptions } from '../index.ts'
 import { leaseHandle } from '../index.ts'
 import type { Recipe } from './recipe.fixture.ts'
-import { PATIENCE } from './recipe.fixture.ts'
+import { BRIEF, PATIENCE } from './recipe.fixture.ts'
 import type { Scene } from './scene.fixture.ts'
 import { until } from './scene.fixture.ts'
 
@@ -37,8 +37,8 @@ const election: Recipe = {
       run: async scene => {
         const [a, b] = [candidate(scene), candidate(scene)]
         await a.campaign()
-        for (const waitMs of [0, 100]) {
-          await expect(b.campaign({ waitMs })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        for (const wait of [{ waitMs: 0 }, BRIEF]) {
+          await expect(b.campaign(wait)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         }
         const waiting = b.campaign()
         await b.close()

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Lease, Locks, WaitOptions } from '../index.ts'
 import { lockedFunction } from '../index.ts'
 import type { Recipe, RecipeCase } from './recipe.fixture.ts'
-import { PATIENCE } from './recipe.fixture.ts'
+import { BRIEF, PATIENCE } from './recipe.fixture.ts'
 import type { Scene } from './scene.fixture.ts'
 import { Room } from './scene.fixture.ts'
 
@@ -42,7 +42,7 @@ export function exclusiveCases(lockOf: (locks: Locks, scene: Scene) => Exclusive
         const [one, other] = [lockOf(scene.party().locks, scene), lockOf(scene.party().locks, scene)]
         const lease = await one.acquire(PATIENCE)
         expect(await other.tryAcquire()).toBeUndefined()
-        await expect(other.acquire({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(other.acquire(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         const reason = new Error('enough')
         const asked = { ...PATIENCE, signal: AbortSignal.abort(reason) }
         await expect(other.acquire(asked)).rejects.toBe(reason)
@@ -167,7 +167,7 @@ const all: Recipe = {
         const [one, two] = namesOf(scene) as [string, string, string]
         await other.acquire(two)
         expect(await locks.all(namesOf(scene)).tryAcquire()).toBeUndefined()
-        const refused = locks.all(namesOf(scene)).acquire({ waitMs: 100 })
+        const refused = locks.all(namesOf(scene)).acquire(BRIEF)
         await expect(refused).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT', resource: two })
         await (await other.acquire(one, PATIENCE)).release()
       },

@@ -21,3 +21,6 @@ export interface Recipe {
 
 /** How long a case waits for what must happen. */
 export const PATIENCE = { waitMs: 20_000 } as const
+
+/** How long one waits for what does not happen: long enough for every store to say so. */
+export const BRIEF = { waitMs: 500 } as const

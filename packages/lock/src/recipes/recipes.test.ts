@@ -21,4 +21,6 @@ describe('The table "What works where"', () => {
   })
 })
 
-describe.each(STORES)('On $name', runRecipes)
+describe.each(STORES)('On $name', store => {
+  runRecipes(store)
+})

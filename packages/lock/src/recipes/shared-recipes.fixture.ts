@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Lease, Locks } from '../index.ts'
 import { crowd, exclusiveCases } from './lock-recipes.fixture.ts'
 import type { Recipe } from './recipe.fixture.ts'
-import { PATIENCE } from './recipe.fixture.ts'
+import { BRIEF, PATIENCE } from './recipe.fixture.ts'
 import { Room, until } from './scene.fixture.ts'
 
 const readWrite: Recipe = {
@@ -17,12 +17,12 @@ const readWrite: Recipe = {
         const [one, other] = parties as [(typeof parties)[0], (typeof parties)[0]]
         const readers = await Promise.all(parties.map(({ read }) => read.acquire()))
         expect(await one.write.tryAcquire()).toBeUndefined()
-        await expect(one.write.acquire({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(one.write.acquire(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         for (const reader of readers) await reader.release()
         const writer = await one.write.acquire(PATIENCE)
         for (const reader of readers) expect(writer.token.value).toBeGreaterThan(reader.token.value)
         expect(await other.read.tryAcquire()).toBeUndefined()
-        await expect(other.read.acquire({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(other.read.acquire(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
       },
     },
     {
@@ -98,7 +98,7 @@ const semaphore: Recipe = {
         const [one, other] = [scene.party(), scene.party()].map(({ locks }) => locks.semaphore(scene.name, two))
         const permits = await Promise.all([one?.acquire(), other?.acquire()])
         expect(await other?.tryAcquire()).toBeUndefined()
-        await expect(other?.acquire({ waitMs: 100 })).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+        await expect(other?.acquire(BRIEF)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
         const waiting = other?.acquire(PATIENCE)
         await permits[0]?.release()
         permits[1]?.assertHeld()

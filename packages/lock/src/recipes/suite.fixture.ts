@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { BARRIER_RECIPES } from './barrier-recipes.fixture.ts'
 import { ELECTION_RECIPES } from './election-recipes.fixture.ts'
 import { FAILOVER_CASES } from './failover.fixture.ts'
@@ -18,7 +18,7 @@ export const RECIPES: readonly Recipe[] = [
   ...UPDATE_RECIPES,
 ]
 
-const TIMEOUT_MS = 45_000
+const TIMEOUT_MS = 60_000
 
 /** The table "What works where" of the guide, which says what is run: a cell by recipe and store. */
 export function readMatrix(): {
@@ -57,20 +57,20 @@ export function runRecipes(store: Store): void {
     await run(scene)
   }
 
+  const possible = RECIPES.flatMap(recipe =>
+    casesFor(recipe, rows.get(recipe.row)?.[at])
+      .filter(({ cutsLinks }) => store.hasLinks || cutsLinks === undefined)
+      .map(each => ({ ...each, row: recipe.row })),
+  )
   // Most of the time of each is waiting.
-  for (const recipe of RECIPES) {
-    for (const each of casesFor(recipe, rows.get(recipe.row)?.[at])) {
-      const isPossible = store.hasLinks || each.cutsLinks === undefined
-      if (isPossible) it.concurrent(`${recipe.row}: ${each.name}`, () => play(each), TIMEOUT_MS)
-    }
-  }
+  it.concurrent.each(possible)('$row: $name', { timeout: TIMEOUT_MS }, async each => {
+    expect(await play(each)).toBeUndefined()
+  })
 
-  if (store.failsOver) {
-    // Each in its turn, after all others.
-    describe('When the server is killed that leads', () => {
-      for (const each of FAILOVER_CASES) it(each.name, () => play(each), TIMEOUT_MS)
-    })
-  }
+  // One after the other, once all others are over: the server stays dead.
+  it.each(store.failsOver ? FAILOVER_CASES : [])('$name', { timeout: TIMEOUT_MS }, async each => {
+    expect(await play(each)).toBeUndefined()
+  })
 }
 
 function casesFor(recipe: Recipe, cell: string | undefined): readonly RecipeCase[] {
