@@ -113,7 +113,7 @@ export function requestOf(backend: Backend, wish: Wish): LeaseRequest {
     resource,
     requestId: wish.requestId ?? leases.newRequestId(),
     mode,
-    ttlMs: isKeptOut ? firstStoreTtlMs(options) : options.ttlMs,
+    ttlMs: isKeptOut ? firstStoreTtlMs(leases, options) : options.ttlMs,
     // A holder that dies in its first moments is to leave the whole delay.
     allowProvisional: (options.renew ?? true) && !isKeptOut,
     meta: encodeMeta(options.meta),

@@ -39,6 +39,11 @@ function acquired(options: AcquireOptions): Promise<Lease> {
   return acquireLease(scripted, 'r', { ttlMs: TTL_MS, ...options })
 }
 
+/** The same store, as one that serves no longer TTL. */
+function limited(ttlMsMax: number): Backend {
+  return scriptedBackend(Object.assign(store, { ttlMsMax }))
+}
+
 /** Two processes on one store. */
 function pair(): { readonly holder: Backend; readonly other: Backend } {
   const world = new MemoryWorld(clock)
@@ -72,6 +77,26 @@ describe('lockDelayMs', () => {
   it('goes with the TTL that is meant when none is given', async () => {
     const lease = await acquireLease(scripted, 'r', { lockDelayMs: 5_000 })
     expect([requests[0]?.ttlMs, lease.ttlMs]).toEqual([35_000, 30_000])
+  })
+
+  it('leaves less for the TTL that is meant where the store serves no longer one', async () => {
+    const lease = await acquireLease(limited(20_000), 'r', { lockDelayMs: 5_000 })
+    expect([requests[0]?.ttlMs, lease.ttlMs]).toEqual([20_000, 15_000])
+    const short = await acquireLease(limited(40_000), 'r', { lockDelayMs: 5_000 })
+    expect(short.ttlMs).toBe(30_000)
+  })
+
+  it('is refused in the words of the caller where the store serves no TTL that long', async () => {
+    const refused = acquireLease(limited(20_000), 'r', { ttlMs: 15_001, lockDelayMs: 5_000 })
+    await expect(refused).rejects.toThrow('`lockDelayMs` to be at most 4999 beside a `ttlMs` of 15001, got 5000')
+    await expect(acquireLease(limited(20_000), 'r', { lockDelayMs: 19_901 })).rejects.toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      argument: 'lockDelayMs',
+    })
+    await expect(acquireLease(limited(20_000), 'r', { lockAtLeastForMs: 20_001 })).rejects.toThrow(
+      "`lockAtLeastForMs` to be at most the store's longest TTL of 20000 ms, got 20001",
+    )
+    expect(requests).toEqual([])
   })
 
   it('is kept by renewals and by extensions', async () => {

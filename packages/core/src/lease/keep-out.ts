@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts'
-import { UnavailableError, UnsupportedError } from '../errors.ts'
+import { InvalidArgumentError, UnavailableError, UnsupportedError } from '../errors.ts'
+import { TTL_MS } from '../options.ts'
 import type { Grant, LeaseStore } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import { defaultTtlMs } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
 import { ClockDeadline, driftMs, momentOf } from './deadline.ts'
 import type { AcquireOptions } from './options.ts'
@@ -13,10 +14,15 @@ export function keepsOut({ lockDelayMs = 0, lockAtLeastForMs = 0 }: KeepOutOptio
   return lockDelayMs > 0 || lockAtLeastForMs > 0
 }
 
+/** The holder's own part of what the store is asked for. */
+export function holderTtlMs({ ttlMsMax }: LeaseStore, { ttlMs, lockDelayMs }: KeepOutOptions): number {
+  return ttlMs ?? Math.max(TTL_MS.min, defaultTtlMs(ttlMsMax, lockDelayMs))
+}
+
 /** What the store is asked for at first: a holder that dies at once leaves it for so long. */
-export function firstStoreTtlMs(options: KeepOutOptions): number {
-  const { ttlMs = TTL_MS_DEFAULT, lockDelayMs = 0, lockAtLeastForMs = 0 } = options
-  return Math.max(ttlMs + lockDelayMs, lockAtLeastForMs)
+export function firstStoreTtlMs(store: LeaseStore, options: KeepOutOptions): number {
+  const { lockDelayMs = 0, lockAtLeastForMs = 0 } = options
+  return Math.max(holderTtlMs(store, options) + lockDelayMs, lockAtLeastForMs)
 }
 
 /**
@@ -68,7 +74,7 @@ export function holderDeadline(deadline: Deadline, ttlMs: number, beyondMs: numb
  * @throws {UnavailableError} `HF_UNAVAILABLE` when the store did not renew it; it is given back.
  */
 export async function withHolderTime(store: LeaseStore, grant: Grant, options: KeepOutOptions): Promise<Grant> {
-  const { ttlMs = TTL_MS_DEFAULT } = options
+  const ttlMs = holderTtlMs(store, options)
   if (holderDeadline(grant.deadline, ttlMs, grant.ttlMs - ttlMs).remainingMs() >= ttlMs / 2) return grant
   try {
     const [outcome] = await store.renew([{ grant, ttlMs: grant.ttlMs }])
@@ -80,13 +86,35 @@ export async function withHolderTime(store: LeaseStore, grant: Grant, options: K
   }
 }
 
-/** @throws {UnsupportedError} `HF_UNSUPPORTED` where leases have no time of their own. */
+/**
+ * @throws {UnsupportedError} `HF_UNSUPPORTED` where leases have no time of their own
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` where the store would have to keep others out for longer than it can
+ */
 export function checkKeepOut({ leases, kind }: { leases: LeaseStore; kind: string }, options: KeepOutOptions): void {
-  if (leases.renewal === 'each' || !keepsOut(options)) return
+  if (!keepsOut(options)) return
+  if (leases.renewal === 'each') return checkLongest(leases, options)
   const { lockDelayMs = 0 } = options
   throw new UnsupportedError(
     lockDelayMs > 0
       ? `The ${kind} backend has no \`lockDelayMs\` (${lockDelayMs}): its locks end with a session, and the rest of the session after the holder's own deadline, a third, is such a delay already.`
       : `The ${kind} backend has no \`lockAtLeastForMs\` (${options.lockAtLeastForMs}): its locks end with a session, and cannot outlive their holder for a time.`,
+  )
+}
+
+// The store would speak of a sum that nobody gave.
+function checkLongest(store: LeaseStore, options: KeepOutOptions): void {
+  const { ttlMsMax = Infinity } = store
+  const { lockDelayMs = 0, lockAtLeastForMs = 0 } = options
+  const ttlMs = holderTtlMs(store, options)
+  if (lockAtLeastForMs > ttlMsMax) {
+    throw new InvalidArgumentError(
+      'lockAtLeastForMs',
+      `Expected \`lockAtLeastForMs\` to be at most the store's longest TTL of ${ttlMsMax} ms, got ${lockAtLeastForMs}.`,
+    )
+  }
+  if (ttlMs + lockDelayMs <= ttlMsMax) return
+  throw new InvalidArgumentError(
+    'lockDelayMs',
+    `Expected \`lockDelayMs\` to be at most ${Math.max(0, ttlMsMax - ttlMs)} beside a \`ttlMs\` of ${ttlMs}, got ${lockDelayMs}: the store's longest TTL is ${ttlMsMax} ms.`,
   )
 }

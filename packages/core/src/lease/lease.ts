@@ -5,12 +5,11 @@ import { inspectAs } from '../inspected.ts'
 import { show } from '../names.ts'
 import { TTL_MS, checkDurationMs } from '../options.ts'
 import type { Grant, LeaseRequest, LeaseStore, RenewOutcome, Renewal } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
 import type { Deadline } from './deadline.ts'
 import { ClockDeadline, answeredDeadline, momentOf } from './deadline.ts'
 import { fencingTokenOf, grantPicture, resourceOf } from './granted.ts'
 import type { KeepOut } from './keep-out.ts'
-import { holderDeadline, keepOutOf } from './keep-out.ts'
+import { holderDeadline, holderTtlMs, keepOutOf } from './keep-out.ts'
 import type { Keeper } from './keeper.ts'
 import type { Lease, LeaseGuarantee } from './lease-contract.ts'
 import type { AcquireOptions } from './options.ts'
@@ -70,7 +69,7 @@ export class HeldLease implements Lease {
     this.#grant = grant
     this.#isRenewed = options.renew ?? true
     this.#keepOut = keepOutOf(keeper.clock, options)
-    this.#ttlMs = this.#keepOut === undefined ? grant.ttlMs : (options.ttlMs ?? TTL_MS_DEFAULT)
+    this.#ttlMs = this.#keepOut === undefined ? grant.ttlMs : holderTtlMs(store, options)
     this.#beyondMs = grant.ttlMs - this.#ttlMs
     this.#deadline = this.#ownDeadline(grant.deadline)
     this.#isProvisional = grant.isProvisional

@@ -11,7 +11,7 @@ export interface AcquireOptions {
    * How long the lease lasts without renewal: an integer of milliseconds from 100 to 86,400,000 (a day). Its holder's own
    * deadline is a little sooner (1 % + 2 ms) than the store's.
    *
-   * @default 30000; on ZooKeeper the session's timeout
+   * @default 30000; on ZooKeeper the session's timeout, of a quorum at most its `maxTtlMs` (with `lockDelayMs`)
    */
   readonly ttlMs?: number
   /** How long to wait for others to release, in milliseconds; 0 = not at all. @default until `signal` aborts */

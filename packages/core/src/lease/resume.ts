@@ -63,7 +63,7 @@ export async function resumeLease(
   options.signal?.throwIfAborted()
   const keeper = keeperOf(backend)
   const own = { ...options, ttlMs: options.ttlMs ?? known.ttlMs }
-  const ttlMs = keepsOut(own) ? firstStoreTtlMs(own) : own.ttlMs
+  const ttlMs = keepsOut(own) ? firstStoreTtlMs(leases, own) : own.ttlMs
   const request: LeaseRequest = {
     resource,
     requestId: known.requestId,

@@ -5,6 +5,13 @@ import type { Deadline } from '../lease/deadline.ts'
 /** The TTL of a lease whose caller named none, where the store has no better one. */
 export const TTL_MS_DEFAULT = 30_000
 
+/**
+ * The same where the store serves none longer than `ttlMsMax`, for a holder after whose end the store is to keep others out for `beyondMs`.
+ */
+export function defaultTtlMs(ttlMsMax: number = Infinity, beyondMs: number = 0): number {
+  return Math.min(TTL_MS_DEFAULT, ttlMsMax - beyondMs)
+}
+
 /** What a holder or waiter says of itself; `inspect` shows it. */
 export type LeaseMeta = Readonly<Record<string, string>>
 
@@ -160,6 +167,8 @@ export interface LeaseStore {
   readonly guarantee: 'advisory' | 'lease'
   /** Whether requests may have a `mode`: `exclusive` refuses every one that has, with `UnsupportedError`. */
   readonly modes: 'exclusive' | 'all'
+  /** The longest TTL that it serves, in milliseconds; a longer one is refused. @default as long as a TTL may be */
+  readonly ttlMsMax?: number
   newRequestId(): string
   /** Grants at once or answers `held`; never waits its turn. */
   tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome>

@@ -6,7 +6,7 @@ import type { Deadline, Moment } from '../lease/deadline.ts'
 import { answeredDeadline, momentOf } from '../lease/deadline.ts'
 import type { TakeBacks } from '../lease/take-backs.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import { defaultTtlMs } from '../ports/leases.ts'
 import type { QuorumNode, VoteAnswer } from './node.ts'
 import { voteOf } from './vote-id.ts'
 import type { Poll } from './poll.ts'
@@ -23,6 +23,8 @@ export interface Electorate {
   readonly isFenced: boolean
   /** The part of its TTL, in [0, 1], that must be left of a lease when it is handed out. */
   readonly validityRatioMin: number
+  /** The longest TTL that the nodes' quarantine allows for. */
+  readonly maxTtlMs: number
 }
 
 /** Of each node: a vote that was asked for and is still to be answered. */
@@ -84,7 +86,7 @@ export class Campaign {
     this.#electorate = electorate
     this.#request = request
     this.#vote = voteOf(request, round)
-    this.#ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
+    this.#ttlMs = request.ttlMs ?? defaultTtlMs(electorate.maxTtlMs)
   }
 
   async run(): Promise<CampaignOutcome> {

@@ -1,10 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { BackendLifecycle } from '../backend.ts'
 import { InvalidArgumentError, UnavailableError, UnsupportedError } from '../errors.ts'
+import { acquireLease } from '../lease/acquire.ts'
 import { TakeBacks } from '../lease/take-backs.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
 import { seededRandom } from '../random.ts'
+import { ScriptedLeaseStore, scriptedBackend } from '../testing/index.ts'
 import { SimulatedClock } from '../testing/simulated-clock.ts'
+import type { Electorate } from './campaign.ts'
 import { QuorumLeaseStore } from './leases.ts'
 import type { VoteAnswer } from './node.ts'
 import { ScriptedNode } from './scripted-node.fixture.ts'
@@ -22,7 +25,10 @@ beforeEach(() => {
   store = storeOver({ isFenced: true })
 })
 
-function storeOver({ isFenced }: { readonly isFenced: boolean }): QuorumLeaseStore {
+function storeOver({
+  isFenced,
+  maxTtlMs = TTL_MS,
+}: Pick<Electorate, 'isFenced'> & Partial<Electorate>): QuorumLeaseStore {
   let requests = 0
   return new QuorumLeaseStore({
     clock,
@@ -43,7 +49,7 @@ function storeOver({ isFenced }: { readonly isFenced: boolean }): QuorumLeaseSto
     ids: { next: () => `request-${(requests += 1)}` },
     checkNodes: () => {},
     guarantee: () => 'lease',
-    maxTtlMs: TTL_MS,
+    maxTtlMs,
     retryMsMax: 100,
     commandTimeoutMs: 500,
   })
@@ -165,6 +171,21 @@ describe('A campaign', () => {
     await expect(store.downgrade()).rejects.toThrow(UnsupportedError)
     await expect(store.inspect('r', 'permits')).rejects.toThrow(UnsupportedError)
     expect(nodes[0].asked).toEqual([])
+  })
+
+  it('without a TTL is for 30 s, or for as long as the quorum serves one where that is less', async () => {
+    const first = await store.tryGrant(request({ ttlMs: undefined }))
+    const again = await store.grant(request({ resource: 'other', ttlMs: undefined }))
+    expect([first, again.ttlMs]).toMatchObject([{ kind: 'granted', grant: { ttlMs: TTL_MS } }, TTL_MS])
+    store = storeOver({ isFenced: true, maxTtlMs: 60_000 })
+    expect((await store.grant(request({ resource: 'third', ttlMs: undefined }))).ttlMs).toBe(30_000)
+  })
+
+  it('without a TTL leaves of the longest what others are to be kept out for', async () => {
+    const backend = { ...scriptedBackend(new ScriptedLeaseStore(clock)), leases: store }
+    const lease = await acquireLease(backend, 'stock', { lockDelayMs: 300, waitMs: 0 })
+    expect([lease.ttlMs, lease.remainingMs()]).toEqual([700, 691])
+    await lease.release()
   })
 
   it('has votes of its own: one that is taken back late is not that of the next round of the same request', async () => {

@@ -14,7 +14,7 @@ import type {
   RenewOutcome,
   TryGrantOutcome,
 } from '../ports/leases.ts'
-import { TTL_MS_DEFAULT } from '../ports/leases.ts'
+import { defaultTtlMs } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
 import type { RequestIds } from '../request-ids.ts'
 import type { CampaignOutcome, Electorate } from './campaign.ts'
@@ -38,8 +38,6 @@ export interface QuorumParts extends Electorate {
   readonly guarantee: () => 'advisory' | 'lease'
   /** Throws when one of the nodes cannot be one. */
   readonly checkNodes: () => void
-  /** The longest TTL that the nodes' quarantine allows for. */
-  readonly maxTtlMs: number
   readonly retryMsMax: number
   readonly commandTimeoutMs: number
 }
@@ -73,6 +71,10 @@ export class QuorumLeaseStore implements LeaseStore {
 
   get guarantee(): 'advisory' | 'lease' {
     return this.#parts.guarantee()
+  }
+
+  get ttlMsMax(): number {
+    return this.#parts.maxTtlMs
   }
 
   newRequestId(): string {
@@ -184,7 +186,7 @@ export class QuorumLeaseStore implements LeaseStore {
         `A quorum has exclusive leases only: "${resource}" cannot be held as a ${mode.kind} there.`,
       )
     }
-    this.#checkTtl(ttlMs ?? TTL_MS_DEFAULT)
+    this.#checkTtl(ttlMs ?? defaultTtlMs(this.ttlMsMax))
   }
 
   #checkTtl(ttlMs: number): void {
@@ -244,7 +246,7 @@ export class QuorumLeaseStore implements LeaseStore {
   // The same grant, for one that is asked for again while it is held.
   async #again(request: LeaseRequest, held: HeldVotes): Promise<CampaignOutcome> {
     const { token, isUnfenced, vote, pending } = held
-    const ttlMs = request.ttlMs ?? TTL_MS_DEFAULT
+    const ttlMs = request.ttlMs ?? defaultTtlMs(this.ttlMsMax)
     // What was made longer since stays so.
     const leftMs = held.deadline.remainingMs()
     const renewed = await this.#renewHeld(held, request, Math.max(ttlMs, Math.ceil(leftMs + driftMs(leftMs))))

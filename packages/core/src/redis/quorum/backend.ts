@@ -7,7 +7,7 @@ import { UnavailableError } from '../../errors.ts'
 import { TakeBacks } from '../../lease/take-backs.ts'
 import { withinWait } from '../../lease/wait-limit.ts'
 import { WAIT_MS, checkDurationMs, checkKeys, checkSignal, givenOptions } from '../../options.ts'
-import { TTL_MS_DEFAULT } from '../../ports/leases.ts'
+import { defaultTtlMs } from '../../ports/leases.ts'
 import { unsupportedIdempotency, unsupportedRates, unsupportedRecords } from '../../ports/unsupported.ts'
 import { QuorumLeaseStore } from '../../quorum/leases.ts'
 import { majorityOf } from '../../quorum/poll.ts'
@@ -83,13 +83,13 @@ function storeOf(
   lifecycle: BackendLifecycle,
   nodes: readonly RedisQuorumNode[],
 ): QuorumLeaseStore {
-  const { clock, commandTimeoutMs } = settings
+  const { clock, commandTimeoutMs, maxTtlMs } = settings
   const takeBacks = nodes.map(
     node =>
       new TakeBacks({
         clock,
         release: request => node.withdraw(request),
-        patienceMsOf: request => (request.ttlMs ?? TTL_MS_DEFAULT) + commandTimeoutMs,
+        patienceMsOf: request => (request.ttlMs ?? defaultTtlMs(maxTtlMs)) + commandTimeoutMs,
         isClosed: () => lifecycle.health.current.kind === 'closed',
       }),
   )

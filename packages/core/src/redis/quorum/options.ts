@@ -25,7 +25,7 @@ export interface RedisQuorumOptions {
   /** What every key starts with; tenants differ in it. No braces. @default 'hf' */
   readonly prefix?: string
   /**
-   * The longest TTL that a lease may have, in milliseconds, 100 to 86,400,000. A server that may have forgotten a lease votes for nobody
+   * The longest TTL that a lease may have, in milliseconds, 100 to 86,400,000; of one that names none, too. A server that may have forgotten a lease votes for nobody
    * for at least as long. @default 60000
    */
   readonly maxTtlMs?: number
