@@ -8,7 +8,7 @@ import type { Backend } from '../backend.ts'
 import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
-import { leaseKeys, sharedLeaseKeys } from './keys.ts'
+import { leaseLeftovers } from './lease-leftovers.fixture.ts'
 
 // The server may be the user's: nothing outside of this prefix is touched.
 const prefix = `hf-conformance-${randomUUID()}`
@@ -35,23 +35,6 @@ async function deleteAll(): Promise<void> {
   }
 }
 
-// Of a resource that nobody holds or waits for, each state keeps the last token, for a while: 20 digits, no end, nobody queued.
-const IDLE = /^\d{20}0{20}0$/
-
-async function leftovers(resource: string): Promise<readonly string[]> {
-  const keys = leaseKeys(prefix, resource)
-  const [state, queue] = await Promise.all([admin.get(keys.state), admin.hgetall(keys.queue)])
-  const entries = Object.entries(queue).map(([field, value]) => `queue ${field} = ${value}`)
-  if (state !== null && !IDLE.test(state)) entries.push(`state ${state}`)
-  for (const kind of ['read-write', 'permits'] as const) {
-    const shared = sharedLeaseKeys(prefix, resource, kind)
-    const fields = (await admin.hkeys(shared.state)).filter(field => field !== 't')
-    entries.push(...fields.map(field => `${kind} ${field}`))
-    if ((await admin.exists(shared.ends, shared.queue, shared.slots)) > 0) entries.push(`${kind} ends, queue or slots`)
-  }
-  return entries
-}
-
 async function silence(backend: Backend): Promise<() => Promise<void>> {
   const proxy = proxies.get(backend)
   proxy?.hold()
@@ -68,7 +51,7 @@ const harness: LeaseHarness = {
   ordering: 'fifo',
   modes: 'all',
   slots: true,
-  leftovers,
+  leftovers: resource => leaseLeftovers(admin, prefix, resource),
   loseData: { kind: 'supported', run: deleteAll },
   silence: { kind: 'supported', run: silence },
   requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },

@@ -8,7 +8,7 @@ import type { Backend } from '../backend.ts'
 import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
-import { leaseKeys, sharedLeaseKeys } from './keys.ts'
+import { leaseLeftovers } from './lease-leftovers.fixture.ts'
 
 /** The links of one client, one to each node. */
 const links = new WeakMap<Backend, readonly FaultProxy[]>()
@@ -44,23 +44,6 @@ async function loseData(): Promise<void> {
   await Promise.all(admin.nodes('master').map(node => node.flushall()))
 }
 
-// Of a resource that nobody holds or waits for, each state keeps the last token, for a while: 20 digits, no end, nobody queued.
-const IDLE = /^\d{20}0{20}0$/
-
-async function leftovers(resource: string): Promise<readonly string[]> {
-  const keys = leaseKeys('hf', resource)
-  const [state, queue] = await Promise.all([admin.get(keys.state), admin.hgetall(keys.queue)])
-  const entries = Object.entries(queue).map(([field, value]) => `queue ${field} = ${value}`)
-  if (state !== null && !IDLE.test(state)) entries.push(`state ${state}`)
-  for (const kind of ['read-write', 'permits'] as const) {
-    const shared = sharedLeaseKeys('hf', resource, kind)
-    const fields = (await admin.hkeys(shared.state)).filter(field => field !== 't')
-    entries.push(...fields.map(field => `${kind} ${field}`))
-    if ((await admin.exists(shared.ends, shared.queue, shared.slots)) > 0) entries.push(`${kind} ends, queue or slots`)
-  }
-  return entries
-}
-
 const harness: LeaseHarness = {
   openBackend,
   resource: () => randomUUID(),
@@ -71,7 +54,7 @@ const harness: LeaseHarness = {
   ordering: 'fifo',
   modes: 'all',
   slots: true,
-  leftovers,
+  leftovers: resource => leaseLeftovers(admin, 'hf', resource),
   loseData: { kind: 'supported', run: loseData },
   silence: { kind: 'supported', run: silence },
   requests: {
