@@ -15,6 +15,8 @@ const USELESS = /^(53300|25006)/
 // No such schema, table or function.
 const MISSING = /^(3F000|42P01|42883)/
 const NOT_ALLOWED = '42501'
+// A statement had failed before in the same transaction.
+const FAILED_BEFORE = '25P02'
 
 /** Whether another transaction was in the way. The server undid the statement. */
 export function isBusy(error: unknown): boolean {
@@ -34,6 +36,11 @@ export function isMissing(error: unknown): boolean {
 
 export function isNotAllowed(error: unknown): boolean {
   return isServerError(error) && error.code === NOT_ALLOWED
+}
+
+/** Whether the server does nothing more in this transaction than to roll it back. */
+export function isFailedBefore(error: unknown): boolean {
+  return isServerError(error) && error.code === FAILED_BEFORE
 }
 
 /** Whether the server answered that it undid the statement. */

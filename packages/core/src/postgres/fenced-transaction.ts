@@ -15,7 +15,7 @@ import type { Lease } from '../lease/lease.ts'
 import { show } from '../names.ts'
 import { CommandDeadline } from './command-deadline.ts'
 import { connected, letGo } from './connection.ts'
-import { isBusy, isStatementError, refusal, withoutSecrets } from './errors.ts'
+import { isBusy, isFailedBefore, isStatementError, refusal, withoutSecrets } from './errors.ts'
 
 /** A lease, as far as a transaction under it has to know of it. */
 export type FencedLease = Pick<Lease, 'resource' | 'token' | 'signal' | 'remainingMs' | 'assertHeld'>
@@ -90,19 +90,17 @@ class FencedTransaction implements AsyncDisposable {
     this.#lease.assertHeld()
     if (this.#deadline.isOver) throw this.#overdue()
     try {
-      const { command } = await this.#deadline.race((this.#client as PoolClient).query('COMMIT'))
+      await this.#deadline.race((this.#client as PoolClient).query(COMMIT_WHAT_BEGAN))
       this.#isOpen = false
-      if (command === 'COMMIT') return
     } catch (error) {
+      if (isFailedBefore(error)) throw this.#failedBefore()
+      if (isOfAnother(error)) throw this.#notFenced()
       if (isStatementError(error)) throw this.#failure(error)
       throw new UnknownOutcomeError(
         `No answer came to the commit of a write to "${this.#lease.resource}": it happened, or it did not.`,
         { cause: withoutSecrets(error) },
       )
     }
-    throw new RefusedError(
-      `PostgreSQL rolled back a write to "${this.#lease.resource}": a statement of it had failed, and its error was caught.`,
-    )
   }
 
   /** Rolls back what was not committed. A connection that does not answer in time is ended, and the server rolls back by itself. */
@@ -118,6 +116,18 @@ class FencedTransaction implements AsyncDisposable {
     this.#stopListening()
     this.#deadline.cancel()
     if (client !== undefined) letGo(client, isUsable)
+  }
+
+  #failedBefore(): RefusedError {
+    return new RefusedError(
+      `PostgreSQL rolled back a write to "${this.#lease.resource}": a statement of it had failed, and its error was caught.`,
+    )
+  }
+
+  #notFenced(): RefusedError {
+    return new RefusedError(
+      `The work on "${this.#lease.resource}" ended its transaction (COMMIT or ROLLBACK), so what it did after that was not fenced: what it committed stands, the rest was rolled back.`,
+    )
   }
 
   #failure(error: unknown): unknown {
@@ -140,10 +150,23 @@ class FencedTransaction implements AsyncDisposable {
   }
 }
 
+// A setting of the transaction that was begun, and of no later one. What there is no sense in as a number ends the commit before it is
+// done, and names itself in the server's message, whatever the language of that.
+const RUN_SETTING = 'holdfast.fenced_run'
+const NOT_BEGUN_HERE = 'not the fenced transaction'
+const COMMIT_WHAT_BEGAN = `
+    SELECT (CASE current_setting('${RUN_SETTING}', true) WHEN 'begun' THEN '1' ELSE '${NOT_BEGUN_HERE}' END)::integer;
+    COMMIT`
+
+function isOfAnother(error: unknown): boolean {
+  return isStatementError(error) && String(error).includes(NOT_BEGUN_HERE)
+}
+
 // The limits of the server apply while they are stricter. From PostgreSQL 17 on it limits the whole transaction, too.
 function beginStatement(leftMs: number): string {
   return `
     BEGIN;
+    SET LOCAL ${RUN_SETTING} = 'begun';
     SELECT set_config(name, least(nullif(setting::bigint, 0), ${leftMs})::text, true) FROM pg_catalog.pg_settings
       WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`
 }

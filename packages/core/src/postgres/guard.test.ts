@@ -221,6 +221,52 @@ describe('run', () => {
     expect(await amount()).toBe(10)
   })
 
+  it('says so when the work ended the transaction, rolls back another one that it began, and leaves the connection usable', async () => {
+    const one = new Pool({ connectionString: server.url, max: 1 })
+    onTestFinished(() => one.end())
+    const guard = postgresFence({ pool: one })
+    const lease = await leaseFor(5_000)
+    const ends = [
+      { statements: ['COMMIT'], left: 8 },
+      { statements: ['ROLLBACK'], left: 9 },
+      { statements: ['COMMIT AND CHAIN'], left: 9 },
+      { statements: ['ROLLBACK', 'BEGIN'], left: 10 },
+      { statements: ['COMMIT; BEGIN'], left: 9 },
+    ]
+    for (const { statements, left } of ends) {
+      await pool.query('UPDATE stock SET amount = 10 WHERE item = $1', [name])
+      const ended = guard.run(lease, async tx => {
+        await sellOne(tx)
+        for (const statement of statements) await tx.query(statement)
+        await sellOne(tx)
+        return 'as if all were well'
+      })
+      await expect(ended).rejects.toMatchObject({
+        code: 'HF_REFUSED',
+        message: expect.stringContaining('ended its transaction') as string,
+      })
+      expect([statements, await amount()]).toEqual([statements, left])
+    }
+    expect(await guard.run(lease, async tx => (await sellOne(tx)).rowCount)).toBe(1)
+  })
+
+  it('is one request to commit, and lets the work use savepoints', async () => {
+    const lease = await leaseFor(5_000)
+    const sent: string[] = []
+    await fence.run(lease, async tx => {
+      await tx.query('SAVEPOINT before_it')
+      await sellOne(tx)
+      await tx.query('ROLLBACK TO before_it')
+      await sellOne(tx)
+      const query = tx.query.bind(tx) as (...args: unknown[]) => unknown
+      onTestFinished(() => void Reflect.deleteProperty(tx, 'query'))
+      // What is sent from here on is what ends it.
+      Object.assign(tx, { query: (...args: unknown[]) => (sent.push(String(args[0])), query(...args)) })
+    })
+    expect(sent.length).toBe(1)
+    expect(await amount()).toBe(9)
+  })
+
   it('rolls back work that is not done when the lease ends, and the next holder gets in', async () => {
     const lease = await leaseFor(300)
     const late = fence.run(lease, async tx => {

@@ -39,12 +39,16 @@ export interface PostgresFence extends PostgresCheck, Guard {
    * as the lease had left at its begin: then, or when the lease is lost, it is rolled back. The server keeps to that as well, so that
    * a process that was stopped in the middle of it does not keep others out for longer.
    *
+   * `work` must not end the transaction (COMMIT, ROLLBACK; savepoints are fine): what it did from then on would not be fenced. That is
+   * seen at the end, and rejected.
+   *
    * What `work` throws is thrown as it is, after the transaction was rolled back.
    *
    * @returns what `work` answered
    * @throws {StaleTokenError} `HF_STALE_TOKEN` when a newer token was seen; `work` was not called
    * @throws {LeaseLostError} `HF_LEASE_LOST` when the lease ended before the commit was sent; nothing was changed
-   * @throws {RefusedError} `HF_REFUSED` when PostgreSQL said no, or would not commit since a statement had failed
+   * @throws {RefusedError} `HF_REFUSED` when PostgreSQL said no, or would not commit since a statement had failed, or
+   * the transaction was not the one that was begun any more
    * @throws {UnavailableError} `HF_UNAVAILABLE` when there was no connection, or not time enough; nothing was changed
    * @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME` when no answer came to the commit
    */
