@@ -14,7 +14,13 @@ export interface AcquireOptions {
    * @default 30000; on ZooKeeper the session's timeout, of a quorum at most its `maxTtlMs` (with `lockDelayMs`)
    */
   readonly ttlMs?: number
-  /** How long to wait for others to release, in milliseconds; 0 = not at all. @default until `signal` aborts */
+  /**
+   * How long to wait for others to release, in milliseconds; 0 = not at all. The way to the store counts: what is over before that has
+   * said that others hold it is rejected with `HF_UNAVAILABLE`. The first use connects, and on PostgreSQL makes the tables; `await
+   * backend.ready()` at start does it once.
+   *
+   * @default until `signal` aborts
+   */
   readonly waitMs?: number
   /** Whether the lease is renewed by itself, at a third of its TTL. @default true */
   readonly renew?: boolean

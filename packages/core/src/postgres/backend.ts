@@ -37,7 +37,8 @@ export interface PostgresBackendOptions {
    */
   readonly pool?: Pool
   /**
-   * Where the tables are, at most 63 bytes; tenants differ in it. What is missing of it is made on first use, by whoever may.
+   * Where the tables are, at most 63 bytes; tenants differ in it. What is missing of it is made on first use, by whoever may, and
+   * functions of an earlier release are brought up to date, by who owns them. `ready` at start does it before anybody waits for it.
    *
    * @default 'holdfast'
    */

@@ -27,7 +27,7 @@ export function fenceTable(schema: string, table: string): string {
 
 /** The schema as one that has the fences, and nothing else. */
 export function fencesOnly({ name, quoted }: Schema, table: string): Schema {
-  return { name, quoted, objects: [table], definition: fenceTable(quoted, quotedName(table)) }
+  return { name, quoted, objects: [table], tables: fenceTable(quoted, quotedName(table)), functions: new Map() }
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what PostgreSQL would not take, or would cut. */

@@ -13,11 +13,21 @@ export interface Schema {
   readonly name: string
   /** As SQL has it. */
   readonly quoted: string
-  /** The tables, and the functions that change them. Their names tell the version of what they do. */
+  /** The tables, and the functions that change them. Their names tell the version of what they take and promise. */
   readonly objects: readonly string[]
-  /** What makes all of it where some of it is missing. */
-  readonly definition: string
+  /** What makes the tables that are missing. */
+  readonly tables: string
+  /** What makes each function, in the place of an older one of its name. */
+  readonly functions: ReadonlyMap<string, string>
 }
+
+/**
+ * Grows with every change of a function that keeps its name, for schemas that have it as it was: whoever may brings them up to date when
+ * it connects. What a later release has put there is left as it is, so two releases on one schema do not take turns.
+ */
+export const FUNCTIONS_REVISION = 1
+/** What tells the revision of a function, at the begin of its body: a pattern of PostgreSQL. */
+export const REVISION_PATTERN = '^ -- revision ([0-9]+)\\n'
 
 const IDENTIFIER_BYTES_MAX = 63
 
@@ -41,19 +51,34 @@ export function schemaOf(name: string): Schema {
       ...SHARED_LEASE_FUNCTIONS,
       FENCE_TABLE,
     ],
-    definition:
+    tables:
       tables(quoted) +
-      recordFunctions(quoted) +
       idempotencyTables(quoted) +
-      idempotencyFunctions(quoted) +
       rateTables(quoted) +
-      rateFunctions(quoted) +
       leaseTables(quoted) +
-      leaseFunctions(quoted) +
       sharedLeaseTables(quoted) +
-      sharedLeaseFunctions(quoted) +
       fenceTable(quoted, FENCE_TABLE),
+    functions: byName(
+      quoted,
+      recordFunctions(quoted) +
+        idempotencyFunctions(quoted) +
+        rateFunctions(quoted) +
+        leaseFunctions(quoted) +
+        sharedLeaseFunctions(quoted),
+    ),
   }
+}
+
+const CREATE = 'CREATE OR REPLACE FUNCTION '
+
+function byName(schema: string, statements: string): ReadonlyMap<string, string> {
+  const functions = new Map<string, string>()
+  const marked = statements.replaceAll('AS $holdfast$\n', `AS $holdfast$ -- revision ${FUNCTIONS_REVISION}\n`)
+  for (const statement of marked.split(CREATE).slice(1)) {
+    const name = statement.slice(`${schema}.`.length, statement.indexOf('(', schema.length))
+    functions.set(name, CREATE + statement)
+  }
+  return functions
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what PostgreSQL would not take, or would cut. */

@@ -297,17 +297,18 @@ export class QuorumLeaseStore implements LeaseStore {
   }
 
   async #withdrawAll(held: HeldVotes): Promise<Poll<boolean>> {
-    const asked = this.#parts.nodes.map((node, index) =>
+    const withdrawn = this.#parts.nodes.map((node, index) =>
       held.freed[index] === true ? Promise.resolve(true) : node.withdraw(held.vote),
     )
     const pending = [...held.pending]
     return await poll(
-      asked,
+      withdrawn,
       isFreed => isFreed,
       (index, isFreed) => {
         if (isFreed === true) held.freed[index] = true
-        // What is still to be answered may come to the node behind this.
-        else if (isFreed === undefined || pending[index] !== undefined) this.#takeBackFrom(index, held, pending[index])
+        // What is still to be answered may come to the node behind this: also where it freed a vote, which was then an older one.
+        const asked = isFreed === true ? held.pending[index] : pending[index]
+        if (isFreed === undefined || asked !== undefined) this.#takeBackFrom(index, held, asked)
       },
     )
   }

@@ -9,10 +9,13 @@ export function shortfallOf(nodes: readonly QuorumNode[], votes: Poll<VoteAnswer
   return shortfall(nodes, why, failuresOf(votes))
 }
 
-/** The same where the nodes were asked for something else than a vote. */
+/** The same where the nodes were asked for something else than a vote; `false`: they do not have the one that it is about. */
 export function unansweredBy(nodes: readonly QuorumNode[], asked: Poll<unknown>): HoldfastError {
-  const failures = failuresOf(asked)
-  return shortfall(nodes, failures.map(sentence), failures)
+  const why = asked.answers.flatMap((entry, index) => {
+    if (entry?.kind === 'failed') return [sentence(entry.error)]
+    return entry?.answer === false ? [`${nodes[index]?.name ?? ''} does not have the vote.`] : []
+  })
+  return shortfall(nodes, why, failuresOf(asked))
 }
 
 function shortfall(nodes: readonly QuorumNode[], why: readonly string[], failures: readonly unknown[]): HoldfastError {

@@ -3,7 +3,7 @@ import { Redis as Client } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { InvalidArgumentError, UnsupportedError } from '../errors.ts'
 import type { RedisBackendOptions } from './index.ts'
-import { redisBackend, redisFence } from './index.ts'
+import { redisBackend, redisFence, redisValue } from './index.ts'
 import { addressOf } from './driver.ts'
 
 function thrownBy(act: () => unknown): unknown {
@@ -112,11 +112,16 @@ describe('redisBackend', () => {
 })
 
 describe('redisFence', () => {
-  it('refuses a Cluster client, and says what to give instead', () => {
+  it.each([
+    ['redisFence', (cluster: Redis) => redisFence(cluster)],
+    ['redisValue', (cluster: Redis) => redisValue(cluster, 'units')],
+  ] as const)('and redisValue refuse a Cluster client, and say what to give instead: %s', (name, use) => {
     const cluster = Object.assign(Object.create(idle()) as Redis, { isCluster: true })
-    const error = thrownBy(() => redisFence(cluster))
+    const error = thrownBy(() => use(cluster))
     expect(error).toBeInstanceOf(UnsupportedError)
-    expect((error as Error).message).toContain('a client of one server')
+    expect((error as Error).message).toBe(
+      `${name} does not work in a Redis Cluster: give a client of one server instead.`,
+    )
   })
 
   it.each([

@@ -131,11 +131,11 @@ export async function checkDatabase(client: Redis): Promise<void> {
   if (db !== undefined && Number(db) !== 0) await client.select(db)
 }
 
-/** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a standalone client of ioredis. */
-export function checkClient(client: unknown): asserts client is Redis {
+/** `user` wants it. @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a standalone client of ioredis. */
+export function checkClient(client: unknown, user: string): asserts client is Redis {
   checkAnyClient(client)
   if (!isCluster(client)) return
-  throw new UnsupportedError('redisFence does not work in a Redis Cluster: give a client of one server instead.')
+  throw new UnsupportedError(`${user} does not work in a Redis Cluster: give a client of one server instead.`)
 }
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for anything but a client of ioredis, for a standalone server or a Cluster. */

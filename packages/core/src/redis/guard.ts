@@ -57,7 +57,7 @@ const COMMANDS_MAX = 100
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function redisFence(client: Redis, options: RedisFenceOptions = {}): RedisFence {
-  checkClient(client)
+  checkClient(client, 'redisFence')
   checkKeys('redisFence', options, KNOWN)
   if (options.prefix !== undefined) checkPrefix(options.prefix)
   const timeoutMs = options.commandTimeoutMs ?? 2_000

@@ -24,7 +24,7 @@ const KNOWN: ReadonlySet<string> = new Set(['commandTimeoutMs'])
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function redisValue(client: Redis, key: string, options: RedisValueOptions = {}): Cell<string> {
-  checkClient(client)
+  checkClient(client, 'redisValue')
   checkName('key', key)
   checkKeys('redisValue', options, KNOWN)
   const timeoutMs = options.commandTimeoutMs ?? 2_000

@@ -219,7 +219,7 @@ export class RedisQuorumNode implements QuorumNode {
 
   // One promise where the server is up: many of them cost as much as the rest of a vote does here.
   #run<T>(call: Call<T>): Promise<T> {
-    if (this.#status.kind === 'up') return this.#send(call)
+    if (this.#status.kind === 'up' && this.#opening === undefined) return this.#send(call)
     const usable = this.#usable()
     usable.catch((error: unknown) => call.failed?.(error))
     return usable.then(() => this.#send(call))
@@ -260,13 +260,18 @@ export class RedisQuorumNode implements QuorumNode {
     this.#writtenTurn = turn
   }
 
-  // Whoever is there first connects; who is known to be gone costs nobody a wait.
-  async #usable(): Promise<void> {
-    if (this.#connection.isClosed) throw new ClosedError('quorum backend')
-    if (this.#status.kind === 'up') return
-    if (this.#status.kind === 'down') throw this.#down(this.#status.cause)
-    this.#opening ??= this.#open().finally(() => (this.#opening = undefined))
-    await this.#opening
+  // Whoever is there first connects; who is known to be gone costs nobody a wait. All wait for one promise, so they go on in order, and
+  // nobody overtakes them before it is forgotten: what takes a vote back must come behind it.
+  #usable(): Promise<void> {
+    if (this.#connection.isClosed) return Promise.reject(new ClosedError('quorum backend'))
+    if (this.#opening !== undefined) return this.#opening
+    if (this.#status.kind === 'up') return Promise.resolve()
+    if (this.#status.kind === 'down') return Promise.reject(this.#down(this.#status.cause))
+    const opening = this.#open()
+    const over = (): void => void (this.#opening = undefined)
+    opening.then(over, over)
+    this.#opening = opening
+    return opening
   }
 
   #open(): Promise<void> {

@@ -8,7 +8,8 @@ import { defineScript } from '../../scripts/script.ts'
  *
  * It outlives the vote by keepMs, so the vote stands while there is more than that to live. keepMs is more than clocks can differ by:
  * from then on the server's time alone keeps tokens growing. So it does where the text is of an earlier time in service, since it may
- * be an old copy; else one more than the last token will do, and the time need not be asked for.
+ * be an old copy; else one more than the last token will do, and the time need not be asked for. Tokens are written by `%.0f`: `%d` takes
+ * a `long`, which has 32 bits on some machines.
  */
 
 /**
@@ -32,7 +33,7 @@ if state then
     local holder = string.match(state, '^%S+', 45)
     if remainingMs > 0 and holder ~= string.match(ARGV[3], '^%S+', 25) then return { 'held', holder, remainingMs } end
   end
-  token = string.format('%020d', tonumber(string.sub(state, 1, 20)) + 1)
+  token = string.format('%020.0f', tonumber(string.sub(state, 1, 20)) + 1)
 end
 if not token or string.sub(state, 21, 36) ~= string.sub(ARGV[3], 1, 16) then
   local time = redis.call('TIME')
