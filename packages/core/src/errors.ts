@@ -181,8 +181,9 @@ export class ConflictError extends HoldfastError {
 export class ClosedError extends HoldfastError {
   override readonly name = 'ClosedError'
 
-  constructor(what: string) {
-    super('HF_CLOSED', `The ${what} is closed.`)
+  /** `message` where it is something else than what `close` was called of. */
+  constructor(what: string, message = `The ${what} is closed.`) {
+    super('HF_CLOSED', message)
   }
 }
 

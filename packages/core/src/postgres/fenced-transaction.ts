@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg'
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import {
+  ClosedError,
   HoldfastError,
   InvalidArgumentError,
   LeaseLostError,
@@ -15,6 +16,7 @@ import type { Lease } from '../lease/lease.ts'
 import { show } from '../names.ts'
 import { CommandDeadline } from './command-deadline.ts'
 import { connected, letGo } from './connection.ts'
+import { endingClient } from './ending-client.ts'
 import { isBusy, isFailedBefore, isStatementError, refusal, withoutSecrets } from './errors.ts'
 
 /** A lease, as far as a transaction under it has to know of it. */
@@ -54,6 +56,7 @@ class FencedTransaction implements AsyncDisposable {
   readonly #stopListening: () => void
   #client: PoolClient | undefined
   #isOpen = false
+  #isWorkDone = false
 
   constructor(parts: FencedTransactionParts, lease: FencedLease, leftMs: number) {
     this.#parts = parts
@@ -76,13 +79,16 @@ class FencedTransaction implements AsyncDisposable {
   }
 
   async work<T>(run: (tx: PoolClient) => Promise<T>): Promise<T> {
-    const client = this.#client as PoolClient
+    const tx = endingClient(this.#client as PoolClient, () => this.#ended())
     // In a promise of its own: a function that is not async may throw at once.
-    const running = (async () => run(client))()
+    const running = (async () => run(tx))()
     try {
       return await this.#deadline.race(running)
     } catch (error) {
       throw this.#deadline.isOver ? this.#overdue() : error
+    } finally {
+      // What was sent by now comes before the commit or rollback, on the same connection. Nothing may come after.
+      this.#isWorkDone = true
     }
   }
 
@@ -118,6 +124,11 @@ class FencedTransaction implements AsyncDisposable {
     if (client !== undefined) letGo(client, isUsable)
   }
 
+  #ended(): HoldfastError | undefined {
+    if (this.#deadline.isOver) return this.#overdue()
+    return this.#isWorkDone ? new ClosedError('transaction of fence.run', ENDED) : undefined
+  }
+
   #failedBefore(): RefusedError {
     return new RefusedError(
       `PostgreSQL rolled back a write to "${this.#lease.resource}": a statement of it had failed, and its error was caught.`,
@@ -149,6 +160,8 @@ class FencedTransaction implements AsyncDisposable {
     )
   }
 }
+
+const ENDED = 'The transaction of fence.run has ended: await every query in `work`.'
 
 // A setting of the transaction that was begun, and of no later one. What there is no sense in as a number ends the commit before it is
 // done, and names itself in the server's message, whatever the language of that.

@@ -253,15 +253,21 @@ describe('run', () => {
   it('is one request to commit, and lets the work use savepoints', async () => {
     const lease = await leaseFor(5_000)
     const sent: string[] = []
-    await fence.run(lease, async tx => {
+    let isDone = false
+    const one = new Pool({ connectionString: server.url, max: 1 })
+    onTestFinished(() => one.end())
+    one.on('connect', client => {
+      const query = client.query.bind(client) as (...args: unknown[]) => unknown
+      const noted = (...args: unknown[]) => (isDone && sent.push(String(args[0])), query(...args))
+      Object.assign(client, { query: noted })
+    })
+    await postgresFence({ pool: one }).run(lease, async tx => {
       await tx.query('SAVEPOINT before_it')
       await sellOne(tx)
       await tx.query('ROLLBACK TO before_it')
       await sellOne(tx)
-      const query = tx.query.bind(tx) as (...args: unknown[]) => unknown
-      onTestFinished(() => void Reflect.deleteProperty(tx, 'query'))
       // What is sent from here on is what ends it.
-      Object.assign(tx, { query: (...args: unknown[]) => (sent.push(String(args[0])), query(...args)) })
+      isDone = true
     })
     expect(sent.length).toBe(1)
     expect(await amount()).toBe(9)

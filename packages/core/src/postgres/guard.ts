@@ -42,6 +42,9 @@ export interface PostgresFence extends PostgresCheck, Guard {
    * `work` must not end the transaction (COMMIT, ROLLBACK; savepoints are fine): what it did from then on would not be fenced. That is
    * seen at the end, and rejected.
    *
+   * `tx` is a client of pg that ends with `work`: what was sent through it by then is part of the transaction, and later queries reject
+   * with `HF_CLOSED`, or with what ended `work` early. Its connection goes back by itself (no `tx.release()`).
+   *
    * What `work` throws is thrown as it is, after the transaction was rolled back.
    *
    * @returns what `work` answered
