@@ -11,6 +11,9 @@ export interface Cell<T> {
   /** For people: what a conflict is about. */
   readonly name: string
   read(): Promise<Seen<T>>
-  /** False when it is not as it was seen any more: then nothing was written. */
-  writeIfUnchanged(seen: Seen<T>, value: T): Promise<boolean>
+  /**
+   * False when it is not as it was seen any more: then nothing was written. Else true, or what is there now, where that is not just
+   * what was given (a row's version moves on by itself).
+   */
+  writeIfUnchanged(seen: Seen<T>, value: T): Promise<boolean | { readonly value: T }>
 }

@@ -33,6 +33,33 @@ class Contended implements Cell<number> {
   }
 }
 
+interface Goods {
+  units: number
+  readonly tags: string[]
+  readonly image: Uint8Array
+  readonly at: Date
+}
+
+/** A cell of what can be changed in place. */
+class Shelf implements Cell<Goods> {
+  readonly name = 'the shelf'
+  readonly goods: Goods = { units: 3, tags: ['new'], image: new Uint8Array(2), at: new Date(7) }
+  writes = 0
+
+  async read() {
+    return { value: this.goods, version: 1 }
+  }
+
+  async writeIfUnchanged(): Promise<boolean> {
+    this.writes += 1
+    return true
+  }
+}
+
+const never = (): never => {
+  throw new Error('not to be written')
+}
+
 const increment = (value: number | undefined): number => (value ?? 0) + 1
 
 describe('updateIfUnchanged', () => {
@@ -58,6 +85,53 @@ describe('updateIfUnchanged', () => {
   it('leaves it as it is when the change says so', async () => {
     const cell = new Contended(0)
     expect(await updateIfUnchanged(cell, () => undefined)).toEqual({ kind: 'kept', value: 0, attempts: 1 })
+  })
+
+  it('answers what the cell says is there now', async () => {
+    const cell: Cell<{ units: number; version: number }> = {
+      name: 'the row',
+      read: async () => ({ value: { units: 1, version: 1 }, version: 1 }),
+      writeIfUnchanged: async (_seen, { units }) => ({ value: { units, version: 2 } }),
+    }
+    const outcome = await updateIfUnchanged(cell, seen => ({ ...seen, units: 0, version: 99 }))
+    expect(outcome).toEqual({ kind: 'updated', value: { units: 0, version: 2 }, attempts: 1 })
+  })
+
+  it.each<[string, (goods: Goods) => void]>([
+    ['a number', goods => void (goods.units -= 1)],
+    ['deep inside', goods => void goods.tags.push('sold')],
+    ['a byte', goods => void (goods.image[0] = 9)],
+    ['a time', goods => void goods.at.setTime(0)],
+    ['a function put in', goods => void Object.assign(goods, { sell: () => 1 })],
+  ])('refuses a change in place that answers nothing, and writes nothing: %s', async (_what, forgetful) => {
+    const cell = new Shelf()
+    await expect(updateIfUnchanged(cell, async goods => forgetful(goods as Goods) as undefined)).rejects.toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      argument: 'change',
+      message:
+        'Expected `change` to return the new value, got undefined after it had changed what it was given. Nothing was written.',
+    })
+    expect(cell.writes).toBe(0)
+  })
+
+  it('takes a change in place that is answered, and a look at all there is for none', async () => {
+    const cell = new Shelf()
+    const looked = await updateIfUnchanged(cell, goods => void JSON.stringify(goods) as undefined)
+    expect(looked).toEqual({ kind: 'kept', value: { ...new Shelf().goods }, attempts: 1 })
+    const changed = await updateIfUnchanged(cell, goods =>
+      goods === undefined ? goods : Object.assign(goods, { units: 0 }),
+    )
+    expect(changed).toMatchObject({ kind: 'updated', value: { units: 0 } })
+  })
+
+  it('leaves what has in it more than data as it is, as before', async () => {
+    const goods = { units: 1, sell: () => 1 }
+    const cell: Cell<typeof goods> = {
+      name: 'x',
+      read: async () => ({ value: goods, version: 1 }),
+      writeIfUnchanged: never,
+    }
+    expect(await updateIfUnchanged(cell, () => undefined)).toEqual({ kind: 'kept', value: goods, attempts: 1 })
   })
 
   it('gives up after so many conflicts, and says of what', async () => {

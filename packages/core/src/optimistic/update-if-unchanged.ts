@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+import { deserialize, serialize } from 'node:v8'
 import { onAbort, orAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
@@ -30,6 +32,7 @@ export interface UpdateOptions {
 
 /** What became of an update. */
 export type UpdateOutcome<T> =
+  /** `value` is what is there now, also what the store made of it (the version of a row). */
   | { readonly kind: 'updated'; readonly value: T; readonly attempts: number }
   /** `change` left it as it was. */
   | { readonly kind: 'kept'; readonly value: T | undefined; readonly attempts: number }
@@ -47,8 +50,9 @@ const DOUBLINGS_MAX = 6
  * await updateIfUnchanged(stock, row => (row === undefined || row.left === 0 ? undefined : { ...row, left: row.left - 1 }))
  * ```
  *
- * @param change makes the new value from what was read (undefined = nothing is there); undefined leaves it as it is. It may be called
- *   several times, so it should change nothing else.
+ * @param change makes the new value from what was read (undefined = nothing is there); undefined leaves it as it is. What it is given
+ *   it may change in place, and has to answer then: to change it and to answer undefined (a forgotten `return`) is refused, and nothing
+ *   was written. It may be called several times, so it should change nothing else.
  * @throws {ConflictError} `HF_CONFLICT` when others were quicker each time; nothing was written
  * @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME` when no answer came to a write; it is not tried again
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
@@ -64,15 +68,43 @@ export async function updateIfUnchanged<T>(
   for (let attempts = 1; ; attempts += 1) {
     signal?.throwIfAborted()
     const seen = await orAborted(cell.read(), signal)
+    const before = imageOf(seen.value)
     const value = await orAborted(Promise.resolve(change(seen.value)), signal)
-    if (value === undefined) return { kind: 'kept', value: seen.value, attempts }
-    if (await orAborted(cell.writeIfUnchanged(seen, value), signal)) return { kind: 'updated', value, attempts }
+    if (value === undefined) {
+      checkKept(seen.value, before)
+      return { kind: 'kept', value: seen.value, attempts }
+    }
+    const written = await orAborted(cell.writeIfUnchanged(seen, value), signal)
+    if (written !== false) return { kind: 'updated', value: written === true ? value : written.value, attempts }
     if (attempts >= attemptsMax) {
       const times = attempts === 1 ? 'once' : `${attempts} times`
       throw new ConflictError(cell.name, { expected: 'as it was read', actual: `changed by others, ${times}` })
     }
     const delayMs = random.next() * backOffMs * 2 ** Math.min(attempts - 1, DOUBLINGS_MAX)
     await pause(clock, delayMs, signal)
+  }
+}
+
+// A forgotten `return` would look like success: `kept`, with the value as it was to be.
+function checkKept(value: unknown, before: Buffer | undefined): void {
+  if (before === undefined) return
+  const after = imageOf(value)
+  // Equal strings can have two forms in memory, and so two images.
+  if (after !== undefined && (before.equals(after) || isDeepStrictEqual(deserialize(before), deserialize(after))))
+    return
+  throw new InvalidArgumentError(
+    'change',
+    'Expected `change` to return the new value, got undefined after it had changed what it was given. Nothing was written.',
+  )
+}
+
+/** What a value is made of. Undefined where it cannot be changed in place, or has in it what is no data, such as a function. */
+function imageOf(value: unknown): Buffer | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  try {
+    return serialize(value)
+  } catch {
+    return undefined
   }
 }
 

@@ -24,7 +24,8 @@ beforeAll(async () => {
       span interval DEFAULT '1 day 2 hours', numbers bigint[] DEFAULT '{1,2}', tags jsonb DEFAULT '["a"]',
       "at 6" timestamp DEFAULT clock_timestamp(), at3 timestamptz(3) DEFAULT clock_timestamp(),
       at0 timestamp(0) DEFAULT clock_timestamp(), at_domain ${schema}.to_the_second DEFAULT clock_timestamp(),
-      day date DEFAULT current_date, never timestamptz DEFAULT 'infinity')`)
+      day date DEFAULT current_date, never timestamptz DEFAULT 'infinity',
+      label text DEFAULT 'v1', is_good boolean DEFAULT true)`)
 })
 afterAll(async () => {
   await pool.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
@@ -51,7 +52,9 @@ describe('The time of a row', () => {
       const texts = new Set<unknown>()
       for (let write = 0; write < 4; write += 1) {
         const seen = await goods.read()
-        expect(await goods.writeIfUnchanged(seen, { ...seen.value, units: write })).toBe(true)
+        expect(await goods.writeIfUnchanged(seen, { ...seen.value, units: write })).toMatchObject({
+          value: { units: write },
+        })
         expect(await goods.writeIfUnchanged(seen, { ...seen.value, units: 99 })).toBe(false)
         texts.add(await stored(seen.value?.['id'], `"${timestamp}"::text`))
       }
@@ -84,7 +87,7 @@ describe('What a row is given as', () => {
       `UPDATE ${table} SET image = '\\xff', span = '9 days', numbers = '{9}', tags = '["z"]' WHERE id = $1`,
       [id],
     )
-    expect(await goods.writeIfUnchanged(seen, { ...seen.value, units: 2 })).toBe(true)
+    expect(await goods.writeIfUnchanged(seen, { ...seen.value, units: 2 })).toMatchObject({ value: { units: 2 } })
     const facts = `concat_ws(' ', units, image, span, numbers, tags)`
     expect(await stored(id, facts)).toBe('2 \\xff 9 days {9} ["z"]')
   })
@@ -103,7 +106,53 @@ describe('What a row is given as', () => {
   })
 })
 
+describe('What a row is after a write', () => {
+  it.each([
+    [{ version: 'version' }, '2'],
+    [{ columns: ['units'] }, '7'],
+  ])('is in the outcome, whatever the change put in: by %j', async (unchanged, version) => {
+    const goods = await row(unchanged)
+    const outcome = await updateIfUnchanged(goods, value => ({ ...value, units: 2, version: 7 }))
+    expect(outcome).toEqual({ kind: 'updated', attempts: 1, value: (await goods.read()).value })
+    expect(outcome.value).toMatchObject({ units: 2, version, tags: ['a'] })
+    const again = await updateIfUnchanged(goods, value => ({ ...value }))
+    expect(again.value).toEqual((await goods.read()).value)
+  })
+
+  it('is whole, also where the change answered a part of it', async () => {
+    const goods = await row({ version: 'version' })
+    const { value } = await updateIfUnchanged(goods, () => ({ units: 3 }))
+    expect(value).toMatchObject({ units: 3, version: '2', tags: ['a'] })
+  })
+})
+
 describe('A row', () => {
+  it('is not given another key', async () => {
+    const goods = await row({ version: 'version' })
+    const { value } = await goods.read()
+    const id = value?.['id'] as number
+    await expect(updateIfUnchanged(goods, seen => ({ ...seen, id: -5 }))).rejects.toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      message: `Expected "id" to stay as it is, since it is of the key of the row id = ${id} of ${table}, got -5.`,
+    })
+    expect((await goods.read()).value).toEqual(value)
+    // The same by another type is the same.
+    for (const same of [id, String(id), BigInt(id)]) {
+      await updateIfUnchanged(goods, seen => ({ ...seen, id: same, units: Number(seen?.['units']) + 1 }))
+    }
+    expect(await stored(id, 'units')).toBe(4)
+  })
+
+  it.each(['label', 'at3', 'is_good'])('has no version that is no number: %s', async version => {
+    const goods = await row({ version })
+    const { value } = await goods.read()
+    await expect(updateIfUnchanged(goods, seen => ({ ...seen, units: 9 }))).rejects.toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      message: expect.stringContaining(`Expected "${version}" of the row id = `) as unknown,
+    })
+    expect((await goods.read()).value).toEqual(value)
+  })
+
   it.each([undefined, null])('is not named by %s, which equals nothing', id => {
     expect(() => sqlRow(pool, { table, key: { id }, unchanged: { version: 'version' } })).toThrow('`key.id`')
   })

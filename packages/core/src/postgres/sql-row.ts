@@ -34,12 +34,13 @@ export interface SqlRowOptions {
 
 const KNOWN: ReadonlySet<string> = new Set(['table', 'key', 'unchanged'])
 const SEEN = '__seen'
+const DATATYPE_MISMATCH = '42804'
 
 /**
  * A row of a table of yours as a cell for `updateIfUnchanged`. `change` is given what pg made of it, which it may change in place, and
  * answers the whole row; what is written are the columns that differ from what was read, but for those that tell whether it is unchanged
- * (`version`, `timestamp`), which the update moves on by itself: their values in the outcome are those that were read. A row that is not
- * there is not made. As always with pg, an array for a column of JSON is written as its text (`JSON.stringify`).
+ * (`version`, `timestamp`), which the update moves on by itself, and those of the key, which have to stay as they are. The outcome has
+ * the row as it is after the write. A row that is not there is not made. As always with pg, an array for a column of JSON is written as its text (`JSON.stringify`).
  *
  * @param sql a pool or client of pg (8), or whatever has their `query`. In a transaction of level READ COMMITTED the update is part
  *   of it. What it says (no such column, a violated constraint) is thrown as it is.
@@ -81,24 +82,43 @@ export function sqlRow<Row extends object = SqlRow>(sql: PostgresQueryable, opti
       checkRow('value', value)
       const { token, asRead } = version as SeenRow
       const isChanged = (column: string): boolean => !Object.is(asWritten(value[column]), asRead[column])
-      const changed = Object.keys(value).filter(column => column !== moved && isChanged(column))
+      const isOurs = (column: string): boolean => column === moved || Object.hasOwn(options.key, column)
+      checkKeyStays(name, options.key, { value, asRead })
+      const changed = Object.keys(value).filter(column => !isOurs(column) && isChanged(column))
       const sets = changed.map((column, at) => `${quoted('column', column)} = $${values.length + 2 + at}`)
       const bound = [...values, token, ...changed.map(column => value[column])]
       const condition = `${where} AND ${seen} IS NOT DISTINCT FROM $${values.length + 1}`
       const all = [...sets, ...moves]
       const text =
         all.length === 0
-          ? `SELECT 1 FROM ${table} WHERE ${condition}`
-          : `UPDATE ${table} SET ${all.join(', ')} WHERE ${condition} RETURNING 1`
+          ? `SELECT * FROM ${table} WHERE ${condition}`
+          : `UPDATE ${table} SET ${all.join(', ')} WHERE ${condition} RETURNING *`
       const { rows } = await sql.query(text, bound).catch((error: unknown) => {
-        if (isStatementError(error)) throw error
-        throw new UnknownOutcomeError(`No answer came to a write of ${name}, which may have been made.`, {
-          cause: withoutSecrets(error),
-        })
+        throw unwritten(error, { name, token, version: 'version' in options.unchanged ? moved : undefined })
       })
-      return rows.length === 1
+      return rows.length === 1 && { value: rows[0] as Row }
     },
   }
+}
+
+function unwritten(
+  error: unknown,
+  row: { readonly name: string; readonly token: unknown; readonly version: string | undefined },
+): unknown {
+  const { name, token, version } = row
+  if (!isStatementError(error)) {
+    return new UnknownOutcomeError(`No answer came to a write of ${name}, which may have been made.`, {
+      cause: withoutSecrets(error),
+    })
+  }
+  // The server names the function in every language.
+  const { code, message } = error as Error & { readonly code: string }
+  if (version === undefined || code !== DATATYPE_MISMATCH || !message.includes('COALESCE')) return error
+  return new InvalidArgumentError(
+    'version',
+    `Expected ${show(version)} of ${name} to be a column of numbers, which a write makes greater by one, and it is of another type: it holds ${show(token)}.`,
+    { cause: withoutSecrets(error) },
+  )
 }
 
 /** What was read of a row, and what tells it from other states. */
@@ -169,6 +189,23 @@ function checkMoves(name: string, column: string, token: unknown): void {
     'timestamp',
     `Expected ${show(column)} of ${name} to be a time that each write can move on, got ${show(token)}.`,
   )
+}
+
+// By its text: the driver gives a bigint as one, and who made the key may have a number.
+function checkKeyStays(
+  name: string,
+  key: SqlRow,
+  { value, asRead }: { readonly value: SqlRow; readonly asRead: SqlRow },
+): void {
+  for (const column of Object.keys(key)) {
+    if (!Object.hasOwn(value, column)) continue
+    const given = String(asWritten(value[column]))
+    if (given === String(asRead[column]) || given === String(asWritten(key[column]))) continue
+    throw new InvalidArgumentError(
+      'value',
+      `Expected ${show(column)} to stay as it is, since it is of the key of ${name}, got ${show(value[column])}.`,
+    )
+  }
 }
 
 function checkKey(key: SqlRow): void {
