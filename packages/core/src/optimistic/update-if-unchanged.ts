@@ -1,5 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
-import { deserialize, serialize } from 'node:v8'
 import { onAbort, orAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
@@ -9,6 +7,7 @@ import { checkKeys, checkSignal } from '../options.ts'
 import type { Random } from '../random.ts'
 import { systemRandom } from '../random.ts'
 import type { Cell } from './cell.ts'
+import { sameData } from './same-data.ts'
 
 /** How an update is tried. */
 export interface UpdateOptions {
@@ -68,7 +67,7 @@ export async function updateIfUnchanged<T>(
   for (let attempts = 1; ; attempts += 1) {
     signal?.throwIfAborted()
     const seen = await orAborted(cell.read(), signal)
-    const before = imageOf(seen.value)
+    const before = copyOf(seen.value)
     const value = await orAborted(Promise.resolve(change(seen.value)), signal)
     if (value === undefined) {
       checkKept(seen.value, before)
@@ -86,23 +85,25 @@ export async function updateIfUnchanged<T>(
 }
 
 // A forgotten `return` would look like success: `kept`, with the value as it was to be.
-function checkKept(value: unknown, before: Buffer | undefined): void {
+function checkKept(value: unknown, before: Copy | undefined): void {
   if (before === undefined) return
-  const after = imageOf(value)
-  // Equal strings can have two forms in memory, and so two images.
-  if (after !== undefined && (before.equals(after) || isDeepStrictEqual(deserialize(before), deserialize(after))))
-    return
+  const after = copyOf(value)
+  if (after !== undefined && sameData(before.data, after.data)) return
   throw new InvalidArgumentError(
     'change',
     'Expected `change` to return the new value, got undefined after it had changed what it was given. Nothing was written.',
   )
 }
 
-/** What a value is made of. Undefined where it cannot be changed in place, or has in it what is no data, such as a function. */
-function imageOf(value: unknown): Buffer | undefined {
+interface Copy {
+  readonly data: unknown
+}
+
+// None of what cannot be changed in place, or has in it what is no data, such as a function.
+function copyOf(value: unknown): Copy | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   try {
-    return serialize(value)
+    return { data: structuredClone(value) }
   } catch {
     return undefined
   }
