@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from '../../errors.ts'
+import { show } from '../../names.ts'
 import type { HoldEvent } from '../history.ts'
 import type { SimulatedFault } from './faults.ts'
 
@@ -65,8 +67,15 @@ export function timeOf(event: SimulationEvent): number {
   return event.kind === 'hold' ? event.acquiredAtMs : event.atMs
 }
 
-/** One line for each event, in order: the same run has the same text. */
+/**
+ * One line for each event, in order: the same run has the same text.
+ *
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
+ */
 export function describeEvents(events: readonly SimulationEvent[]): string {
+  if (!Array.isArray(events)) {
+    throw new InvalidArgumentError('events', `Expected \`events\` to be the events of a report, got ${show(events)}.`)
+  }
   return events.map(event => `${timeOf(event).toFixed(3).padStart(12)}  ${textOf(event)}`).join('\n')
 }
 

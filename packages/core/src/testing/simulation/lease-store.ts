@@ -1,3 +1,4 @@
+import { orAborted } from '../../abort.ts'
 import type { Backend } from '../../backend.ts'
 import { BackendLifecycle } from '../../backend.ts'
 import type { Clock } from '../../clock.ts'
@@ -61,6 +62,7 @@ export class SimulatedLeaseStore implements LeaseStore {
   readonly #inbox: SimulatedInbox
   readonly #waiters: Waiters
   #requests = 0
+  #isOver = false
 
   constructor(parts: SimulatedStoreParts, lifecycle: BackendLifecycle) {
     this.#parts = parts
@@ -90,13 +92,13 @@ export class SimulatedLeaseStore implements LeaseStore {
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    const outcome = await this.#waiting(request, () => this.#waiters.tryGrant(request, signal))
+    const outcome = await this.#waiting(request, () => this.#waiters.tryGrant(request, signal), signal)
     if (outcome.kind === 'granted') this.#parts.recorder.granted(this.#parts.machine, outcome.grant)
     return outcome
   }
 
   async grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
-    const grant = await this.#waiting(request, () => this.#waiters.grant(request, signal, queued))
+    const grant = await this.#waiting(request, () => this.#waiters.grant(request, signal, queued), signal)
     this.#parts.recorder.granted(this.#parts.machine, grant)
     return grant
   }
@@ -159,16 +161,24 @@ export class SimulatedLeaseStore implements LeaseStore {
     this.#waiters.close(() => new ClosedError('simulated backend'))
   }
 
+  /** From now on the close is no answer: a rejection that nobody hears would end the process that simulates. */
+  leaveWaiting(): void {
+    this.#isOver = true
+  }
+
   close(): void {
     this.#commands.close()
     this.#inbox.close()
   }
 
-  async #waiting<T>(request: LeaseRequest, ask: () => Promise<T>): Promise<T> {
+  async #waiting<T>(request: LeaseRequest, ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const { requests, machine } = this.#parts
     requests.asked(machine.name, request, this.#commands.ttlMsOf(request))
     try {
-      return await ask()
+      return await ask().catch((error: unknown) => {
+        if (!this.#isOver || !(error instanceof ClosedError)) throw error
+        return orAborted(new Promise<never>(() => {}), signal)
+      })
     } finally {
       requests.settled(request)
     }

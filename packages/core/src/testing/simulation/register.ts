@@ -1,8 +1,9 @@
-import { StaleTokenError } from '../../errors.ts'
+import { InvalidArgumentError, StaleTokenError } from '../../errors.ts'
 import type { Fenced, Guard } from '../../fencing/guard.ts'
 import { checkFenced } from '../../fencing/guard.ts'
 import type { MemoryFence } from '../../memory/guard.ts'
 import { memoryFence } from '../../memory/guard.ts'
+import { show } from '../../names.ts'
 import type { Calls, SimulatedServer } from './calls.ts'
 import type { Machine } from './machine.ts'
 import type { Recorder } from './recorder.ts'
@@ -18,8 +19,9 @@ export interface SimulatedRegister {
   /** @throws {UnavailableError} `HF_UNAVAILABLE` */
   read(): Promise<number>
   /**
-   * Without `fenced`, whatever comes is written.
+   * Without `fenced`, any number that comes is written.
    *
+   * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` for what is no number; nothing was sent
    * @throws {StaleTokenError} `HF_STALE_TOKEN` when the guard had seen a newer token; nothing was written
    * @throws {LeaseLostError} `HF_LEASE_LOST` when `fenced` is a lease that was lost
    * @throws {UnavailableError} `HF_UNAVAILABLE` when no answer came: it may still be written, also later
@@ -138,6 +140,9 @@ export class RegisterClient implements SimulatedRegister {
   }
 
   async write(value: number, fenced?: Fenced): Promise<void> {
+    if (typeof value !== 'number' || Number.isNaN(value)) {
+      throw new InvalidArgumentError('value', `Expected \`value\` to be a number, got ${show(value)}.`)
+    }
     // Read once, now: it is what the message has in it.
     const sent = fenced === undefined ? undefined : checkFenced(fenced)
     if (sent !== undefined) this.#acted(sent)

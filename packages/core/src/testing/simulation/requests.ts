@@ -3,6 +3,7 @@ import type { Scheduler } from './scheduler.ts'
 
 interface Wait {
   readonly machine: string
+  readonly resource: string
   readonly fromMs: number
   /** `Infinity` while it goes on. */
   untilMs: number
@@ -38,8 +39,8 @@ export class Requests {
   }
 
   /** Waits from now on. */
-  asked(machine: string, { requestId }: LeaseRequest, ttlMs: number): void {
-    this.#waits.set(requestId, { machine, fromMs: this.#scheduler.nowMs, untilMs: Infinity })
+  asked(machine: string, { requestId, resource }: LeaseRequest, ttlMs: number): void {
+    this.#waits.set(requestId, { machine, resource, fromMs: this.#scheduler.nowMs, untilMs: Infinity })
     this.#ttlMsMax = Math.max(this.#ttlMsMax, ttlMs)
   }
 
@@ -71,6 +72,12 @@ export class Requests {
   /** When it was asked for; before all, when nobody did. */
   askedAtMs(id: string): number {
     return this.#waits.get(id)?.fromMs ?? 0
+  }
+
+  /** What is still waited for on that machine. */
+  waitedFor(machine: string): readonly string[] {
+    const waits = [...this.#waits.values()].filter(wait => wait.machine === machine && wait.untilMs === Infinity)
+    return [...new Set(waits.map(({ resource }) => resource))]
   }
 
   /** For how long it has waited, or did, since then; not above 0 when it did not. */

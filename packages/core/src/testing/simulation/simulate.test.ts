@@ -109,6 +109,80 @@ describe('simulate', () => {
     expect(report.durationMs).toBeGreaterThan(3_000)
   })
 
+  it('tells of a request for a lock that the run did not await, and rejects nobody who waits there', async () => {
+    const settled: unknown[] = []
+    const unawaited = async ({ backend, sleep }: SimulatedProcess): Promise<void> => {
+      const later = (what: unknown): void => void settled.push(what)
+      acquireLease(backend, 'r', { ttlMs: 1_000 }).then(later, later)
+      acquireLease(backend, 'r', { ttlMs: 1_000 }).then(later, later)
+      await sleep(1_000)
+    }
+    const { violations, errors } = await simulate({ seed: 1, faults: [], processes: 1, run: unawaited })
+    expect(violations).toEqual([
+      { kind: 'leftover', why: 'p1 was done, and left a request for "r" that its run did not await.' },
+    ])
+    expect(errors).toEqual({})
+    expect(settled.length).toBe(1)
+  })
+
+  it('has no such request of who has given up by then', async () => {
+    const impatient = async ({ backend, index, sleep }: SimulatedProcess): Promise<void> => {
+      await sleep(index * 100)
+      const lease = await acquireLease(backend, 'r', { ttlMs: 1_000, waitMs: index === 0 ? 1_000 : 50 })
+      await sleep(1_000)
+      await lease.release()
+    }
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const { violations, errors } = await simulate({ seed, run: impatient })
+      expect([seed, violations]).toEqual([seed, []])
+      expect(Object.keys(errors)).not.toContain('HF_CLOSED')
+    }
+  })
+
+  it('says of who is stuck that real time is not simulated', async () => {
+    const real = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 3_600_000).unref())
+    const { violations } = await simulate({ seed: 1, faults: [], processes: 1, run: real })
+    expect(violations).toMatchObject([
+      { kind: 'stuck', why: expect.stringContaining('the simulated clock') as unknown },
+    ])
+  })
+
+  it('takes a run that is not async for done, and what it throws for its error', async () => {
+    const run = (({ name }: SimulatedProcess) => {
+      if (name === 'p1') throw new TypeError('x is not a function')
+    }) as unknown as SimulationOptions['run']
+    const { violations } = await simulate({ seed: 1, faults: [], run })
+    expect(violations).toEqual([{ kind: 'failed', why: 'p1 failed: TypeError: x is not a function.' }])
+  })
+
+  it('takes a mistake in the code for a violation: what is no number is not written', async () => {
+    const report = await simulate({
+      seed: 1,
+      faults: [],
+      processes: 1,
+      run: async process => await process.register('stock').write('5' as never),
+    })
+    expect(report).toMatchObject({ errors: {}, events: [] })
+    expect(report.violations).toEqual([
+      { kind: 'failed', why: 'p1 failed: InvalidArgumentError: Expected `value` to be a number, got "5".' },
+    ])
+  })
+
+  it.each([
+    ['all is well', '"all is well"'],
+    [false, 'false'],
+    [null, 'null'],
+    [Promise.resolve([]), 'a promise (it is not async)'],
+    [['one', 2], '2 in one'],
+    [[undefined], 'undefined in one'],
+  ])('refuses a check that answers %j', async (answer, got) => {
+    const checked = simulate({ seed: 1, faults: [], run: count, check: () => answer as never })
+    await expect(checked).rejects.toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      message: `Expected \`check\` to answer an array of sentences, got ${got}.`,
+    })
+  })
+
   it('takes what its own check says for a violation, and has what was recorded', async () => {
     const { violations, events } = await simulate({
       seed: 1,
@@ -132,6 +206,14 @@ describe('simulate', () => {
   ])('refuses %j in a sentence', async (options, message) => {
     const given = { seed: 1, run: count, ...options } as unknown as SimulationOptions
     await expect(simulate(given)).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT', message })
+  })
+
+  it('refuses no options, and a report where its events are to be, in a sentence', async () => {
+    await expect(simulate(undefined as never)).rejects.toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
+    const report = await simulate({ seed: 1, faults: [], run: count })
+    expect(() => describeEvents(report as never)).toThrow(
+      'Expected `events` to be the events of a report, got an object.',
+    )
   })
 
   it('refuses an option that it does not know', async () => {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts'
 import { show } from '../../names.ts'
-import { checkKeys } from '../../options.ts'
+import { checkGivenKeys } from '../../options.ts'
 import type { SimulationEvent } from './events.ts'
 import type { SimulatedFault } from './faults.ts'
 import { ALL_FAULTS, STANDARD_FAULTS } from './faults.ts'
@@ -22,7 +22,7 @@ export interface SimulationOptions {
   readonly settleMs?: number
   /**
    * What each process does; it is called again for one that died and was started again. Errors of Holdfast are taken as what can
-   * happen to it, and counted; any other is a violation.
+   * happen to it, and counted; any other, and `HF_INVALID_ARGUMENT`, is a violation. Await all that you begin.
    */
   readonly run: (process: SimulatedProcess) => Promise<void>
   /** Looks at the history, and answers what is wrong with it, a sentence each. @default nothing */
@@ -58,7 +58,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 function checkOptions(options: SimulationOptions): void {
-  checkKeys('simulate', options, KNOWN)
+  checkGivenKeys('simulate', options, KNOWN)
   const { seed, processes, faults, faultsForMs, settleMs, run, check } = options
   checkInteger('seed', seed, { min: 0, max: SEED_MAX })
   if (processes !== undefined) checkInteger('processes', processes, { min: 1, max: 100 })

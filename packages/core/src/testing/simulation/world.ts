@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { LeaseLostReason } from '../../errors.ts'
-import { HoldfastError } from '../../errors.ts'
+import { HoldfastError, InvalidArgumentError } from '../../errors.ts'
 import { keeperOf } from '../../lease/keeper.ts'
+import { show } from '../../names.ts'
 import type { Random } from '../../random.ts'
 import { seededRandom } from '../../random.ts'
 import { Calls } from './calls.ts'
@@ -173,7 +174,9 @@ export class SimulatedWorld {
     }
     this.#processes.push(process)
     const view = this.#viewOf(process, { index, random })
-    this.#settings.run(view).then(
+    // In a promise of its own: a function that is not async may throw at once, or answer nothing.
+    const running = (async () => await this.#settings.run(view))()
+    running.then(
       () => (process.state = 'done'),
       (error: unknown) => {
         process.state = 'done'
@@ -215,8 +218,9 @@ export class SimulatedWorld {
   }
 
   #failed(name: string, error: unknown): void {
-    if (error instanceof HoldfastError) return count(this.#errors, error.code)
-    this.#violations.push({ kind: 'failed', why: `${name} failed: ${String(error)}.` })
+    const isMistake = error instanceof InvalidArgumentError
+    if (error instanceof HoldfastError && !isMistake) return count(this.#errors, error.code)
+    this.#violations.push({ kind: 'failed', why: `${name} failed: ${String(error).replace(/\.$/, '')}.` })
   }
 
   #granted({ resource, id, mode, token, slot }: Holding): void {
@@ -251,7 +255,7 @@ export class SimulatedWorld {
   #findStuck(): void {
     for (const { machine, state } of this.#processes) {
       if (state !== 'running' || machine.isDead) continue
-      const why = `${machine.name} is not done ${this.#settings.settleMs} ms after the last fault.`
+      const why = `${machine.name} is not done ${this.#settings.settleMs} ms after the last fault. Real timers and sockets do not run on the simulated clock, if it waits for one: \`process.sleep\` does.`
       this.#violations.push({ kind: 'stuck', why })
     }
   }
@@ -259,14 +263,24 @@ export class SimulatedWorld {
   // As a service does at its end: what it holds is given back.
   async #close(): Promise<void> {
     const open = this.#processes.filter(({ machine }) => !machine.isDead)
+    const done = open.filter(({ state }) => state === 'done')
     for (const process of open) {
       process.machine.resume()
+      process.store.leaveWaiting()
       void process.backend.close().then(() => (process.state = 'closed'))
     }
     await this.#runUntil(this.#scheduler.nowMs + CLOSE_MS, () => open.every(({ state }) => state === 'closed'))
     // What is on its way arrives, and what keeps others out for a while on purpose ends.
     const restsUntilMs = Math.max(this.#scheduler.nowMs, this.#requests.restsUntilMs)
     await this.#scheduler.run(restsUntilMs + HOP_MS * 2)
+    for (const { machine } of done) this.#findUnawaited(machine.name)
+  }
+
+  #findUnawaited(name: string): void {
+    for (const resource of this.#requests.waitedFor(name)) {
+      const why = `${name} was done, and left a request for "${resource}" that its run did not await.`
+      this.#violations.push({ kind: 'leftover', why })
+    }
   }
 
   // What was asked for before the last fault was over may stay for a TTL: a store that forgets can forget that it was taken back.
@@ -281,7 +295,7 @@ export class SimulatedWorld {
   #report(check: ((events: readonly SimulationEvent[]) => readonly string[]) | undefined): SimulationReport {
     const events = this.#recorder.finish()
     const guarantee = forgets(this.#faults) ? 'advisory' : 'lease'
-    const checked = (check?.(events) ?? []).map(why => ({ kind: 'check', why }) as const)
+    const checked = checkSentences(check?.(events)).map(why => ({ kind: 'check', why }) as const)
     return {
       seed: this.#settings.seed,
       violations: [...this.#violations, ...checkEvents(events, guarantee), ...checked],
@@ -300,6 +314,15 @@ export class SimulatedWorld {
   #now(): string {
     return this.#scheduler.nowMs.toFixed(3)
   }
+}
+
+function checkSentences(answer: unknown): readonly string[] {
+  if (answer === undefined) return []
+  const wrong: unknown = Array.isArray(answer) ? answer.find(why => typeof why !== 'string') : answer
+  if (Array.isArray(answer) && wrong === undefined && !answer.includes(undefined)) return answer as readonly string[]
+  const got = wrong instanceof Promise ? 'a promise (it is not async)' : show(wrong)
+  const where = Array.isArray(answer) ? ' in one' : ''
+  throw new InvalidArgumentError('check', `Expected \`check\` to answer an array of sentences, got ${got}${where}.`)
 }
 
 function count<Key>(counts: Map<Key, number>, key: Key): void {
