@@ -73,8 +73,9 @@ export function timeOf(event: SimulationEvent): number {
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function describeEvents(events: readonly SimulationEvent[]): string {
-  if (!Array.isArray(events)) {
-    throw new InvalidArgumentError('events', `Expected \`events\` to be the events of a report, got ${show(events)}.`)
+  const given: unknown = events
+  if (!Array.isArray(given)) {
+    throw new InvalidArgumentError('events', `Expected \`events\` to be the events of a report, got ${show(given)}.`)
   }
   return events.map(event => `${timeOf(event).toFixed(3).padStart(12)}  ${textOf(event)}`).join('\n')
 }
