@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { orAborted } from '../../abort.ts'
+import { UnavailableError } from '../../errors.ts'
 import { FencingToken } from '../../fencing/token.ts'
 import type { Fault } from './broken-leases.fixture.ts'
 import { harnessOf, renamed, verdict, withGrants, withRequests } from './broken-leases.fixture.ts'
@@ -157,6 +158,24 @@ describe('leaseConformance', () => {
       expect(await verdict(breaking, found)).toBe('fails')
     })
   }
+
+  it('finds a store that rejects those who wait as soon as it does not answer, and passes one that bears with it', async () => {
+    const name = 'Who has a place in the queue waits on while the store does not answer, and is served once it does.'
+    const link = new AbortController()
+    const impatient: Fault = store => ({
+      grant: (request, signal, queued) => orAborted(store.grant(request, signal, queued), link.signal),
+    })
+    const silence = {
+      kind: 'supported' as const,
+      run: async () => {
+        link.abort(new UnavailableError('No answer.'))
+        return async () => {}
+      },
+    }
+    expect(await verdict(impatient, name, { ...harnessOf(impatient), silence })).toBe('fails')
+    const patient: Fault = () => ({})
+    expect(await verdict(patient, name, { ...harnessOf(patient), silence })).toBe('passes')
+  })
 
   it('names each case once, in a sentence', () => {
     const names = leaseConformance(harnessOf(() => ({}))).map(({ name }) => name)

@@ -7,6 +7,7 @@ import { engineCases } from './lease-cases/engine.ts'
 import { grantCases } from './lease-cases/grants.ts'
 import { modeCases } from './lease-cases/modes.ts'
 import { nameCases } from './lease-cases/names.ts'
+import { outageCases } from './lease-cases/outages.ts'
 import { permitCases } from './lease-cases/permits.ts'
 import { permitQueueCases } from './lease-cases/permit-queues.ts'
 import { readerCases } from './lease-cases/readers.ts'
@@ -26,6 +27,7 @@ const CASES: readonly LeaseCase[] = [
   ...deadlineCases,
   ...abortCases,
   ...waiterCases,
+  ...outageCases,
   ...closingCases,
   ...nameCases,
   ...engineCases,

@@ -12,7 +12,7 @@ import { checkLockSteps, fencedMutexModel, permitsModel, readWriteModel } from '
  * - `late-act`: a process could act on a lease whose deadline had passed.
  * - `idle`: a lock was free for too long while somebody waited for it.
  * - `stuck`: a process did not finish although all had been well for long.
- * - `leftover`: something was left in the store.
+ * - `leftover`: something was left in the store, and not to keep others out for a while.
  * - `failed`: `run` threw what is no error of Holdfast.
  * - `check`: the simulation's own `check` found something.
  */

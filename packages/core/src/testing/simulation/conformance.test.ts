@@ -8,6 +8,7 @@ import { simulatedBackend } from './lease-store.ts'
 import { Machine } from './machine.ts'
 import { Network } from './network.ts'
 import { Recorder } from './recorder.ts'
+import { Requests } from './requests.ts'
 import { Scheduler } from './scheduler.ts'
 
 /** A hop and back; what is not asked to pass takes no more than that. */
@@ -27,7 +28,7 @@ class Place {
   constructor() {
     const parts = { scheduler: this.#scheduler, random: this.#random, incidents: new Incidents(this.#scheduler) }
     this.#network = new Network({ ...parts, weather: WEATHER })
-    const watch = { granted: (): void => {} }
+    const watch = { granted: (): void => {}, free: (): void => {} }
     this.#server = new LeaseServer({
       ...parts,
       network: this.#network,
@@ -42,9 +43,9 @@ class Place {
     const clock = { rate: 1, monotonicMs: nowMs, wallMs: Date.UTC(2030, 0, 1) + nowMs }
     const name = `p${(this.#clients += 1)}`
     const machine = new Machine({ name, scheduler: this.#scheduler, random: this.#random, clock })
-    const recorder = new Recorder(this.#scheduler)
-    const parts = { machine, network: this.#network, server: this.#server, recorder, guarantee: 'lease' as const }
-    return simulatedBackend({ ...parts, interposed: undefined, asked: () => {} }).backend
+    const [recorder, requests] = [new Recorder(this.#scheduler), new Requests(this.#scheduler)]
+    const parts = { machine, network: this.#network, server: this.#server, recorder, requests }
+    return simulatedBackend({ ...parts, guarantee: 'lease', interposed: undefined }).backend
   }
 
   resource(): string {

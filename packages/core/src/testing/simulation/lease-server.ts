@@ -2,7 +2,7 @@ import { UnavailableError } from '../../errors.ts'
 import type { Random } from '../../random.ts'
 import type { SimulatedServer } from './calls.ts'
 import type { SimulatedFault } from './faults.ts'
-import type { Holding, Leftover, Notice, TableHooks } from './lease-table.ts'
+import type { FreeLock, Holding, Leftover, Notice, TableHooks } from './lease-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { MachineClock } from './machine-clock.ts'
 import type { Network } from './network.ts'
@@ -28,8 +28,9 @@ export interface InboxLink {
 
 /** What a server tells those who watch the simulation. */
 export interface ServerWatch {
-  /** `freeSinceMs` is since when it could have been granted, by true time. */
-  readonly granted: (holding: Holding, freeSinceMs: number) => void
+  readonly granted: (holding: Holding) => void
+  /** A step found that a lock could have been granted, and since when, by true time. */
+  readonly free: (found: FreeLock, sinceMs: number) => void
 }
 
 /** The rule for tokens that the stores for Redis and PostgreSQL have. */
@@ -67,9 +68,10 @@ export class LeaseServer implements SimulatedServer {
     this.#clock = new MachineClock(parts.scheduler, { rate, monotonicMs: 0, wallMs: WALL_MS }, run => run())
     this.#hooks = {
       publish: notice => this.#publish(notice),
-      granted: (holding, freeSinceUs) => {
-        const agoMs = (this.nowUs() - freeSinceUs) / 1_000 / rate
-        parts.watch.granted(holding, this.#scheduler.nowMs - agoMs)
+      granted: holding => parts.watch.granted(holding),
+      free: found => {
+        const agoMs = (this.nowUs() - found.sinceUs) / 1_000 / rate
+        parts.watch.free(found, this.#scheduler.nowMs - agoMs)
       },
       tokenAfter: parts.tokenAfter,
     }

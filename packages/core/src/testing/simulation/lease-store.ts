@@ -27,6 +27,7 @@ import type { Claim, Holding } from './lease-table.ts'
 import type { Machine } from './machine.ts'
 import type { Network } from './network.ts'
 import type { Recorder } from './recorder.ts'
+import type { Requests } from './requests.ts'
 
 /** Stands between the client's code and its link: for tests that break it, to see that the break is found. */
 export interface Interposed {
@@ -42,10 +43,9 @@ export interface SimulatedStoreParts {
   readonly network: Network
   readonly server: LeaseServer
   readonly recorder: Recorder
+  readonly requests: Requests
   readonly guarantee: 'advisory' | 'lease'
   readonly interposed: Interposed | undefined
-  /** A request may be waiting from now on. */
-  readonly asked: (request: LeaseRequest, ttlMs: number) => void
 }
 
 /** Leases of one simulated process: the code that waits is that of the stores with a queue, and only the wire is simulated. */
@@ -90,27 +90,28 @@ export class SimulatedLeaseStore implements LeaseStore {
   }
 
   async tryGrant(request: LeaseRequest, signal?: AbortSignal): Promise<TryGrantOutcome> {
-    this.#parts.asked(request, this.#commands.ttlMsOf(request))
-    const outcome = await this.#waiters.tryGrant(request, signal)
+    const outcome = await this.#waiting(request, () => this.#waiters.tryGrant(request, signal))
     if (outcome.kind === 'granted') this.#parts.recorder.granted(this.#parts.machine, outcome.grant)
     return outcome
   }
 
   async grant(request: LeaseRequest, signal?: AbortSignal, queued?: () => void): Promise<Grant> {
-    this.#parts.asked(request, this.#commands.ttlMsOf(request))
-    const grant = await this.#waiters.grant(request, signal, queued)
+    const grant = await this.#waiting(request, () => this.#waiters.grant(request, signal, queued))
     this.#parts.recorder.granted(this.#parts.machine, grant)
     return grant
   }
 
   async renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]> {
     this.#lifecycle.checkUsable()
-    const { recorder, machine } = this.#parts
-    for (const { grant, ttlMs } of renewals) recorder.renewing(machine, grant.request.requestId, ttlMs)
+    const { recorder, requests, machine } = this.#parts
+    const sent = renewals.map(({ grant, ttlMs }) => {
+      requests.renewing(grant, ttlMs, this.#commands.ttlMsOf(grant.request))
+      return recorder.renewing(machine, grant.request.requestId, ttlMs)
+    })
     const outcomes = await this.#steps.renew(renewals)
     for (const [index, outcome] of outcomes.entries()) {
       const { requestId } = (renewals[index] as Renewal).grant.request
-      if (outcome.kind === 'renewed') recorder.renewed(requestId, outcome.deadline)
+      if (outcome.kind === 'renewed') recorder.renewed(requestId, sent[index] as number, outcome.deadline)
       else recorder.ended(requestId, 'lost')
     }
     return outcomes
@@ -118,6 +119,7 @@ export class SimulatedLeaseStore implements LeaseStore {
 
   async release(grant: Grant): Promise<'released' | 'lost'> {
     this.#parts.recorder.ended(grant.request.requestId, 'released')
+    this.#parts.requests.releasing(grant)
     this.#lifecycle.checkUsable()
     return await this.#commands.release(grant.request)
   }
@@ -125,7 +127,7 @@ export class SimulatedLeaseStore implements LeaseStore {
   async downgrade(from: Grant, to: LeaseRequest): Promise<Grant | undefined> {
     this.#lifecycle.checkOpen()
     this.#parts.recorder.ended(from.request.requestId, 'released')
-    const grant = await this.#commands.downgrade(from, to)
+    const grant = await this.#waiting(to, () => this.#commands.downgrade(from, to))
     if (grant !== undefined) this.#parts.recorder.granted(this.#parts.machine, grant)
     return grant
   }
@@ -160,6 +162,16 @@ export class SimulatedLeaseStore implements LeaseStore {
   close(): void {
     this.#commands.close()
     this.#inbox.close()
+  }
+
+  async #waiting<T>(request: LeaseRequest, ask: () => Promise<T>): Promise<T> {
+    const { requests, machine } = this.#parts
+    requests.asked(machine.name, request, this.#commands.ttlMsOf(request))
+    try {
+      return await ask()
+    } finally {
+      requests.settled(request)
+    }
   }
 }
 

@@ -42,17 +42,30 @@ interface Lock {
   /** Of permits: the last one of all. */
   holders: Holding[]
   queue: Claim[]
-  /** From when on the lock is free; of one with holders, when the last of them ended. */
-  freeSinceUs: number
+  /** Until when there were at least so many holders, by their number. */
+  heldUntilUs: number[]
+  /** Until when one of them was no reader. */
+  aloneUntilUs: number
+  /** Until when the head of the queue was one who could not be served: those behind it wait for it as well. */
+  blockedUntilUs: number
   keepUntilUs: number
+}
+
+/** A lock that could have been granted. */
+export interface FreeLock {
+  readonly resource: string
+  /** The ids of those who are in its queue or ask now. */
+  readonly waiting: readonly string[]
+  readonly sinceUs: number
 }
 
 /** What a table tells the server that it belongs to. */
 export interface TableHooks {
   /** Answers whether anybody listens. */
   readonly publish: (notice: Notice) => boolean
-  /** `freeSinceUs` is since when it could have been granted, by the server's time. */
-  readonly granted: (holding: Holding, freeSinceUs: number) => void
+  readonly granted: (holding: Holding) => void
+  /** A step finds that the head of the queue, or who asks, could be served, and since when, by the server's time. */
+  readonly free: (found: FreeLock) => void
   /** The token after `last`, at a time of the server. */
   readonly tokenAfter: (last: number, nowUs: number) => number
 }
@@ -77,7 +90,8 @@ export class LeaseTable {
   copy(): LeaseTable {
     const locks = new Map<string, Lock>()
     for (const [name, lock] of this.#locks) {
-      locks.set(name, { ...lock, holders: lock.holders.map(holding => ({ ...holding })), queue: [...lock.queue] })
+      const holders = lock.holders.map(holding => ({ ...holding }))
+      locks.set(name, { ...lock, holders, queue: [...lock.queue], heldUntilUs: [...lock.heldUntilUs] })
     }
     return new LeaseTable(this.#hooks, locks)
   }
@@ -90,6 +104,7 @@ export class LeaseTable {
       own.endsUs = Math.max(own.endsUs, nowUs + claim.ttlMs * 1_000)
       return { kind: 'granted', holding: own }
     }
+    this.#tellFree(lock, claim)
     const granted = this.#serve(lock, nowUs, claim)
     if (granted !== undefined) return { kind: 'granted', holding: granted }
     if (lock.queue.length === 0 && isAdmitted(lock, claim)) {
@@ -116,12 +131,13 @@ export class LeaseTable {
   /** Frees what it holds, or leaves the queue. True when it held until now. */
   release(claim: Pick<Claim, 'resource' | 'id' | 'mode'>, nowUs: number): boolean {
     const lock = this.#lock(claim, nowUs)
-    const isHeld = lock.holders.some(({ id }) => id === claim.id)
-    if (isHeld) {
-      lock.holders = lock.holders.filter(({ id }) => id !== claim.id)
-      lock.freeSinceUs = nowUs
-    }
-    const wasFirst = lock.queue[0]?.id === claim.id
+    this.#tellFree(lock)
+    const own = lock.holders.find(({ id }) => id === claim.id)
+    const isHeld = own !== undefined
+    if (isHeld) end(lock, own, nowUs)
+    const [head] = lock.queue
+    const wasFirst = head?.id === claim.id
+    if (wasFirst && !isAdmitted(lock, head)) lock.blockedUntilUs = nowUs
     lock.queue = lock.queue.filter(({ id }) => id !== claim.id)
     if (isHeld || wasFirst) this.#serve(lock, nowUs)
     return isHeld
@@ -140,8 +156,7 @@ export class LeaseTable {
     }
     const writer = lock.holders.find(({ id }) => id === from.id)
     if (writer === undefined) return undefined
-    lock.holders = lock.holders.filter(holder => holder !== writer)
-    lock.freeSinceUs = nowUs
+    end(lock, writer, nowUs)
     const reader = this.#give(lock, to, { nowUs, spanMs: to.ttlMs })
     this.#serve(lock, nowUs)
     return reader
@@ -173,13 +188,21 @@ export class LeaseTable {
     const name = `${kindOf(claim.mode)} ${claim.resource}`
     let lock = this.#locks.get(name)
     if (lock === undefined || (lock.keepUntilUs <= nowUs && lock.queue.length === 0)) {
-      lock = { lastToken: 0, holders: [], queue: [], freeSinceUs: nowUs, keepUntilUs: Infinity }
+      lock = newLock()
       this.#locks.set(name, lock)
     }
-    for (const { endsUs } of lock.holders) if (endsUs <= nowUs) lock.freeSinceUs = Math.max(lock.freeSinceUs, endsUs)
-    lock.holders = lock.holders.filter(({ endsUs }) => endsUs > nowUs)
+    const ended = lock.holders.filter(({ endsUs }) => endsUs <= nowUs).toSorted((a, b) => a.endsUs - b.endsUs)
+    for (const holding of ended) end(lock, holding, holding.endsUs)
     lock.keepUntilUs = Math.max(nowUs, ...lock.holders.map(({ endsUs }) => endsUs)) + RETENTION_US
     return lock
+  }
+
+  #tellFree(lock: Lock, asking?: Claim): void {
+    const head = lock.queue[0] ?? asking
+    if (head === undefined || !isAdmitted(lock, head)) return
+    const waiting = lock.queue.map(({ id }) => id)
+    if (asking !== undefined) waiting.push(asking.id)
+    this.#hooks.free({ resource: head.resource, waiting, sinceUs: freeSinceUs(lock, head) })
   }
 
   // Hands it to those at the head of the queue, as far as it can be shared. One of them may be who asks: that one gets all of its time.
@@ -220,7 +243,7 @@ export class LeaseTable {
   #take(lock: Lock, holding: Holding): void {
     lock.lastToken = holding.token
     lock.holders.push(holding)
-    this.#hooks.granted(holding, lock.freeSinceUs)
+    this.#hooks.granted(holding)
   }
 
   // A reader carries the token of the last writer; where that is forgotten, one that is greater than it was.
@@ -228,6 +251,32 @@ export class LeaseTable {
     if (mode?.kind === 'read' && lock.lastToken > 0) return lock.lastToken
     return this.#hooks.tokenAfter(lock.lastToken, nowUs)
   }
+}
+
+function newLock(): Lock {
+  const neverUs = -Infinity
+  return {
+    lastToken: 0,
+    holders: [],
+    queue: [],
+    heldUntilUs: [],
+    aloneUntilUs: neverUs,
+    blockedUntilUs: neverUs,
+    keepUntilUs: Infinity,
+  }
+}
+
+function end(lock: Lock, holding: Holding, atUs: number): void {
+  lock.heldUntilUs[lock.holders.length] = atUs
+  if (holding.mode?.kind !== 'read') lock.aloneUntilUs = atUs
+  lock.holders = lock.holders.filter(other => other !== holding)
+}
+
+// Of one who can be served: since when, as far as those before it are concerned.
+function freeSinceUs({ heldUntilUs, aloneUntilUs, blockedUntilUs }: Lock, { mode }: Claim): number {
+  const fewest = mode?.kind === 'permit' ? mode.limit : 1
+  const untilUs = mode?.kind === 'read' ? aloneUntilUs : (heldUntilUs[fewest] ?? -Infinity)
+  return Math.max(untilUs, blockedUntilUs)
 }
 
 function isAdmitted({ holders }: Lock, { mode }: Claim): boolean {

@@ -20,22 +20,23 @@ interface Mutant {
   readonly tokenAfter?: TableHooks['tokenAfter']
   readonly hasNoGuards?: boolean
   readonly isMeeting?: boolean
+  readonly lockAtLeastForMs?: number
 }
 
-async function work(process: SimulatedProcess, hasGuards: boolean): Promise<void> {
+async function work(process: SimulatedProcess, { hasNoGuards = false, lockAtLeastForMs = 0 }: Mutant): Promise<void> {
   const { random } = process
   const pick = <T>(choices: readonly T[]): T => choices[Math.floor(random.next() * choices.length)] as T
   for (let round = 0; round < ROUNDS; round += 1) {
     await process.sleep(random.next() * 200)
     const stock = process.register('stock')
-    const limits = { ttlMs: pick([500, 2_000, 30_000]), waitMs: pick([400, 60_000]) }
+    const limits = { ttlMs: pick([500, 2_000, 30_000]), waitMs: pick([400, 60_000]), lockAtLeastForMs }
     try {
-      const options = hasGuards ? { ...limits, guard: stock.guard } : limits
+      const options = hasNoGuards ? limits : { ...limits, guard: stock.guard }
       const lease = await acquireLease(process.backend, 'stock', options)
       try {
         const value = await stock.read()
         await process.sleep(random.next() * pick([2, 300]))
-        await stock.write(value + 1, hasGuards ? lease : undefined)
+        await stock.write(value + 1, hasNoGuards ? undefined : lease)
       } finally {
         await lease.release()
       }
@@ -77,9 +78,10 @@ function meeting(): (process: SimulatedProcess) => Promise<void> {
 async function violationsOf(
   seed: number,
   faults: readonly SimulatedFault[],
-  { hasNoGuards = false, isMeeting = false, ...broken }: Mutant,
+  mutant: Mutant,
 ): Promise<readonly SimulationViolation[]> {
-  const run = isMeeting ? meeting() : (process: SimulatedProcess): Promise<void> => work(process, !hasNoGuards)
+  const { isMeeting = false, interposed, tokenAfter } = mutant
+  const run = isMeeting ? meeting() : (process: SimulatedProcess): Promise<void> => work(process, mutant)
   const world = new SimulatedWorld({
     seed,
     processes: PROCESSES,
@@ -87,7 +89,8 @@ async function violationsOf(
     faultsForMs: 15_000,
     settleMs: 120_000,
     run,
-    ...broken,
+    ...(interposed && { interposed }),
+    ...(tokenAfter && { tokenAfter }),
   })
   return (await world.play()).violations
 }
@@ -114,6 +117,18 @@ describe('A simulation', () => {
     ['deaths alone', ['kill'] as const],
   ])('finds nothing in the real client where %s goes wrong', async (_what, faults) => {
     expect(await foundIn(100, faults, {})).toBe('nothing')
+  })
+
+  it('finds nothing in the real client that keeps others out for a while on purpose', async () => {
+    expect(await foundIn(100, STANDARD_FAULTS, { lockAtLeastForMs: 700 })).toBe('nothing')
+  })
+
+  it('finds what keeps others out for longer than on purpose', async () => {
+    expect(await foundIn(100, [], { lockAtLeastForMs: 700, interposed: staysForADay })).toBe('leftover')
+  })
+
+  it('finds that nobody asks again when a holder has died', async () => {
+    expect(await foundIn(100, ['kill'], { interposed: asksOnce })).toBe('idle')
   })
 
   it('finds nothing in the real client where all come at once', async () => {
@@ -178,6 +193,34 @@ const neverTakesBack: Interposed = ({ commands, inbox }) => ({
   inbox,
   commands: altered(commands, { takeBack: () => {} }),
 })
+
+const staysForADay: Interposed = ({ commands, inbox }) => ({
+  inbox,
+  commands: altered(commands, {
+    renew: renewals =>
+      commands.renew(
+        renewals.map(({ grant, ttlMs }) => ({
+          grant,
+          ttlMs: ttlMs < commands.ttlMsOf(grant.request) ? 86_400_000 : ttlMs,
+        })),
+      ),
+  }),
+})
+
+const asksOnce: Interposed = ({ commands, inbox }) => {
+  const queued = new Set<string>()
+  return {
+    inbox,
+    commands: altered(commands, {
+      acquire: async (request, options) => {
+        if (queued.has(request.requestId)) return await new Promise<never>(() => {})
+        const outcome = await commands.acquire(request, options)
+        if (outcome.kind === 'queued') queued.add(request.requestId)
+        return outcome
+      },
+    }),
+  }
+}
 
 /** What is told to one whose question is on its way is not heard. */
 function deafWhileAsking(what: 'first' | 'hand-off'): Interposed {

@@ -11,6 +11,9 @@ interface OpenHold {
   readonly grant: Grant
   readonly acquiredAtMs: number
   deadline: Deadline
+  /** What the store may count by since a renewal was sent: of those after the last that was answered, by their number. */
+  readonly sent: Map<number, Deadline>
+  answered: number
 }
 
 /** Writes down what happens, by true time. */
@@ -18,6 +21,7 @@ export class Recorder {
   readonly #scheduler: Scheduler
   readonly #events: SimulationEvent[] = []
   readonly #open = new Map<string, OpenHold>()
+  #renewals = 0
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler
@@ -32,20 +36,34 @@ export class Recorder {
     // Whether an earlier one is still valid shows now: clocks may jump later.
     this.#endExpired(grant.request.resource)
     const { deadline } = grant
-    this.#open.set(grant.request.requestId, { machine, grant, acquiredAtMs: this.#scheduler.nowMs, deadline })
+    this.#open.set(grant.request.requestId, {
+      machine,
+      grant,
+      acquiredAtMs: this.#scheduler.nowMs,
+      deadline,
+      sent: new Map(),
+      answered: 0,
+    })
   }
 
-  /** A renewal is being sent: the store may count by its time from now on, and the answer be lost. */
-  renewing(machine: Machine, requestId: string, ttlMs: number): void {
+  /** A renewal is being sent: the store may count by its time from now on, and the answer be lost. Answers which one it is. */
+  renewing(machine: Machine, requestId: string, ttlMs: number): number {
+    const renewal = (this.#renewals += 1)
     const hold = this.#open.get(requestId)
-    if (hold === undefined) return
+    if (hold === undefined) return renewal
     const deadline = answeredDeadline(machine.clock, momentOf(machine.clock), ttlMs)
-    if (deadline.remainingMs() < hold.deadline.remainingMs()) hold.deadline = deadline
+    hold.sent.set(renewal, deadline)
+    hold.deadline = sooner(hold.deadline, deadline)
+    return renewal
   }
 
-  renewed(requestId: string, deadline: Deadline): void {
+  /** It was answered. Others that were sent later can make the hold end sooner, and may have been answered first. */
+  renewed(requestId: string, renewal: number, deadline: Deadline): void {
     const hold = this.#open.get(requestId)
-    if (hold !== undefined) hold.deadline = deadline
+    if (hold === undefined || renewal < hold.answered) return
+    hold.answered = renewal
+    for (const earlier of hold.sent.keys()) if (earlier <= renewal) hold.sent.delete(earlier)
+    hold.deadline = [...hold.sent.values()].reduce(sooner, deadline)
   }
 
   /** It is over, for its process. */
@@ -96,6 +114,10 @@ export class Recorder {
       end: isPast && end !== 'killed' ? 'expired' : end,
     })
   }
+}
+
+function sooner(one: Deadline, other: Deadline): Deadline {
+  return other.remainingMs() < one.remainingMs() ? other : one
 }
 
 function resourceOf({ request: { resource }, slot }: Grant): string {

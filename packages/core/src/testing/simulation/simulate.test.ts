@@ -61,6 +61,54 @@ describe('simulate', () => {
     expect(report.errors).toEqual({ HF_WAIT_TIMEOUT: 1 })
   })
 
+  it('takes nobody for one who waits because an old question comes again, of seeds where that looked idle once', async () => {
+    const run = async ({ backend, sleep }: SimulatedProcess): Promise<void> => {
+      for (let round = 0; round < 5; round += 1) {
+        const lease = await acquireLease(backend, 'r', { ttlMs: 2_000 })
+        await sleep(50)
+        await lease.release()
+      }
+    }
+    for (const seed of [293, 641, 693, 1_404, 2_243]) {
+      expect((await simulate({ seed, faults: ['duplicate', 'kill'], run })).violations).toEqual([])
+    }
+  })
+
+  it('takes no lock for idle that others hold before one who waited for it gives up', async () => {
+    const run = async ({ index, backend, sleep }: SimulatedProcess): Promise<void> => {
+      const use = async (kind: 'read' | 'write', fromMs: number, lengthMs: number): Promise<void> => {
+        await sleep(fromMs)
+        const lease = await acquireLease(backend, 'r', { waitMs: 8_000 }, { kind })
+        await sleep(lengthMs)
+        await lease.release()
+      }
+      // The second reader ends soon, the first holds on; behind the writer, who waits in vain, comes a third one.
+      if (index === 0) return use('read', 0, 20_000)
+      if (index === 1) return use('read', 0, 1_000)
+      if (index === 2) return use('write', 500, 0).catch(() => undefined)
+      return use('read', 2_000, 0)
+    }
+    const report = await simulate({ seed: 1, faults: [], processes: 4, run })
+    expect(report).toMatchObject({ violations: [], grants: 3 })
+  })
+
+  it.each([
+    ['a least time, of what is done at once', { lockAtLeastForMs: 3_000 }, 0],
+    ['the rest of a least time', { lockAtLeastForMs: 3_000 }, 700],
+    ['a delay after a hold that is too long', { lockDelayMs: 4_000, renew: false }, 2_500],
+    ['a delay after a hold that the end cuts off', { lockDelayMs: 4_000 }, Infinity],
+  ])('waits at the end for what keeps others out on purpose: %s', async (_what, options, lengthMs) => {
+    const run = async ({ backend, sleep }: SimulatedProcess): Promise<void> => {
+      const lease = await acquireLease(backend, 'r', { ttlMs: 2_000, ...options })
+      if (lengthMs === Infinity) return
+      if (lengthMs > 0) await sleep(lengthMs)
+      await lease.release()
+    }
+    const report = await simulate({ seed: 1, faults: [], processes: 1, run })
+    expect(report.violations).toEqual([])
+    expect(report.durationMs).toBeGreaterThan(3_000)
+  })
+
   it('takes what its own check says for a violation, and has what was recorded', async () => {
     const { violations, events } = await simulate({
       seed: 1,

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { LeaseLostReason } from '../../errors.ts'
 import { HoldfastError } from '../../errors.ts'
 import { keeperOf } from '../../lease/keeper.ts'
-import type { LeaseRequest } from '../../ports/leases.ts'
 import type { Random } from '../../random.ts'
 import { seededRandom } from '../../random.ts'
 import { Calls } from './calls.ts'
@@ -18,13 +17,14 @@ import { Injector, weatherOf } from './injector.ts'
 import { LeaseServer, tokenByTime } from './lease-server.ts'
 import type { Interposed, SimulatedBackend } from './lease-store.ts'
 import { simulatedBackend } from './lease-store.ts'
-import type { Holding, TableHooks } from './lease-table.ts'
+import type { FreeLock, Holding, TableHooks } from './lease-table.ts'
 import { Machine } from './machine.ts'
 import { Network } from './network.ts'
 import type { SimulatedProcess } from './process.ts'
 import { Recorder } from './recorder.ts'
 import { RegisterClient, Storage } from './register.ts'
 import type { SimulationReport } from './report.ts'
+import { Requests } from './requests.ts'
 import { Scheduler } from './scheduler.ts'
 
 /** What a world is made of. */
@@ -60,17 +60,16 @@ export class SimulatedWorld {
   readonly #scheduler = new Scheduler()
   readonly #incidents: Incidents
   readonly #recorder: Recorder
+  readonly #requests: Requests
   readonly #network: Network
   readonly #server: LeaseServer
   readonly #storage: Storage
   readonly #faults: ReadonlySet<SimulatedFault>
   readonly #processes: Process[] = []
   readonly #violations: SimulationViolation[] = []
-  readonly #askedAtMs = new Map<string, number>()
   readonly #lost = new Map<LeaseLostReason, number>()
   readonly #errors = new Map<string, number>()
   #restarting = 0
-  #ttlMsMax = 0
   #grants = 0
   #writes = 0
 
@@ -81,13 +80,17 @@ export class SimulatedWorld {
     this.#faults = new Set(settings.faults.filter(() => this.#random.next() < 0.5))
     this.#incidents = new Incidents(this.#scheduler)
     this.#recorder = new Recorder(this.#scheduler)
+    this.#requests = new Requests(this.#scheduler)
     const parts = { scheduler: this.#scheduler, random: this.#random, incidents: this.#incidents }
     this.#network = new Network({ ...parts, weather: weatherOf(this.#faults, this.#random) })
     this.#storage = new Storage(this.#scheduler, this.#recorder)
     this.#server = new LeaseServer({
       ...parts,
       network: this.#network,
-      watch: { granted: (holding, freeSinceMs) => this.#granted(holding, freeSinceMs) },
+      watch: {
+        granted: holding => this.#granted(holding),
+        free: (found, sinceMs) => this.#findIdle(found, sinceMs),
+      },
       keepsAll: !forgets(this.#faults),
       tokenAfter: settings.tokenAfter ?? tokenByTime,
     })
@@ -147,9 +150,9 @@ export class SimulatedWorld {
       network: this.#network,
       server: this.#server,
       recorder: this.#recorder,
+      requests: this.#requests,
       guarantee: forgets(this.#settings.faults) ? 'advisory' : 'lease',
       interposed: this.#settings.interposed,
-      asked: (request, ttlMs) => this.#asked(request, ttlMs),
     })
     keeperOf(client.backend).events.on('lost', ({ reason }) => count(this.#lost, reason))
     const process: Process = {
@@ -159,6 +162,7 @@ export class SimulatedWorld {
       reconnect: () => client.store.reconnect(),
       kill: restartMs => {
         this.#recorder.killed(machine)
+        this.#requests.killed(name)
         machine.kill()
         this.#restarting += 1
         this.#scheduler.after(restartMs, () => {
@@ -215,29 +219,32 @@ export class SimulatedWorld {
     this.#violations.push({ kind: 'failed', why: `${name} failed: ${String(error)}.` })
   }
 
-  #asked({ requestId }: LeaseRequest, ttlMs: number): void {
-    this.#askedAtMs.set(requestId, this.#scheduler.nowMs)
-    this.#ttlMsMax = Math.max(this.#ttlMsMax, ttlMs)
-  }
-
-  #granted({ resource, id, mode, token, slot }: Holding, freeSinceMs: number): void {
+  #granted({ resource, id, mode, token, slot }: Holding): void {
     const atMs = this.#scheduler.nowMs
     this.#grants += 1
     const kind = mode?.kind ?? 'exclusive'
     const limit = mode?.kind === 'permit' ? mode.limit : undefined
     const grant = { kind: 'grant', atMs, resource, to: id, mode: kind, limit, slot, token: BigInt(token) } as const
     this.#recorder.add(grant)
-    const since = Math.max(freeSinceMs, this.#askedAtMs.get(id) ?? 0, this.#incidents.calmSinceMs)
-    if (atMs - since <= this.#idleMsMax()) return
-    const why = `At ${this.#now()} ms "${resource}" was granted to ${id}; it had been free for ${(atMs - since).toFixed(0)} ms.`
-    this.#violations.push({ kind: 'idle', why })
+  }
+
+  #findIdle({ resource, waiting }: FreeLock, freeSinceMs: number): void {
+    const sinceMs = Math.max(freeSinceMs, this.#incidents.calmSinceMs)
+    for (const id of waiting) {
+      const idleMs = this.#requests.waitedMs(id, sinceMs)
+      if (idleMs <= this.#idleMsMax()) continue
+      const why = `At ${this.#now()} ms "${resource}" was free, and had been for ${idleMs.toFixed(0)} ms while ${id} waited.`
+      this.#violations.push({ kind: 'idle', why })
+      return
+    }
   }
 
   // Who was not told asks by its own timer, which is that of the longest lease that it may wait for; timers of machines that slept
   // are as late as that.
   #idleMsMax(): number {
-    const driftMs = this.#ttlMsMax * 0.02
-    const misledMs = this.#incidents.hasMisledWaiters ? this.#ttlMsMax + IDLE_MS : 0
+    const { ttlMsMax } = this.#requests
+    const driftMs = ttlMsMax * 0.02
+    const misledMs = this.#incidents.hasMisledWaiters ? ttlMsMax + IDLE_MS : 0
     return IDLE_MS + HOP_MS * 10 + driftMs + misledMs + this.#incidents.sleptMs
   }
 
@@ -257,14 +264,15 @@ export class SimulatedWorld {
       void process.backend.close().then(() => (process.state = 'closed'))
     }
     await this.#runUntil(this.#scheduler.nowMs + CLOSE_MS, () => open.every(({ state }) => state === 'closed'))
-    // What is on its way arrives.
-    await this.#scheduler.run(this.#scheduler.nowMs + HOP_MS * 2)
+    // What is on its way arrives, and what keeps others out for a while on purpose ends.
+    const restsUntilMs = Math.max(this.#scheduler.nowMs, this.#requests.restsUntilMs)
+    await this.#scheduler.run(restsUntilMs + HOP_MS * 2)
   }
 
   // What was asked for before the last fault was over may stay for a TTL: a store that forgets can forget that it was taken back.
   #findLeftovers(): void {
     for (const { what, id } of this.#server.leftovers()) {
-      if ((this.#askedAtMs.get(id) ?? 0) <= this.#incidents.calmSinceMs) continue
+      if (this.#requests.askedAtMs(id) <= this.#incidents.calmSinceMs) continue
       this.#violations.push({ kind: 'leftover', why: `At the end ${what}.` })
     }
     for (const { machine } of this.#processes) machine.kill()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { Backend } from '../../../backend.ts'
 import { ClosedError } from '../../../errors.ts'
 import type { Grant, LeaseRequest } from '../../../ports/leases.ts'
+import { inTime } from '../in-time.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import type { RequestOptions, Scene } from '../scene.ts'
 import { HOP_MS } from '../stage.ts'
@@ -105,15 +106,22 @@ export const downgradeCases: readonly LeaseCase[] = [
     name: 'A downgrade that is sent again has all of its time from then on, for the store as for the one who asks.',
     needs: 'modes',
     body: async scene => {
-      const { one, other, resource, held, grant } = await reader(scene, { ttlMs: scene.ttlMs })
-      for (let round = 0; round < 3; round += 1) {
-        await scene.harness.advance(scene.ttlMs / 2)
-        const again = await downgraded(scene, one, { from: held, to: grant.request })
-        assert.ok((again?.deadline.remainingMs() ?? 0) > 0, 'Nothing is left of the grant.')
-      }
-      assert.equal(await scene.probe(other, resource, WRITE), 'held')
-      assert.equal(await scene.release(one, grant), 'released')
-      await scene.nothingLeft(resource)
+      const [one, other] = await scene.twoClients()
+      await inTime(scene, one, async ({ ttlMs, renewing }) => {
+        const held = await scene.take(one, scene.resource(), WRITE)
+        const { resource } = held.request
+        const change = { from: held, to: scene.request(one, resource, { ...READ, ttlMs }) }
+        const grant = await renewing(() => downgraded(scene, one, change))
+        assert.ok(grant !== undefined, 'A writer that held could not become a reader.')
+        for (let round = 0; round < 3; round += 1) {
+          await scene.harness.advance(ttlMs / 2)
+          const again = await renewing(() => downgraded(scene, one, change))
+          assert.ok((again?.deadline.remainingMs() ?? 0) > 0, 'Nothing is left of the grant.')
+        }
+        assert.equal(await scene.probe(other, resource, WRITE), 'held')
+        assert.equal(await scene.release(one, grant), 'released')
+        await scene.nothingLeft(resource)
+      })
     },
   },
   {
@@ -121,22 +129,34 @@ export const downgradeCases: readonly LeaseCase[] = [
     name: 'After a downgrade the old grant can be neither renewed nor released, and the new one can.',
     needs: 'modes',
     body: async scene => {
-      const { one, other, resource, held, grant } = await reader(scene, { ttlMs: scene.ttlMs })
-      assert.equal(await scene.release(one, held), 'lost')
-      for (let round = 0; round < 3; round += 1) {
-        await scene.harness.advance(scene.ttlMs / 2)
-        const batch = [held, grant].map(each => ({ grant: each, ttlMs: scene.ttlMs }))
-        const outcomes = await scene.within(one.leases.renew(batch), HOP_MS, 'the renewals')
-        assert.deepEqual(
-          outcomes.map(({ kind }) => kind),
-          ['lost', 'renewed'],
-        )
-      }
-      assert.equal(await scene.probe(other, resource, WRITE), 'held')
-      assert.equal(await scene.release(one, grant), 'released')
-      await scene.release(one, grant)
-      assert.equal(await scene.probe(other, resource, WRITE), 'granted')
-      await scene.nothingLeft(resource)
+      const [one, other] = await scene.twoClients()
+      await inTime(scene, one, async ({ ttlMs, renewing, over }) => {
+        const held = await scene.take(one, scene.resource(), WRITE)
+        const { resource } = held.request
+        const to = scene.request(one, resource, { ...READ, ttlMs })
+        const grant = await renewing(() => downgraded(scene, one, { from: held, to }))
+        assert.ok(grant !== undefined, 'A writer that held could not become a reader.')
+        assert.equal(await scene.release(one, held), 'lost')
+        const batch = [held, grant].map(each => ({ grant: each, ttlMs }))
+        for (let round = 0; round < 3; round += 1) {
+          await scene.harness.advance(ttlMs / 2)
+          const outcomes = await scene.within(
+            renewing(() => one.leases.renew(batch)),
+            HOP_MS,
+            'the renewals',
+          )
+          assert.deepEqual(
+            outcomes.map(({ kind }) => kind),
+            ['lost', 'renewed'],
+          )
+        }
+        assert.equal(await scene.probe(other, resource, WRITE), 'held')
+        assert.equal(await scene.release(one, grant), 'released')
+        over()
+        await scene.release(one, grant)
+        assert.equal(await scene.probe(other, resource, WRITE), 'granted')
+        await scene.nothingLeft(resource)
+      })
     },
   },
   {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Grant } from '../../../ports/leases.ts'
+import type { Grant, RenewOutcome } from '../../../ports/leases.ts'
+import { inTime } from '../in-time.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import type { Scene } from '../scene.ts'
 import { HOP_MS } from '../stage.ts'
@@ -99,31 +100,30 @@ export const readerCases: readonly LeaseCase[] = [
     needs: 'modes',
     body: async scene => {
       const [one, other, third] = await scene.threeClients()
-      const resource = scene.resource()
-      const kept = await scene.take(one, resource, { ...READ, ttlMs: scene.ttlMs })
-      const dying = await scene.take(other, resource, { ...READ, ttlMs: scene.ttlMs })
-      await scene.stopRenewing(other)
-      for (let round = 0; round < 5; round += 1) {
-        await scene.harness.advance(scene.ttlMs / 2)
-        const [outcome] = await scene.within(
-          one.leases.renew([{ grant: kept, ttlMs: scene.ttlMs }]),
-          HOP_MS,
-          'the renewal',
+      await inTime(scene, one, async ({ ttlMs, renewing }) => {
+        const resource = scene.resource()
+        const kept = await renewing(() => scene.take(one, resource, { ...READ, ttlMs }))
+        const dying = await scene.take(other, resource, { ...READ, ttlMs })
+        await scene.stopRenewing(other)
+        const renewed = (): Promise<readonly RenewOutcome[]> => one.leases.renew([{ grant: kept, ttlMs }])
+        for (let round = 0; round < 5; round += 1) {
+          await scene.harness.advance(ttlMs / 2)
+          const [outcome] = await scene.within(renewing(renewed), HOP_MS, 'the renewal')
+          assert.equal(outcome?.kind, 'renewed', `Renewal ${round + 1}`)
+        }
+        assert.ok(dying.deadline.remainingMs() <= 0, 'One that fell silent seems to read still.')
+        await scene.eventually(
+          async () => {
+            await renewing(renewed)
+            const { holders } = await third.leases.inspect(resource, 'read-write')
+            return holders.map(({ requestId }) => requestId).join() === kept.request.requestId
+          },
+          'the silent reader is still among the holders',
+          ttlMs + HOP_MS,
         )
-        assert.equal(outcome?.kind, 'renewed', `Renewal ${round + 1}`)
-      }
-      assert.ok(dying.deadline.remainingMs() <= 0, 'One that fell silent seems to read still.')
-      await scene.eventually(
-        async () => {
-          await one.leases.renew([{ grant: kept, ttlMs: scene.ttlMs }])
-          const { holders } = await third.leases.inspect(resource, 'read-write')
-          return holders.map(({ requestId }) => requestId).join() === kept.request.requestId
-        },
-        'the silent reader is still among the holders',
-        scene.ttlMs + HOP_MS,
-      )
-      assert.equal(await scene.probe(third, resource, WRITE), 'held')
-      await lastReleased(scene, { by: one, grant: kept, writer: third })
+        assert.equal(await scene.probe(third, resource, WRITE), 'held')
+        await lastReleased(scene, { by: one, grant: kept, writer: third })
+      })
     },
   },
   {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Grant } from '../../../ports/leases.ts'
+import { inTime } from '../in-time.ts'
 import type { LeaseCase } from '../lease-case.ts'
 import type { Scene } from '../scene.ts'
 import { HOP_MS } from '../stage.ts'
@@ -65,18 +66,19 @@ export const releaseCases: readonly LeaseCase[] = [
     name: 'A renewal makes a lease outlive its first TTL.',
     body: async scene => {
       const [one, other] = await scene.twoClients()
-      const ttlMs = scene.ttlMs
-      const grant = await scene.take(one, scene.resource(), { ttlMs })
-      for (let round = 0; round < 3; round += 1) {
-        await scene.harness.advance(ttlMs / 2)
-        const [outcome] = await scene.within(one.leases.renew([{ grant, ttlMs }]), HOP_MS, 'the renewal')
-        assert.equal(outcome?.kind, 'renewed', `Renewal ${round + 1}`)
-        if (outcome?.kind !== 'renewed') continue
-        const leftMs = outcome.deadline.remainingMs()
-        assert.ok(leftMs > 0 && leftMs < outcome.ttlMs, `${leftMs} ms of ${outcome.ttlMs} ms are left.`)
-      }
-      assert.equal(await scene.probe(other, grant.request.resource), 'held')
-      assert.equal(await scene.release(one, grant), 'released')
+      await inTime(scene, one, async ({ ttlMs, renewing }) => {
+        const grant = await renewing(() => scene.take(one, scene.resource(), { ttlMs }))
+        for (let round = 0; round < 3; round += 1) {
+          await scene.harness.advance(ttlMs / 2)
+          const renewal = renewing(() => one.leases.renew([{ grant, ttlMs }]))
+          const [outcome] = await scene.within(renewal, HOP_MS, 'the renewal')
+          assert.ok(outcome?.kind === 'renewed', `Renewal ${round + 1}`)
+          const leftMs = outcome.deadline.remainingMs()
+          assert.ok(leftMs > 0 && leftMs < outcome.ttlMs, `${leftMs} ms of ${outcome.ttlMs} ms are left.`)
+        }
+        assert.equal(await scene.probe(other, grant.request.resource), 'held')
+        assert.equal(await scene.release(one, grant), 'released')
+      })
     },
   },
   {
