@@ -131,7 +131,7 @@ describe('show', () => {
   )
 
   it('asks for the await that was forgotten', () => {
-    const thenable = Object.fromEntries([['then', () => {}]])
+    const thenable = Object.fromEntries(['then'].map(name => [name, () => {}]))
     expect([Promise.resolve(1), thenable].map(value => show(value))).toEqual([
       'a promise (did you forget await?)',
       'a promise (did you forget await?)',
