@@ -192,6 +192,10 @@ export class HeldLease implements Lease {
 
   // What follows is for the keeper.
 
+  get backendKind(): string {
+    return this.#keeper.kind
+  }
+
   isKeptBy(keeper: Keeper): boolean {
     return this.#keeper === keeper
   }
