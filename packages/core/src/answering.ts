@@ -1,5 +1,5 @@
 import { orAborted } from './abort.ts'
-import type { ReadyOptions } from './backend.ts'
+import type { Backend, ReadyOptions } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { UnavailableError } from './errors.ts'
 import { withinWait } from './lease/wait-limit.ts'
@@ -35,4 +35,15 @@ export async function untilAnswered(
     }
   })
   if (isAnswered === undefined) throw late(timeoutMs, cause)
+}
+
+/**
+ * What a caller is told whose wait ended before the store had said anything to `what` (a resource, say), with what is known of why:
+ * `spell` is how long that was, in words.
+ */
+export function unansweredWait({ kind, health }: Backend, what: string, spell: string): UnavailableError {
+  const { current } = health
+  const cause = current.kind === 'suspended' ? current.cause : undefined
+  const why = cause instanceof Error && cause.message !== '' ? `: ${cause.message.replace(/\.$/, '')}` : ''
+  return new UnavailableError(`The ${kind} backend did not answer for "${what}" within ${spell}${why}.`, { cause })
 }

@@ -108,4 +108,33 @@ describe('show', () => {
       'Symbol(s)',
     ])
   })
+  it.each([
+    ['redis://u:s3cret@h:6379/2', 'redis://u:***@h:6379/2'],
+    ['redis://:s3cret@h', 'redis://:***@h'],
+    ['postgres://u:s3/c?r#e:t@x@h/app', 'postgres://u:***@h/app'],
+    ['postgres://u@corp.com:s3cret@h/app', 'postgres://u@corp.com:***@h/app'],
+    ['see redis://u:s3cret@h', 'see redis://u:***@h'],
+    ['redis://u:s3cret@a,redis://u:s3cret@b', 'redis://u:***@b'],
+    [`redis://u:s3cret${'x'.repeat(80)}@h`, 'redis://u:***@h'],
+    ['postgres://h/app?user=u&password=s3cret&ssl=1', 'postgres://h/app?user=u&password=***&ssl=1'],
+    ["host=h password='s3 cret' user=u", 'host=h password=*** user=u'],
+  ])('masks the password of %s', (url, shown) => {
+    // Seen here: redisBackend(url), with the braces forgotten, put it into the logs.
+    expect(show(url)).toBe(JSON.stringify(shown))
+  })
+
+  it.each(['redis://h:6379', 'redis://u@h:6379', 'order:7@eu', 'https://h/a@b', 'a@b://c'])(
+    'leaves %s alone: there is no password in it',
+    text => {
+      expect(show(text)).toBe(JSON.stringify(text))
+    },
+  )
+
+  it('asks for the await that was forgotten', () => {
+    const thenable = Object.fromEntries(['then'].map(name => [name, () => {}]))
+    expect([Promise.resolve(1), thenable].map(value => show(value))).toEqual([
+      'a promise (did you forget await?)',
+      'a promise (did you forget await?)',
+    ])
+  })
 })

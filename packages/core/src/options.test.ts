@@ -21,6 +21,12 @@ describe('checkKeys', () => {
     for (const options of [null, [], 'x', 5])
       expect(() => checkKeys('acquire', options, known)).toThrow(InvalidArgumentError)
   })
+
+  it('refuses a promise of them, which has no keys and would count as no options at all', () => {
+    expect(() => checkKeys('acquire', Promise.resolve({ waitMs: 0 }), known)).toThrow(
+      'Expected the options of acquire to be an object, got a promise (did you forget await?).',
+    )
+  })
 })
 
 describe('checkGivenKeys', () => {
@@ -34,10 +40,22 @@ describe('checkGivenKeys', () => {
   it.each([
     [undefined, 'undefined'],
     [null, 'null'],
-    ['a', '"a"'],
+    ['redis://u:s3cret@h', '"redis://u:***@h": pass `{ url }`'],
+    [5, '5'],
   ])('refuses %j, and says what it saw', (options, shown) => {
     expect(() => checkGivenKeys('open', options, known)).toThrow(
       `Expected the options of open to be an object, got ${shown}.`,
+    )
+  })
+})
+
+describe('An address in place of options', () => {
+  it.each([
+    [['connect', 'root'], ': pass `{ connect }`'],
+    [['root'], ''],
+  ])('of %j is told its option, if there is one', (names, hint) => {
+    expect(() => checkKeys('open', 'h:2181', new Set(names))).toThrow(
+      `Expected the options of open to be an object, got "h:2181"${hint}.`,
     )
   })
 })

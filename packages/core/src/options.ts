@@ -1,5 +1,8 @@
 import { InvalidArgumentError } from './errors.ts'
-import { show } from './names.ts'
+import { isPromise, show } from './names.ts'
+
+/** The options that a text alone, in place of all options, is meant for. */
+const ADDRESS_NAMES = ['url', 'connect']
 
 /**
  * Refuses an options object with a key that nobody reads: most often a typing error, which would otherwise be a silent default.
@@ -9,8 +12,10 @@ import { show } from './names.ts'
 export function checkKeys(where: string, options: unknown, known: ReadonlySet<string>): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw noObject(where, options)
+    throw noObject(where, options, known)
   }
+  // It has no keys of its own: all that it comes to would be left out in silence.
+  if (isPromise(options)) throw noObject(where, options, known)
   for (const key of Object.keys(options)) {
     if (known.has(key)) continue
     const names = [...known].map(name => `\`${name}\``).join(', ')
@@ -24,7 +29,7 @@ export function checkKeys(where: string, options: unknown, known: ReadonlySet<st
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function checkGivenKeys(where: string, options: unknown, known: ReadonlySet<string>): void {
-  if (options === undefined) throw noObject(where, options)
+  if (options === undefined) throw noObject(where, options, known)
   checkKeys(where, options, known)
 }
 
@@ -79,6 +84,8 @@ export function checkBoolean(argument: string, value: unknown): asserts value is
   throw new InvalidArgumentError(argument, `Expected \`${argument}\` to be true or false, got ${show(value)}.`)
 }
 
-function noObject(where: string, got: unknown): InvalidArgumentError {
-  return new InvalidArgumentError(where, `Expected the options of ${where} to be an object, got ${show(got)}.`)
+function noObject(where: string, got: unknown, known: ReadonlySet<string>): InvalidArgumentError {
+  const address = typeof got === 'string' ? ADDRESS_NAMES.find(name => known.has(name)) : undefined
+  const hint = address === undefined ? '' : `: pass \`{ ${address} }\``
+  return new InvalidArgumentError(where, `Expected the options of ${where} to be an object, got ${show(got)}${hint}.`)
 }

@@ -1,5 +1,5 @@
-import type { Backend, RecordStore } from '@holdfast/core'
-import { ConflictError, UnknownOutcomeError } from '@holdfast/core'
+import type { Backend, BackendHealth, RecordStore } from '@holdfast/core'
+import { ConflictError, LiveValue, UnknownOutcomeError } from '@holdfast/core'
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -68,6 +68,20 @@ describe('A barrier', () => {
     })
     expect(await failureOf(gate.wait({ waitMs: 0 }))).toMatchObject({ code: 'HF_WAIT_TIMEOUT', waitMs: 0 })
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('says so when the store never answered, and why, where the backend knows', async () => {
+    const silent = altered(() => ({ read: () => new Promise(() => {}) }))
+    const cause = new Error('connect ECONNREFUSED 127.0.0.1:6379')
+    const health = new LiveValue<BackendHealth>({ kind: 'suspended', cause })
+    const gate = createLocks({ backend: { ...silent, health } }).barrier('gate')
+    const failed = failureOf(gate.wait({ waitMs: 300 }))
+    await clock.advance(300)
+    expect(await failed).toMatchObject({
+      cause,
+      message:
+        'The memory backend did not answer for "gate" within the 300 ms of `waitMs`: connect ECONNREFUSED 127.0.0.1:6379.',
+    })
   })
 
   it('says so when the store never answered, which is another thing', async () => {

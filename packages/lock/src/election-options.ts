@@ -61,7 +61,7 @@ export function checkCampaignOptions(options: CampaignOptions): void {
 
 /** @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` */
 export function checkRunOptions(work: unknown, options: RunOptions): void {
-  checkWork(work)
+  checkWork(work, options)
   checkKeys('run', options, RUN_NAMES)
   checkCampaign(options, RUN_NAMES)
   checkBoolean('requeue', options.requeue)

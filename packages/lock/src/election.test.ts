@@ -430,6 +430,15 @@ describe('run', () => {
     },
   )
 
+  it('says of work that comes after the options that it comes before them', async () => {
+    const swapped = { requeue: true } as unknown as () => void
+    const failure = await failureOf(candidate('a').run(swapped, (() => {}) as never))
+    expect(failure).toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      message: 'Expected `work` to be a function, got an object: it comes before the options.',
+    })
+  })
+
   it('does not abort the signal of work that has ended by itself', async () => {
     const a = candidate('a')
     expect((await a.run((_lease, signal) => signal)).aborted).toBe(false)

@@ -66,7 +66,7 @@ it('refuses what `inspect` did not answer, and asks for the await that was forgo
   const explain = explainLock as (info?: unknown) => string
   const asked = createLocks({ backend: memoryBackend() }).inspect('stock:42')
   const expected = 'Expected explainLock to be given what `inspect` answered, got'
-  expect(() => explain(asked)).toThrow(`${expected} a promise: did you forget await?`)
+  expect(() => explain(asked)).toThrow(`${expected} a promise (did you forget await?).`)
   expect(() => explain()).toThrow(`${expected} undefined.`)
   for (const other of [null, 5, 'stock:42', {}, [], { holders: [] }]) {
     expect(() => explain(other)).toThrow(expect.objectContaining({ code: 'HF_INVALID_ARGUMENT' }))

@@ -37,8 +37,10 @@ export function explainLock(info: LockInfo): string {
 function checkInfo(info: unknown): void {
   const given = info as Partial<LockInfo> | null | undefined
   if (Array.isArray(given?.holders) && Array.isArray(given.waiters)) return
-  const got = info instanceof Promise ? 'a promise: did you forget await?' : `${show(info)}.`
-  throw new InvalidArgumentError('info', `Expected explainLock to be given what \`inspect\` answered, got ${got}`)
+  throw new InvalidArgumentError(
+    'info',
+    `Expected explainLock to be given what \`inspect\` answered, got ${show(info)}.`,
+  )
 }
 
 function whoIs(meta: LeaseMeta): string {

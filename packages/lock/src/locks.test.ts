@@ -354,7 +354,12 @@ describe('Bad input', () => {
     ['redis://127.0.0.1', 'options', 'got "redis://127.0.0.1".'],
     [{}, 'backend', 'got undefined.'],
     [{ backend: null }, 'backend', 'got null.'],
-    [{ backend: 'redis://127.0.0.1' }, 'backend', 'got "redis://127.0.0.1".'],
+    [{ backend: 'redis://u:s3cret@h' }, 'backend', 'got "redis://u:***@h": pass `redisBackend({ url })`.'],
+    [{ backend: 'postgresql://h' }, 'backend', 'got "postgresql://h": pass `postgresBackend({ url })`.'],
+    [{ backend: 'h:6379' }, 'backend', 'got "h:6379".'],
+    [{ backend: { evalsha: () => {} } }, 'backend', 'got a Redis client: pass `redisBackend({ client })`.'],
+    [{ backend: { query: () => {}, Client: {} } }, 'backend', 'got a Pool of pg: pass `postgresBackend({ pool })`.'],
+    [{ backend: Promise.resolve() }, 'backend', 'got a promise (did you forget await?).'],
     [{ backend: {} }, 'backend', 'got an object.'],
   ])('to createLocks is refused at once: %j', (options, argument, shown) => {
     expect(thrownBy(() => createLocks(options as unknown as LocksOptions))).toMatchObject(refusal(argument, shown))

@@ -98,6 +98,11 @@ export interface Locks {
 const DEFAULT_NAMES: ReadonlySet<string> = new Set(['ttlMs', 'waitMs', 'renew', 'holdMsMax', 'lockDelayMs', 'meta'])
 const KNOWN: ReadonlySet<string> = new Set(['backend', ...DEFAULT_NAMES, 'warnOnWaitCycles'])
 
+const MAKERS = [
+  { address: /^rediss?:/, maker: 'redisBackend' },
+  { address: /^postgres(ql)?:/, maker: 'postgresBackend' },
+]
+
 /**
  * Makes locks. No I/O: the first `acquire` connects.
  *
@@ -117,7 +122,7 @@ export function createLocks(options: LocksOptions): Locks {
   if (!isBackend(backend)) {
     throw new InvalidArgumentError(
       'backend',
-      `Expected \`backend\` to be a Backend (memoryBackend(), redisBackend(), …), got ${show(backend)}.`,
+      `Expected \`backend\` to be a Backend (memoryBackend(), redisBackend(), …), got ${shownNoBackend(backend)}.`,
     )
   }
   checkKeys('createLocks', options, KNOWN)
@@ -157,6 +162,16 @@ export function createLocks(options: LocksOptions): Locks {
 function isBackend(value: unknown): boolean {
   const given = value as Partial<Backend> | null | undefined
   return typeof given?.leases?.grant === 'function'
+}
+
+// What a backend is made of, most often.
+function shownNoBackend(value: unknown): string {
+  const given = value as Readonly<Record<string, unknown>> | null | undefined
+  if (typeof given?.['evalsha'] === 'function') return 'a Redis client: pass `redisBackend({ client })`'
+  if (typeof given?.['query'] === 'function' && 'Client' in given)
+    return 'a Pool of pg: pass `postgresBackend({ pool })`'
+  const maker = typeof value === 'string' ? MAKERS.find(({ address }) => address.test(value))?.maker : undefined
+  return maker === undefined ? show(value) : `${show(value)}: pass \`${maker}({ url })\``
 }
 
 // Options given here would be dropped in silence. `names.map(locks.mutex)` gives three arguments, and means nothing by them.

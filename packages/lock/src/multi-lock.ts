@@ -126,7 +126,7 @@ class SortedLocks implements MultiLock {
   }
 
   async using<T>(work: (lease: MultiLease) => T | Promise<T>, options?: MultiUsingOptions): Promise<T> {
-    checkWork(work)
+    checkWork(work, options)
     if (options !== undefined) checkAcquireOptions(options, USING_KNOWN)
     const { reentrant, ...rest } = options ?? {}
     checkBoolean('reentrant', reentrant)

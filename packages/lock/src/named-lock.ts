@@ -11,6 +11,7 @@ import {
   inspectAs,
   keeperOf,
   kindOf,
+  ofForeignBackend,
   requestRevocation,
   show,
   tryAcquireLease,
@@ -78,7 +79,7 @@ export class NamedLock implements Lockable {
   }
 
   async using<T>(work: (lease: Lease) => T | Promise<T>, options?: UsingOptions): Promise<T> {
-    checkWork(work, typeof options === 'function' ? ': it comes before the options' : '')
+    checkWork(work, options)
     const checked = this.#checked(options, USING_OPTION_NAMES)
     checkBoolean('reentrant', checked.reentrant)
     const outer = checked.reentrant === true ? this.#currentScope() : undefined
@@ -124,7 +125,7 @@ export class NamedLock implements Lockable {
     if (!isOwn || !keeperOf(this.#backend).keeps(outermost(lease))) {
       throw new InvalidArgumentError(
         'within',
-        `Expected \`within\` to be a lease on ${shownName(this.#name, this.#mode)} from the same backend, got ${shownLease(lease)}.`,
+        `Expected \`within\` to be a lease on ${shownName(this.#name, this.#mode)} from the same backend, got ${shownLease(lease)}${ofForeignBackend(outermost(lease), this.#backend)}.`,
       )
     }
     this.#checkNoUpgrade(wish.mode, 'within')

@@ -429,7 +429,17 @@ describe('acquire with `within`', () => {
     const elsewhere = createLocks({ backend: memoryBackend({ clock }) })
     const within = await elsewhere.acquire('r')
     const error = await failureOf(locks.acquire('r', { within }))
-    expect(error).toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'within' })
+    // Seen here: "to be a lease on "r" from the same backend, got one on "r"".
+    const expected = 'Expected `within` to be a lease on "r" from the same backend, got one on "r"'
+    expect(error).toMatchObject({
+      code: 'HF_INVALID_ARGUMENT',
+      argument: 'within',
+      message: `${expected} of another memory backend.`,
+    })
+    const redis = createLocks({ backend: { ...memoryBackend({ clock }), kind: 'redis' } })
+    expect(await failureOf(redis.acquire('r', { within }))).toMatchObject({
+      message: `${expected} of the memory backend.`,
+    })
     const nested = await elsewhere.acquire('r', { within })
     expect(await failureOf(locks.acquire('r', { within: nested }))).toMatchObject({ code: 'HF_INVALID_ARGUMENT' })
   })

@@ -1,12 +1,12 @@
 import type { Backend, BarrierWait } from '@holdfast/core'
 import {
-  UnavailableError,
   WAIT_MS,
   WaitTimeoutError,
   checkDurationMs,
   checkKeys,
   checkSignal,
   onAbort,
+  unansweredWait,
 } from '@holdfast/core'
 
 /** How to wait for others. */
@@ -75,9 +75,7 @@ export async function waitAtMost<T>(
   } catch (error) {
     if (error !== WAITED_ENOUGH) throw error
     if (isAnswered) throw new WaitTimeoutError(name, waitMs, `${what} after waiting ${waitMs} ms.`)
-    throw new UnavailableError(
-      `The ${backend.kind} backend did not answer for "${name}" within ${waitMs === 0 ? LOOK_MS : waitMs} ms.`,
-    )
+    throw unansweredWait(backend, name, waitMs === 0 ? `${LOOK_MS} ms` : `the ${waitMs} ms of \`waitMs\``)
   } finally {
     timer.cancel()
     stop()

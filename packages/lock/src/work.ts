@@ -2,11 +2,13 @@ import { InvalidArgumentError, show } from '@holdfast/core'
 
 /**
  * Refuses what cannot be run under a lock. A generator function answers before any of its body has run: the lock would be free again by then.
+ * `options` are what was given after it.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
-export function checkWork(work: unknown, hint = ''): asserts work is (...args: never[]) => unknown {
+export function checkWork(work: unknown, options?: unknown): asserts work is (...args: never[]) => unknown {
   if (typeof work !== 'function') {
+    const hint = typeof options === 'function' ? ': it comes before the options' : ''
     throw new InvalidArgumentError('work', `Expected \`work\` to be a function, got ${show(work)}${hint}.`)
   }
   if (isGeneratorFunction(work)) {

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts'
-import { checkName, show } from '../names.ts'
+import { checkName, isPromise, show } from '../names.ts'
 import { FencingToken } from './token.ts'
 
 /** Which resource a fencing token speaks for. A `Lease` is one. */
@@ -66,6 +66,6 @@ export function checkGuard(argument: string, guard: unknown): asserts guard is G
 }
 
 function checkGiven(fenced: unknown): void {
-  if (typeof fenced === 'object' && fenced !== null) return
+  if (typeof fenced === 'object' && fenced !== null && !isPromise(fenced)) return
   throw new InvalidArgumentError('fenced', `Expected a lease, or { resource, token }, got ${show(fenced)}.`)
 }

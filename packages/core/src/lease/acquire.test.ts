@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Backend } from '../backend.ts'
+import type { Backend, BackendHealth } from '../backend.ts'
 import { LeaseLostError, StaleTokenError, UnavailableError, WaitTimeoutError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
+import { LiveValue } from '../live.ts'
 import type { Grant } from '../ports/leases.ts'
 import { ScriptedLeaseStore, SimulatedClock, scriptedBackend } from '../testing/index.ts'
 import { acquireLease, tryAcquireLease } from './acquire.ts'
@@ -155,6 +156,39 @@ describe('acquireLease with `waitMs`', () => {
     const errors = Promise.allSettled(asked)
     await clock.advance(500)
     for (const outcome of await errors) expect(outcome).toMatchObject({ reason: { code: 'HF_UNAVAILABLE' } })
+  })
+
+  it('says why the store did not answer, where the backend knows', async () => {
+    store.isSilent = true
+    store.answers.grant = (_request, signal) => neverGranted(signal)
+    const why = [
+      [new Error('connect ECONNREFUSED 127.0.0.1:6379'), ': connect ECONNREFUSED 127.0.0.1:6379.'],
+      [new Error('Redis at h:1 did not answer within 50 ms.'), ': Redis at h:1 did not answer within 50 ms.'],
+      [new AggregateError([]), '.'],
+      [undefined, '.'],
+    ] as const
+    for (const [cause, shown] of why) {
+      const health = new LiveValue<BackendHealth>({ kind: 'suspended', cause })
+      const failed = acquireLease({ ...backend, health }, 'r', { waitMs: 300 }).catch((error: unknown) => error)
+      await clock.advance(300)
+      const message = `The scripted backend did not answer for "r" within the 300 ms of \`waitMs\`${shown}`
+      expect(await failed).toMatchObject({ cause, message })
+    }
+  })
+
+  it.each([
+    [0, '"r" is held by this process itself, and the caller did not want to wait.'],
+    [500, '"r" was still held by this process itself after waiting 500 ms.'],
+  ])('of %i ms says of a lock that this process holds that it is its own', async (waitMs, said) => {
+    await acquireLease(backend, 'r', {})
+    await acquireLease(backend, 'other', {})
+    store.answers.grant = (_request, signal) => neverGranted(signal)
+    store.answers.tryGrant = async () => ({ kind: 'held' })
+    const errors = ['r', 'free'].map(name => acquireLease(backend, name, { waitMs }).catch((error: unknown) => error))
+    await clock.advance(waitMs)
+    const hint = 'If it is the caller who holds it, see `reentrant` and `within`.'
+    expect(await errors[0]).toMatchObject({ code: 'HF_WAIT_TIMEOUT', waitMs, message: `${said} ${hint}` })
+    expect(((await errors[1]) as Error).message).toContain('held by another')
   })
 })
 

@@ -1,10 +1,13 @@
 import { orAborted } from '../abort.ts'
+import { unansweredWait } from '../answering.ts'
 import type { Backend } from '../backend.ts'
-import { UnavailableError, UnsupportedError, WaitTimeoutError } from '../errors.ts'
+import { UnsupportedError, WaitTimeoutError } from '../errors.ts'
 import type { Guard } from '../fencing/guard.ts'
 import type { Grant, LeaseMode, LeaseRequest } from '../ports/leases.ts'
+import { kindOf } from '../ports/leases.ts'
 import { tracePoint } from '../telemetry.ts'
 import { checkKeepOut, firstStoreTtlMs, keepsOut, withHolderTime } from './keep-out.ts'
+import type { Keeper } from './keeper.ts'
 import { keeperOf } from './keeper.ts'
 import type { HeldLease, Lease } from './lease.ts'
 import { fencingTokenOf } from './granted.ts'
@@ -77,14 +80,28 @@ function traced<R>(backend: Backend, wish: Wish, acquire: (backend: Backend, wis
 }
 
 async function acquired(backend: Backend, wish: Wish): Promise<Lease> {
-  const { resource, options } = wish
+  const { options } = wish
   options.signal?.throwIfAborted()
   // Before anything is asked for, so that it hears of a close.
   const keeper = keeperOf(backend)
   const grant = await granted(backend, requestOf(backend, wish), options)
-  if (grant === undefined) throw new WaitTimeoutError(resource, options.waitMs ?? 0)
+  if (grant === undefined) throw heldTooLong(keeper, wish)
   const lease = keeper.hold(keepsOut(options) ? await withHolderTime(backend.leases, grant, options) : grant, options)
   return needsCheck(options) ? await checked(lease, grant, options) : lease
+}
+
+// Most often it is the caller, who waits for itself and does not see it.
+function heldTooLong(keeper: Keeper, { resource, mode, options: { waitMs = 0 } }: Wish): WaitTimeoutError {
+  if (mode?.kind === 'permit' || !keeper.holds(resource, kindOf(mode))) return new WaitTimeoutError(resource, waitMs)
+  const held =
+    waitMs === 0
+      ? `"${resource}" is held by this process itself, and the caller did not want to wait.`
+      : `"${resource}" was still held by this process itself after waiting ${waitMs} ms.`
+  return new WaitTimeoutError(
+    resource,
+    waitMs,
+    `${held} If it is the caller who holds it, see \`reentrant\` and \`within\`.`,
+  )
 }
 
 async function tryAcquired(backend: Backend, wish: Wish): Promise<Lease | undefined> {
@@ -141,11 +158,7 @@ async function grantedInTime(
   }
   const grant = await withinWait(backend.clock, options, signal => backend.leases.grant(request, signal, queued))
   if (grant !== undefined || isQueued) return grant
-  const health = backend.health.current
-  throw new UnavailableError(
-    `The ${backend.kind} backend did not answer for "${request.resource}" within the ${options.waitMs} ms of \`waitMs\`.`,
-    { cause: health.kind === 'suspended' ? health.cause : undefined },
-  )
+  throw unansweredWait(backend, request.resource, `the ${options.waitMs} ms of \`waitMs\``)
 }
 
 function needsCheck(options: AcquireOptions): boolean {

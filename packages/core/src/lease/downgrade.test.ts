@@ -50,6 +50,20 @@ describe('downgradeLease', () => {
     expect(store.asked).not.toContain('release r')
   })
 
+  it('refuses a lease of another backend, and a promise of one, and says so', async () => {
+    const memory = await acquireLease(memoryBackend({ clock }), 'r', {}, WRITE)
+    const twin = await acquireLease(scriptedBackend(new ScriptedLeaseStore(clock)), 'r', {}, WRITE)
+    const wrong = [
+      [memory, 'one to write, on "r" of the memory backend'],
+      [twin, 'one to write, on "r" of another scripted backend'],
+      [Promise.resolve(twin), 'a promise (did you forget await?)'],
+    ] as const
+    for (const [lease, shown] of wrong) {
+      await expect(downgradeLease(backend, lease as Lease)).rejects.toThrow(`not nested in another, got ${shown}.`)
+    }
+    expect(store.asked).toEqual([])
+  })
+
   it('keeps the new lease: it is renewed, and released like any other', async () => {
     const renewed: string[] = []
     store.answers.renew = async renewals => {

@@ -4,6 +4,7 @@ import { InvalidArgumentError, LeaseLostError, UnavailableError } from '../error
 import { show } from '../names.ts'
 import type { Grant, LeaseMode, LeaseRequest } from '../ports/leases.ts'
 import { checked, requestOf } from './acquire.ts'
+import { ofForeignBackend } from './foreign.ts'
 import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
 import { HeldLease } from './lease.ts'
@@ -33,7 +34,7 @@ export async function downgradeLease(backend: Backend, lease: Lease, options: Do
   if (!(lease instanceof HeldLease) || !lease.isKeptBy(keeper) || lease.request.mode?.kind !== 'write') {
     throw new InvalidArgumentError(
       'lease',
-      `Expected \`lease\` to be one to write, from the same backend and not nested in another, got ${shown(lease)}.`,
+      `Expected \`lease\` to be one to write, from the same backend and not nested in another, got ${shown(lease)}${ofForeignBackend(lease, backend)}.`,
     )
   }
   const wish = { ...options, ttlMs: options.ttlMs ?? lease.ttlMs }

@@ -4,7 +4,8 @@ import type { LeaseLostReason } from '../errors.ts'
 import { ClosedError, UnavailableError } from '../errors.ts'
 import { Emitter } from '../events.ts'
 import type { FencingToken } from '../fencing/token.ts'
-import type { Grant, LeaseMode, LeaseStore } from '../ports/leases.ts'
+import type { Grant, LeaseKind, LeaseMode, LeaseStore } from '../ports/leases.ts'
+import { kindOf } from '../ports/leases.ts'
 import { eventPoint } from '../telemetry.ts'
 import { HeldLease } from './lease.ts'
 import type { AcquireOptions } from './options.ts'
@@ -55,7 +56,8 @@ export class Keeper {
   readonly clock: Clock
   readonly events: Emitter<LeaseEvents> = new Emitter('lease')
   readonly revocations: Revocations
-  readonly #kind: string
+  /** Of its backend. */
+  readonly kind: string
   readonly #store: LeaseStore
   readonly #held = new Map<string, HeldLease>()
   #timer: Timer | undefined
@@ -64,7 +66,7 @@ export class Keeper {
 
   constructor(backend: Backend) {
     this.clock = backend.clock
-    this.#kind = backend.kind
+    this.kind = backend.kind
     this.#store = backend.leases
     this.revocations = new Revocations(backend)
     this.#store.onLost((requestId, reason) => this.#held.get(requestId)?.lose(reason))
@@ -105,7 +107,7 @@ export class Keeper {
   hold(grant: Grant, options: AcquireOptions): HeldLease {
     if (this.#isClosed) {
       this.#store.release(grant).catch(() => undefined)
-      throw new ClosedError(`${this.#kind} backend`)
+      throw new ClosedError(`${this.kind} backend`)
     }
     const lease = new HeldLease(this, this.#store, grant, options)
     const leftMs = lease.leftMs()
@@ -125,6 +127,14 @@ export class Keeper {
   /** Whether a lease was acquired through this keeper's backend. */
   keeps(lease: unknown): boolean {
     return lease instanceof HeldLease && lease.isKeptBy(this)
+  }
+
+  /** Whether a lease of that resource is held through it, in whatever mode of that kind. */
+  holds(resource: string, kind: LeaseKind): boolean {
+    for (const { request } of this.#held.values()) {
+      if (request.resource === resource && kindOf(request.mode) === kind) return true
+    }
+    return false
   }
 
   // The timer stays, for a second at most: setting it for each lease that comes and goes would cost more than the lease.
@@ -179,7 +189,7 @@ export class Keeper {
       for (const lease of leases) lease.failRenewal()
       const failure = { leases: leases.length, error }
       this.events.emit('renewFailed', failure)
-      leaseEvent.publish({ event: 'renewFailed', backend: this.#kind, ...failure })
+      leaseEvent.publish({ event: 'renewFailed', backend: this.kind, ...failure })
     }
     for (const lease of this.#held.values()) this.wakeFor(lease)
   }
@@ -187,7 +197,7 @@ export class Keeper {
   #factsOf(lease: HeldLease, token: FencingToken): LeaseFacts {
     const { mode } = lease.request
     const { resource, requestId: leaseId } = lease
-    return { backend: this.#kind, resource, token, leaseId, mode: mode?.kind ?? 'exclusive' }
+    return { backend: this.kind, resource, token, leaseId, mode: mode?.kind ?? 'exclusive' }
   }
 
   async #close(): Promise<void> {

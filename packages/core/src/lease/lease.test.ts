@@ -125,6 +125,27 @@ describe('A lease that is not renewed', () => {
     expect(signal.aborted).toBe(true)
   })
 
+  it.each([
+    ['while that to the shorter one is awaited', [0]],
+    ['after that to the shorter one', [1, 0]],
+  ])(
+    'ends by the shorter extension when it is asked for last and the answer to a longer one comes %s',
+    async (_what, order) => {
+      const lease = await acquired({ renew: false })
+      const answers: (() => void)[] = []
+      store.answers.renew = renewals => {
+        const outcomes = renewals.map(renewal => store.renewedFor(renewal))
+        return new Promise(resolve => answers.push(() => resolve(outcomes)))
+      }
+      const longer = lease.extend(20_000)
+      lease.extend(200).catch(() => undefined)
+      for (const index of order) answers[index]?.()
+      expect(await longer).toBe(196)
+      await clock.advance(196)
+      expect(lostBecause(lease)).toBe('expired')
+    },
+  )
+
   it('cannot be extended once it has lapsed, also when the store would say yes', async () => {
     const lease = await acquired({ renew: false })
     await clock.advance(LENGTH_MS)

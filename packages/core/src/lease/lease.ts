@@ -12,17 +12,13 @@ import type { KeepOut } from './keep-out.ts'
 import { holderDeadline, holderTtlMs, keepOutOf } from './keep-out.ts'
 import type { Keeper } from './keeper.ts'
 import type { Lease, LeaseGuarantee } from './lease-contract.ts'
+import type { LeaseState } from './lease-state.ts'
+import { HELD, RELEASED, standingOf } from './lease-state.ts'
 import type { AcquireOptions } from './options.ts'
+import { RenewalOrder } from './renewal-order.ts'
 
 export type { Lease, LeaseGuarantee } from './lease-contract.ts'
 
-type State =
-  | { readonly kind: 'held' }
-  | { readonly kind: 'released' }
-  | { readonly kind: 'lost'; readonly error: LeaseLostError }
-
-const HELD: State = Object.freeze({ kind: 'held' })
-const RELEASED: State = Object.freeze({ kind: 'released' })
 const RELEASE_RETRY_MS = 50
 const RENEW_RETRY_MS_MAX = 1_000
 
@@ -44,9 +40,12 @@ export class HeldLease implements Lease {
   #ownEnd: Deadline | undefined
   #isProvisional: boolean
   #isRenewing = false
+  // Only one that is extended can have several under way; the other is the keeper's last.
+  #order: RenewalOrder | undefined
+  #kept = 0
   // The renewal is due once no more than this is left; 0 = never.
   #renewBelowMs: number
-  #state: State = HELD
+  #state: LeaseState = HELD
   #abort: AbortController | undefined
   #release: Promise<'released' | 'lost'> | undefined
   #settleRelease: ((outcome: 'released' | 'lost') => void) | undefined
@@ -55,7 +54,7 @@ export class HeldLease implements Lease {
   static {
     inspectAs(this.prototype, 'Lease', lease => ({
       ...grantPicture(lease.#grant),
-      ...lease.#standing(),
+      ...standingOf(lease.#state, lease.leftMs()),
       remainingMs: Math.floor(lease.remainingMs()),
       guarantee: lease.guarantee,
     }))
@@ -124,12 +123,12 @@ export class HeldLease implements Lease {
       )
     }
     this.assertHeld()
-    this.#shortenTo(ttlMs)
+    const renewal = this.#startExtension(ttlMs)
     const storeTtlMs = this.#keepOut?.storeTtlMs(ttlMs) ?? ttlMs
     const [outcome] = await this.#store.renew([{ grant: this.#grant, ttlMs: storeTtlMs }])
     this.assertHeld()
     this.#beyondMs = storeTtlMs - ttlMs
-    if (outcome !== undefined) this.applyRenewal(outcome)
+    if (outcome !== undefined) this.applyRenewal(outcome, renewal)
     this.assertHeld()
     if (this.#ownEnd !== undefined) this.#ownEnd = this.#fromNow(ttlMs)
     this.#keeper.wakeFor(this)
@@ -193,6 +192,10 @@ export class HeldLease implements Lease {
 
   // What follows is for the keeper.
 
+  get backendKind(): string {
+    return this.#keeper.kind
+  }
+
   isKeptBy(keeper: Keeper): boolean {
     return this.#keeper === keeper
   }
@@ -215,19 +218,23 @@ export class HeldLease implements Lease {
   /** Marks the renewal as under way. */
   startRenewal(): Renewal {
     this.#isRenewing = true
+    this.#kept = this.#order?.sent(this.#ifAnswered(this.#ttlMs)) ?? 0
     const ttlMs = this.#keepOut?.storeTtlMs(this.#ttlMs) ?? this.#ttlMs
     this.#beyondMs = ttlMs - this.#ttlMs
     return { grant: this.#grant, ttlMs }
   }
 
-  applyRenewal(outcome: RenewOutcome): void {
+  applyRenewal(outcome: RenewOutcome, renewal: number = this.#kept): void {
     this.#isRenewing = false
     if (outcome.kind === 'lost') return this.lose(outcome.reason)
     // It came after the end: nobody holds this any more, so the store must not keep it for another TTL.
     if (this.#state.kind === 'lost') return void this.#takeBack()
     if (this.#keeper.isTraced && this.#state.kind === 'held') this.#tellRenewed()
+    const own = this.#ownDeadline(outcome.deadline)
+    const deadline = this.#order === undefined ? own : this.#order.answered(renewal, own)
+    if (deadline === undefined) return
     this.#ttlMs = outcome.ttlMs - this.#beyondMs
-    this.#deadline = this.#ownDeadline(outcome.deadline)
+    this.#deadline = deadline
     this.#isProvisional = false
     this.#renewBelowMs = this.#nextRenewal()
   }
@@ -256,19 +263,20 @@ export class HeldLease implements Lease {
     this.#end(reason)
   }
 
-  // To look at it ends nothing: when its time is over, the timer will, and say why.
-  #standing(): { readonly state: State['kind']; readonly reason?: LeaseLostReason } {
-    if (this.#state.kind === 'lost') return { state: 'lost', reason: this.#state.error.reason }
-    return { state: this.#state.kind === 'held' && this.leftMs() <= 0 ? 'lost' : this.#state.kind }
+  // The store may count by a shorter time from now on, although its answer never comes.
+  #startExtension(ttlMs: number): number | undefined {
+    if (this.#store.renewal === 'session') return undefined
+    const deadline = this.#ifAnswered(ttlMs)
+    if (deadline.remainingMs() < this.#deadline.remainingMs()) {
+      this.#deadline = deadline
+      this.#keeper.wakeFor(this)
+    }
+    this.#order ??= new RenewalOrder()
+    return this.#order.sent(deadline)
   }
 
-  // The store may count by a shorter time from now on, although its answer never comes.
-  #shortenTo(ttlMs: number): void {
-    if (this.#store.renewal === 'session') return
-    const deadline = answeredDeadline(this.#keeper.clock, momentOf(this.#keeper.clock), ttlMs)
-    if (deadline.remainingMs() >= this.#deadline.remainingMs()) return
-    this.#deadline = deadline
-    this.#keeper.wakeFor(this)
+  #ifAnswered(ttlMs: number): Deadline {
+    return answeredDeadline(this.#keeper.clock, momentOf(this.#keeper.clock), ttlMs)
   }
 
   // The holder is told, but stays alone for the rest of a TTL: who obeys the signal is not overtaken while he cleans up.

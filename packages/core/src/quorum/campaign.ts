@@ -63,7 +63,7 @@ export type CampaignOutcome =
  * grow from grant to grant: let A be granted with the token a, then B. B's votes are of a majority, and so share a node n with the
  * majority that a was written to. On n the write came before anybody else had the vote, and B's vote came after A's had ended: so n knew
  * a when it made its proposal to B, and B's token, which is no lower, is greater than a. Had n lost its data in between, or gone back to
- * older ones, then it was quarantined for at least as long as clocks can differ: its clock, below which it then proposes nothing, had by
+ * older ones, then it was quarantined for at least as long as clocks can differ: its clock, below which it proposes nothing, had by
  * then passed every clock at A's time, and a is no greater than one of those (or a few above, one for each vote, which take longer than
  * a µs each).
  *

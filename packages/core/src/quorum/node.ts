@@ -17,7 +17,8 @@ export interface Ballot extends VoteRef {
  * What a node answers.
  *
  * - `yes`: for `ttlMs` from now the resource is the request's on this node. `token` is its proposal, 20 digits: greater than any that it
- *   knows to have proposed or been raised to, and no less than its clock in µs unless it is sure to know them all.
+ *   has proposed or been raised to, and no less than its clock in µs. Asked again for a vote that stands for longer than that, it
+ *   changes nothing, and answers its highest token.
  * - `held`: its vote is another's.
  * - `quarantined`: it may have lost what it knew, and votes for nobody yet.
  */

@@ -8,7 +8,12 @@ type CommandClass = new (
   options?: { readonly keyPrefix?: string },
 ) => { readonly args: unknown[]; getKeys(): unknown[] }
 
-let command: CommandClass | undefined
+interface Driver {
+  readonly Command: CommandClass
+  readonly Redis: { readonly prototype: { getBuiltinCommands(): readonly string[] } }
+}
+
+let driver: { readonly Command: CommandClass; readonly known: ReadonlySet<string> } | undefined
 
 /** A command as a script runs it. */
 export interface KeyedCommand {
@@ -21,24 +26,28 @@ export interface KeyedCommand {
 /**
  * The keys of a command, as the driver knows them.
  *
- * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when the command has none: it cannot be fenced.
+ * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when it has none, or the driver does not know it: it cannot be fenced.
  */
 export function keyedCommand(
   [name, ...rest]: readonly [string, ...(string | number)[]],
-  keyPrefix: string,
+  { index, keyPrefix }: { readonly index: number; readonly keyPrefix: string },
 ): KeyedCommand {
-  command ??= loadCommand()
+  driver ??= loadDriver()
+  const { Command, known } = driver
   const given = rest.map(String)
-  const keys = new command(name.toLowerCase(), [...given]).getKeys().map(String)
-  if (keys.length > 0)
-    return { keys, words: [name, ...new command(name.toLowerCase(), given, { keyPrefix }).args.map(String)] }
-  throw new InvalidArgumentError('commands', `Expected a command with a key, got ${show([name, ...rest].join(' '))}.`)
+  const small = name.toLowerCase()
+  const keys = new Command(small, [...given]).getKeys().map(String)
+  if (keys.length > 0) return { keys, words: [name, ...new Command(small, given, { keyPrefix }).args.map(String)] }
+  const expected = known.has(small) ? 'a command with a key' : 'a command that ioredis knows'
+  // The words of one without a key may be a password.
+  throw new InvalidArgumentError('commands', `Expected \`commands[${index}]\` to be ${expected}, got ${show(name)}.`)
 }
 
-function loadCommand(): CommandClass {
+function loadDriver(): NonNullable<typeof driver> {
   try {
     // The fence is made from a client, so the driver is there; asked for here so that nobody without it loads it.
-    return (createRequire(import.meta.url)('ioredis') as { Command: CommandClass }).Command
+    const { Command, Redis } = createRequire(import.meta.url)('ioredis') as Driver
+    return { Command, known: new Set(Redis.prototype.getBuiltinCommands()) }
   } catch (cause) {
     throw new DriverError('redisFence needs the package ioredis (^5.3 or ^6): npm install ioredis', { cause })
   }

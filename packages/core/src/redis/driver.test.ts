@@ -52,8 +52,16 @@ describe('redisBackend', () => {
   })
 
   it('does not show the password of an address that it refuses', () => {
-    const error = thrownBy(() => redisBackend({ url: 'http://user:secret@host' }))
-    expect((error as Error).message).not.toContain('secret')
+    const wrong = [
+      'http://user:secret@host',
+      'user:secret@host',
+      'redis:user:secret@host',
+      'redis://u:secret@host/none',
+    ]
+    for (const url of wrong) {
+      const { message } = thrownBy(() => redisBackend({ url })) as Error
+      expect([url, message.includes('***@host'), message.includes('secret')]).toEqual([url, true, false])
+    }
   })
 
   it.each([
@@ -61,7 +69,9 @@ describe('redisBackend', () => {
     [{ url: 'redis://a', client: idle() }, 'url', 'either `url` or `client`, got both.'],
     [undefined, 'redisBackend', 'got undefined.'],
     [null, 'redisBackend', 'got null.'],
-    ['redis://127.0.0.1', 'redisBackend', 'got "redis://127.0.0.1".'],
+    ['redis://127.0.0.1', 'redisBackend', 'got "redis://127.0.0.1": pass `{ url }`.'],
+    ['redis://u:s3cret@h', 'redisBackend', 'got "redis://u:***@h": pass `{ url }`.'],
+    [{ client: 'redis://u:s3cret@h' }, 'client', 'got "redis://u:***@h".'],
     [{ client: null }, 'client', 'got null.'],
     [{ client: {} }, 'client', 'a Redis client of ioredis, got an object.'],
     [{ client: 'redis://a' }, 'client', 'got "redis://a".'],

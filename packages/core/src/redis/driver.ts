@@ -111,9 +111,11 @@ export function checkUrl(url: unknown): asserts url is string {
     if (url.startsWith('/')) return
     if (URL.canParse(url) && isServerUrl(new URL(url))) return
   }
+  // Without a protocol nobody knows where the user's name ends.
+  const seen = typeof url === 'string' && !url.includes('://') ? url.replace(/^[^]*@/, '***@') : url
   throw new InvalidArgumentError(
     'url',
-    `Expected \`url\` to be like redis://127.0.0.1:6379 or rediss://host:6380, got ${show(withoutPassword(url))}.`,
+    `Expected \`url\` to be like redis://127.0.0.1:6379 or rediss://host:6380, got ${show(seen)}.`,
   )
 }
 
@@ -179,8 +181,4 @@ export function addressOf(client: Redis | Cluster): string {
   const { host, port, path, name } = client.options
   if (isBehindSentinel(client)) return `the master ${name ?? ''} of the given sentinels`
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`
-}
-
-function withoutPassword(url: unknown): unknown {
-  return typeof url === 'string' ? url.replace(/:[^:@/]*@/, ':***@') : url
 }

@@ -237,6 +237,52 @@ describe('What cannot be fenced', () => {
   })
 
   it.each([
+    [[], 'Expected `commands` to be 1 to 100 arrays like', 'got an array of 0.'],
+    [['SET', 'r', '1'], 'Expected `commands[0]` to be an array like', 'got "SET".'],
+    [
+      [
+        ['GET', 'r'],
+        [5, 'r'],
+      ],
+      'Expected `commands[1][0]` to be the name of a command',
+      'got 5.',
+    ],
+    [[['SET', 'r', undefined]], 'Expected `commands[0][2]` to be text or a finite number', 'got undefined.'],
+    [[['SET', 'r', 5n]], 'Expected `commands[0][2]` to be text or a finite number', 'got 5n.'],
+    // Seen here: it was stored as the text "NaN".
+    [
+      [
+        ['GET', 'r'],
+        ['SET', 'r', Number.NaN],
+      ],
+      'Expected `commands[1][2]` to be text or a finite number',
+      'got NaN.',
+    ],
+    [[['SET', 'r', Infinity]], 'Expected `commands[0][2]` to be text or a finite number', 'got Infinity.'],
+    [[['SETT', 'r', 1]], 'Expected `commands[0]` to be a command that ioredis knows', 'got "SETT".'],
+    [
+      [
+        ['GET', 'r'],
+        ['AUTH', 's3cret'],
+      ],
+      'Expected `commands[1]` to be a command with a key',
+      'got "AUTH".',
+    ],
+  ])('is said with the place and the value seen: case %#', async (commands, expected, got) => {
+    const given = { resource: 'r', token: token(1), commands } as unknown as FencedCommands
+    const { message } = (await failureOf(fence.apply(given))) as Error
+    expect([message.startsWith(expected), message.endsWith(got), message]).toEqual([true, true, message])
+  })
+
+  it('is a promise of a lease', async () => {
+    const given = Promise.resolve({ resource: 'r', token: token(1), commands: [['INCR', 'r']] })
+    const error = await failureOf(fence.apply(given as unknown as FencedCommands))
+    expect(error).toMatchObject({
+      message: 'Expected a lease, or { resource, token }, got a promise (did you forget await?).',
+    })
+  })
+
+  it.each([
     ['resource', { resource: '', token: token(1) }],
     ['resource', { resource: 'a\nb', token: token(1) }],
     ['token', { resource: 'r', token: 5 }],
@@ -257,8 +303,19 @@ describe('A command that fails', () => {
       applying(fence, 1, ['SET', `${key}:a`, 1], ['LPUSH', `${key}:a`, 2], ['SET', `${key}:b`, 1]),
     )
     expect(error).toBeInstanceOf(RefusedError)
-    expect((error as Error).message).toContain('WRONGTYPE')
+    // Seen here: it did not say which of them, nor that the first one stays.
+    expect((error as Error).message).toBe(
+      `Redis refused \`commands[1]\` (LPUSH "${key}:a"): WRONGTYPE Operation against a key holding the wrong kind of value.` +
+        ' What the commands before it changed stays.',
+    )
     expect([await admin.get(`${key}:a`), await admin.get(`${key}:b`)]).toEqual(['1', null])
+  })
+
+  it('is named also where it is none for scripts', async () => {
+    const { message } = (await failureOf(applying(redisFence(clientOf()), 1, ['WATCH', resource]))) as Error
+    expect(message).toBe(
+      `Redis refused \`commands[0]\` (WATCH "${resource}"): ERR This Redis command is not allowed from script.`,
+    )
   })
 
   it('does not keep later ones from being run', async () => {

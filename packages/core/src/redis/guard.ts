@@ -8,6 +8,7 @@ import { show } from '../names.ts'
 import { checkDurationMs, checkKeys } from '../options.ts'
 import { RequestIds } from '../request-ids.ts'
 import { checkPrefix } from './backend.ts'
+import type { KeyedCommand } from './command-keys.ts'
 import { keyedCommand } from './command-keys.ts'
 import type { RedisConnection } from './connection.ts'
 import { connectionOver } from './connection-over.ts'
@@ -33,7 +34,7 @@ export interface RedisFence extends Guard {
    * @returns the reply of each command
    * @throws {StaleTokenError} `HF_STALE_TOKEN` when a newer token was seen; nothing was run
    * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when a key has another hash tag than the resource; nothing was sent
-   * @throws {RefusedError} `HF_REFUSED` when Redis refused a command
+   * @throws {RefusedError} `HF_REFUSED` when Redis refused a command: which one is said, and what those before it changed stays
    * @throws {UnknownOutcomeError} `HF_UNKNOWN_OUTCOME` when no answer came: the commands may have been run, once
    */
   apply(fenced: FencedCommands): Promise<readonly unknown[]>
@@ -49,6 +50,7 @@ export interface RedisFenceOptions {
 
 const KNOWN: ReadonlySet<string> = new Set(['prefix', 'commandTimeoutMs'])
 const COMMANDS_MAX = 100
+const LIKE_THIS = "like ['DECRBY', 'stock:42', '1']"
 
 /**
  * A guard on the Redis that keeps the protected data. It uses your client as it is, and never closes it; a command that the
@@ -87,7 +89,7 @@ class FencedWriter {
     const { resource, token } = checkFenced(fenced)
     const { commands } = fenced
     checkCommands(commands)
-    const keyed = commands.map(command => keyedCommand(command, this.#keyPrefix))
+    const keyed = commands.map((command, index) => keyedCommand(command, { index, keyPrefix: this.#keyPrefix }))
     for (const [index, { keys }] of keyed.entries()) checkTags(keys, resource, commands[index]?.[0])
     const words = keyed.flatMap(command => [String(command.words.length), ...command.words])
     const send = this.#sender(
@@ -97,6 +99,7 @@ class FencedWriter {
     )
     const [kind, ...replies] = await this.#once(send)
     if (kind === 'stale') throw staleToken({ resource, token }, replies)
+    if (kind === 'refused') throw refusedCommand(keyed, Number(replies[0]), String(replies[1]))
     return kind === 'again' ? repliesOf(resource, String(replies[0])) : replies
   }
 
@@ -141,18 +144,33 @@ function staleToken(fenced: Fenced, [newest]: readonly unknown[]): Error {
   return refusedAsStale('redis', fenced, FencingToken.parse(String(newest)))
 }
 
-function checkCommands(commands: readonly RedisCommand[]): void {
-  const isList = Array.isArray(commands) && commands.length > 0 && commands.length <= COMMANDS_MAX
-  if (isList && commands.every(isCommand)) return
-  throw new InvalidArgumentError(
-    'commands',
-    `Expected \`commands\` to be 1 to ${COMMANDS_MAX} arrays like ['DECRBY', 'stock:42', '1'], got ${show(commands)}.`,
+function refusedCommand(commands: readonly KeyedCommand[], index: number, said: string): RefusedError {
+  const { words = [], keys = [] } = commands[index] ?? {}
+  const before = index === 0 ? '' : ' What the commands before it changed stays.'
+  return new RefusedError(
+    `Redis refused \`commands[${index}]\` (${words[0]} ${show(keys[0])}): ${said.replace(/\.$/, '')}.${before}`,
   )
 }
 
-function isCommand(command: unknown): boolean {
-  if (!Array.isArray(command) || typeof command[0] !== 'string') return false
-  return command.every(word => typeof word === 'string' || typeof word === 'number')
+function checkCommands(commands: readonly RedisCommand[]): void {
+  if (!Array.isArray(commands) || commands.length === 0 || commands.length > COMMANDS_MAX) {
+    throw badCommand('commands', `1 to ${COMMANDS_MAX} arrays ${LIKE_THIS}`, commands)
+  }
+  for (const [index, command] of (commands as readonly unknown[]).entries()) checkCommand(`commands[${index}]`, command)
+}
+
+function checkCommand(where: string, command: unknown): void {
+  if (!Array.isArray(command)) throw badCommand(where, `an array ${LIKE_THIS}`, command)
+  const [name, ...words] = command as readonly unknown[]
+  if (typeof name !== 'string') throw badCommand(`${where}[0]`, 'the name of a command', name)
+  for (const [index, word] of words.entries()) {
+    if (typeof word === 'string' || Number.isFinite(word)) continue
+    throw badCommand(`${where}[${index + 1}]`, 'text or a finite number', word)
+  }
+}
+
+function badCommand(where: string, expected: string, seen: unknown): InvalidArgumentError {
+  return new InvalidArgumentError('commands', `Expected \`${where}\` to be ${expected}, got ${show(seen)}.`)
 }
 
 function checkTags(keys: readonly string[], resource: string, name: string | undefined): void {

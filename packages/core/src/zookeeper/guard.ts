@@ -2,7 +2,7 @@ import type { Backend } from '../backend.ts'
 import { InvalidArgumentError, LeaseLostError, RefusedError, UnavailableError, UnknownOutcomeError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { FencingToken } from '../fencing/token.ts'
-import { checkName, show } from '../names.ts'
+import { checkName, isPromise, show } from '../names.ts'
 import { checkGivenKeys, checkKeys } from '../options.ts'
 import type { BackendInternals } from './backend.ts'
 import { internalsOf } from './backend.ts'
@@ -118,7 +118,7 @@ async function apply(
 
 // The token of a lease that has ended cannot be read: its getter says so.
 function checkFenced(argument: string, fenced: Fenced): Fenced {
-  if (typeof fenced !== 'object' || fenced === null) {
+  if (typeof fenced !== 'object' || fenced === null || isPromise(fenced)) {
     throw new InvalidArgumentError(
       argument,
       `Expected \`${argument}\` to be a lease, or { resource, token }, got ${show(fenced)}.`,

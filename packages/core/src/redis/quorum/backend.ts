@@ -37,8 +37,9 @@ const LOOK_MS = 100
  * `maxmemory`), else `advisory`. That two leases are never valid at once then holds through the crash, loss, wipe or restore from an old
  * snapshot of any server, since nobody relies on what a server has on disk. It rests on clocks: while a lease lasts, those of client and
  * servers run at speeds that differ by less than 1 %, and no server's is set forward; Redis ends keys by its wall clock. Tokens rest on
- * the clocks of servers differing by less than `maxClockSkewMs`. And it rests on nobody deleting single keys, or giving the servers
- * other limits than other clients give. Where that is too much to ask for, let a guard check the token.
+ * the clocks of servers differing by less than `maxClockSkewMs`. And it rests on nobody deleting or restoring single keys, setting a
+ * running server back together with its memory (a snapshot of its virtual machine: nothing shows that it forgot something), or giving
+ * the servers other limits than other clients give. Where that is too much to ask for, let a guard check the token.
  *
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  * @throws {UnsupportedError} `HF_UNSUPPORTED` for a client of a Cluster or of sentinels

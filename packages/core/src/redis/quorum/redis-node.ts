@@ -69,14 +69,13 @@ export type NodeStatus =
 
 type Words = readonly (string | number)[]
 
-/** What a server that may vote is known by, and since when it is in service. */
+/** What a server that may vote is known by. */
 interface Known {
   readonly marker: string
   readonly replication: string
-  readonly since: string
 }
 
-const UNKNOWN: Known = { marker: '', replication: '', since: '' }
+const UNKNOWN: Known = { marker: '', replication: '' }
 
 /** One call of a script. */
 interface Call<T> {
@@ -195,7 +194,7 @@ export class RedisQuorumNode implements QuorumNode {
       script: castVote,
       keys: [standingKey(prefix), voteKey(prefix, resource)],
       // What is known of the server is looked at when the vote is sent: before that, it may be another one.
-      words: () => [this.#known.marker, this.#known.replication, this.#known.since + record, ttlMs + keepMs],
+      words: () => [this.#known.marker, this.#known.replication, record, ttlMs + keepMs],
       read: value => {
         if (value === 0 || value === '0') return whenChanged()
         const answer = readVote(value)
@@ -314,12 +313,12 @@ export class RedisQuorumNode implements QuorumNode {
     return new UnavailableError(`Redis at ${this.name} became another one while it was asked for its vote.`)
   }
 
-  // In how many ms it may vote, and its marker: its run id and its replication id, and since when it is in service.
+  // In how many ms it may vote, and its marker, which begins with its run id and its replication id.
   #noteStanding(answer: unknown): number {
     const [remainingMs, marker = ''] = (answer as readonly unknown[]).map(String)
-    const [identity = '', since = ''] = marker.split(' ')
+    const [identity = ''] = marker.split(' ')
     const replication = `master_replid:${identity.split(':')[1] ?? ''}`
-    this.#known = Number(remainingMs) > 0 ? UNKNOWN : { marker, replication, since: since.padStart(16, '0') }
+    this.#known = Number(remainingMs) > 0 ? UNKNOWN : { marker, replication }
     return Number(remainingMs)
   }
 

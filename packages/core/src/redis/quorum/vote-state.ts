@@ -2,7 +2,7 @@ import { FencingToken } from '../../fencing/token.ts'
 import { decodeMeta } from '../../lease/options.ts'
 import type { LeaseHolder } from '../../ports/leases.ts'
 
-const STATE = /^(\d{20})\d{16}(\d{8})(\S+) (.*)$/s
+const STATE = /^(\d{20})(\d{8})(\S+) (.*)$/s
 
 /** Reads what `scripts/cast-vote.ts` keeps of a resource for another `leftMs`: who has the vote. */
 export function readVoteState(state: string, leftMs: number): LeaseHolder | undefined {

@@ -12,7 +12,8 @@ import type { Script } from './script.ts'
  * ARGV[4…] the commands, each as the count of its words and then the words.
  *
  * Returns { 'ok', reply… }, { 'again', that as JSON } when this call was already applied ('' when its replies are not known: a
- * later call went ahead, or a command failed), or { 'stale', newest token }.
+ * later call went ahead, or a command failed), { 'stale', newest token }, or { 'refused', which command, what Redis said }: those
+ * before it were run.
  */
 export const fence: Script = defineScript(`
 local newest = redis.call('HGET', KEYS[1], 't')
@@ -32,7 +33,9 @@ while at <= #ARGV do
   local words = {}
   for word = 1, tonumber(ARGV[at]) do words[word] = ARGV[at + word] end
   at = at + #words + 1
-  replies[#replies + 1] = redis.call(unpack(words))
+  local reply = redis.pcall(unpack(words))
+  if type(reply) == 'table' and reply.err then return { 'refused', #replies - 1, reply.err } end
+  replies[#replies + 1] = reply
 end
 
 -- cjson alone would cut numbers to 14 digits, and take an empty list for an object.

@@ -5,8 +5,6 @@ import type { Ballot, VoteAnswer, VoteRef } from '../../quorum/node.ts'
 /** What a server knows of one resource. */
 interface Register {
   readonly token: number
-  /** Since when the server was in service when it last voted. */
-  readonly inServiceUs: number
   readonly vote: { readonly requestId: string; readonly sinceUs: number; readonly ttlMs: number } | undefined
   readonly endsUs: number
 }
@@ -74,12 +72,11 @@ export class ServerModel {
     if (vote !== undefined && leftMs > 0 && vote.requestId !== requestId) {
       return { kind: 'held', by: vote.requestId, remainingMs: Math.ceil(leftMs) }
     }
-    const inServiceUs = this.#data.marker?.sinceUs ?? nowUs
-    const next = (known?.token ?? 0) + 1
-    const token = known?.inServiceUs === inServiceUs ? next : Math.max(next, nowUs)
-    const given = { requestId, sinceUs: nowUs, ttlMs }
-    this.#write(resource, { token, inServiceUs, vote: given, endsUs: this.#endsUs(nowUs, ttlMs) })
-    return { kind: 'yes', token: String(token).padStart(20, '0') }
+    // An old question that comes late: what was made longer since stays so.
+    if (known !== undefined && leftMs > ttlMs) return yes(known.token)
+    const token = Math.max((known?.token ?? 0) + 1, nowUs)
+    this.#write(resource, { token, vote: { requestId, sinceUs: nowUs, ttlMs }, endsUs: this.#endsUs(nowUs, ttlMs) })
+    return yes(token)
   }
 
   raise({ resource, requestId }: VoteRef, token: string): boolean {
@@ -140,4 +137,8 @@ export class ServerModel {
   #write(resource: string, register: Register): void {
     this.#data = { ...this.#data, registers: new Map(this.#data.registers).set(resource, register) }
   }
+}
+
+function yes(token: number): VoteAnswer {
+  return { kind: 'yes', token: String(token).padStart(20, '0') }
 }

@@ -10,7 +10,7 @@ import { defineScript } from '../../scripts/script.ts'
  */
 const HOLDER = `
 local state = redis.call('GET', KEYS[1])
-if not state or string.sub(state, 45, 44 + #ARGV[1]) ~= ARGV[1] then return 0 end
+if not state or string.sub(state, 29, 28 + #ARGV[1]) ~= ARGV[1] then return 0 end
 `
 
 const WRITE = `
@@ -32,8 +32,8 @@ ${WRITE}`)
  * Returns 1 if the vote stands, else 0.
  */
 export const renewVote: Script = defineScript(`${HOLDER}
-if redis.call('PTTL', KEYS[1]) <= tonumber(string.sub(state, 37, 44)) then return 0 end
-local renewed = string.sub(state, 1, 36) .. ARGV[2] .. string.sub(state, 45)
+if redis.call('PTTL', KEYS[1]) <= tonumber(string.sub(state, 21, 28)) then return 0 end
+local renewed = string.sub(state, 1, 20) .. ARGV[2] .. string.sub(state, 29)
 if redis.pcall('SET', KEYS[1], renewed, 'PX', ARGV[3]).err then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('SET', KEYS[1], renewed, 'PX', ARGV[3])
@@ -43,5 +43,5 @@ return 1
 
 /** Frees a vote. KEYS[1] the state. ARGV id. Returns 1 if it was there, else 0. */
 export const withdrawVote: Script = defineScript(`${HOLDER}
-local written = string.sub(state, 1, 36)
+local written = string.sub(state, 1, 20)
 ${WRITE}`)
