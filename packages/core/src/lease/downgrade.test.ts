@@ -9,7 +9,7 @@ import { acquireLease, tryAcquireLease } from './acquire.ts'
 import { downgradeLease } from './downgrade.ts'
 import { keeperOf } from './keeper.ts'
 import type { Lease } from './lease.ts'
-import { wishOf } from './lease.ts'
+import { wishOf } from './wish.ts'
 
 const READ: LeaseMode = { kind: 'read' }
 const WRITE: LeaseMode = { kind: 'write' }

@@ -395,8 +395,3 @@ export class HeldLease implements Lease {
 export function onLeaseEnd(lease: Lease, listener: (error: LeaseLostError) => void): void {
   if (lease instanceof HeldLease) lease.onEnd(listener)
 }
-
-/** What a lease was asked for. Undefined of one that no backend granted, such as one that is nested in another. */
-export function wishOf(lease: Lease): Pick<LeaseRequest, 'resource' | 'mode'> | undefined {
-  return lease instanceof HeldLease ? lease.request : undefined
-}
