@@ -129,11 +129,12 @@ describe('The model of a server, and the scripts', () => {
       const first = await proposed(one, 'x/1')
       expect(await proposed(one, 'y/1')).toBeGreaterThan(first)
     }
-    const nowUs = systemClock.wallMs() * 1_000
+    // Clocks are read in milliseconds, or in microseconds, and not at the same moment.
+    const aboutNowUs = (systemClock.wallMs() - 1_000) * 1_000
     await admin.set(voteKey('hf', 'tokens'), '7'.padStart(20, '0'), 'PX', LONG_MS)
     model.restart(before)
     model.admit()
-    for (const one of [node, model]) expect(await proposed(one, 'z/1')).toBeGreaterThan(nowUs)
+    for (const one of [node, model]) expect(await proposed(one, 'z/1')).toBeGreaterThan(aboutNowUs)
     node.close()
   })
 
