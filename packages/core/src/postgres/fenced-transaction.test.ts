@@ -115,6 +115,22 @@ describe('What fence.run hands to its work', () => {
     expect(await units()).toBe(10)
   })
 
+  it('says that the lease ended when its own timer is a moment late, and that there was no time when the lease went on', async () => {
+    for (const [leftMs, code] of [
+      [1.5, 'HF_LEASE_LOST'],
+      [50, 'HF_UNAVAILABLE'],
+    ] as const) {
+      let remainingMs = 60_000
+      const lease = { ...leaseOf(), remainingMs: () => remainingMs }
+      const cut = run(async () => {
+        remainingMs = leftMs
+        lease.end()
+        await new Promise(() => {})
+      }, lease)
+      await expect(cut).rejects.toMatchObject({ code })
+    }
+  })
+
   it('keeps what was sent before the work settled and not awaited inside: committed, or rolled back with it', async () => {
     let sent: Promise<QueryResult> | undefined
     const work = (isGood: boolean) => async (tx: PoolClient) => {

@@ -154,12 +154,15 @@ class FencedTransaction implements AsyncDisposable {
   #overdue(): HoldfastError {
     const { resource, signal } = this.#lease
     if (signal.aborted && signal.reason instanceof HoldfastError) return signal.reason
-    if (this.#lease.remainingMs() <= 0) return new LeaseLostError(resource, 'expired')
+    if (this.#lease.remainingMs() < TIMER_GRAIN_MS) return new LeaseLostError(resource, 'expired')
     return new UnavailableError(
       `A write to "${resource}" was not done within the ${this.#leftMs} ms that its lease had left when it began, and was rolled back.`,
     )
   }
 }
+
+// A timer may fire so much before its time, and this one's time was rounded down: a lease with less than that left has ended.
+const TIMER_GRAIN_MS = 2
 
 const ENDED = 'The transaction of fence.run has ended: await every query in `work`.'
 
