@@ -12,6 +12,7 @@ import { CODE, isCode, isFailure, toHoldfastError } from './errors.ts'
 import { HeldNode } from './held-node.ts'
 import type { Contending } from './naming.ts'
 import { getData } from './operations.ts'
+import { Outlook } from './outlook.ts'
 import { Patience } from './patience.ts'
 import type { Locks } from './queues.ts'
 import type { Session } from './session.ts'
@@ -156,12 +157,32 @@ export class Acquisition {
           const isToWait = this.#patience.mayWait || (await claim.hasRoomBehind(aheadOf(contender, listing)))
           this.#patience.queued()
           if (!isToWait) return undefined
-          const path = `${contender.directory}/${place.predecessor}`
-          await this.#patience.untilChanged(contender.session, path, getData(path, true))
+          if (await this.#becomesFirst(contender, claim, listing, place.predecessor)) {
+            this.#patience.checkWanted()
+            return claim.take(contender)
+          }
         }
       }
       this.#patience.checkWanted()
       listing = await this.#list(contender)
+    }
+  }
+
+  /** Waits for the one before it. True when it is the first now, for certain; else the next listing tells. */
+  async #becomesFirst(
+    contender: Contender,
+    claim: Claim,
+    listing: readonly string[],
+    predecessor: string,
+  ): Promise<boolean> {
+    const path = `${contender.directory}/${predecessor}`
+    const waiting = this.#patience.untilChanged(contender.session, path, getData(path, true))
+    const outlook = claim.isTurnEnough ? new Outlook(contender, listing, predecessor) : undefined
+    try {
+      const isGone = await waiting
+      return isGone && outlook !== undefined && (await outlook.isTurn())
+    } finally {
+      outlook?.close()
     }
   }
 

@@ -21,6 +21,8 @@ export interface Claim {
   prepare(): Promise<void>
   /** A listing of the queue was just sent: what is asked now is answered behind it. */
   listed(): void
+  /** Whether its turn in the queue is all that it needs, and nobody can come to stand before others there. */
+  readonly isTurnEnough: boolean
   /** Whether there is room for all those before it and for itself, so that its turn comes without anybody giving up anything. */
   hasRoomBehind(ahead: readonly Contending[]): Promise<boolean>
   /** Whether the place in the queue may have become what it wanted: a `take` was begun and nobody knows what became of it. */
@@ -76,6 +78,7 @@ export function errandOf(parts: ClaimParts): Errand {
 const ALONE: Claim = Object.freeze({
   prepare: () => Promise.resolve(),
   listed: () => undefined,
+  isTurnEnough: true,
   hasRoomBehind: () => Promise.resolve(false),
   mayHaveTaken: false,
   take: (contender: Contender) => Promise.resolve({ contender, token: contender.czxid }),

@@ -9,6 +9,7 @@ import type { Lease } from '../lease/lease.ts'
 import type { FaultProxy } from '../testing/fault-proxy.ts'
 import { createFaultProxy } from '../testing/fault-proxy.ts'
 import { internalsOf } from './backend.ts'
+import { keepCutting } from './cutting.fixture.ts'
 import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
 import { zookeeperBackend } from './index.ts'
 import { RawClient } from './raw-client.fixture.ts'
@@ -230,8 +231,8 @@ describe('A link', () => {
     const proxy = await proxyTo(server)
     const raw = await rawClient(server)
     const [one, other] = [await open(proxy.connectString), await open(proxy.connectString)]
-    const cutting = setInterval(() => proxy.dropConnections(), 120)
-    onTestFinished(() => clearInterval(cutting))
+    const stopCutting = keepCutting(one, proxy, 120)
+    onTestFinished(stopCutting)
     let holders = 0
     const turns = async (backend: ZooKeeperBackend): Promise<number> => {
       let count = 0
@@ -245,7 +246,7 @@ describe('A link', () => {
       return count
     }
     const counts = await Promise.all([turns(one), turns(one), turns(other), turns(other)])
-    clearInterval(cutting)
+    stopCutting()
     for (const count of counts) expect(count).toBeGreaterThan(10)
     await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 3_000 })
   })

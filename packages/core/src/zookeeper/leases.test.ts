@@ -8,6 +8,7 @@ import { createFaultProxy } from '../testing/fault-proxy.ts'
 import { internalsOf } from './backend.ts'
 import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
 import { zookeeperBackend } from './index.ts'
+import { sync } from './operations.ts'
 import { RawClient, rawDriver } from './raw-client.fixture.ts'
 
 const server = await sharedZooKeeper()
@@ -203,7 +204,7 @@ describe('The TTL', () => {
 })
 
 describe('Waiting', () => {
-  it('watches the one before and nobody else, and takes the place of one that gives up', async () => {
+  it('watches the two before and nobody else, and takes the place of one that gives up', async () => {
     const [backend, proxy] = await openBehindProxy()
     const name = resource()
     const held = await take(backend, name)
@@ -221,15 +222,15 @@ describe('Waiting', () => {
     await expect(waiting[4]).rejects.toThrow('enough')
     await vi.waitFor(async () => expect(await contenders(name)).toHaveLength(10))
     await vi.waitFor(() => expect(watches.size).toBe(9))
-    // The delete, and the one behind: a listing and a watch.
-    expect(proxy.requests).toBeLessThanOrEqual(3)
+    // The delete, and of the two behind a listing and their watches.
+    expect(proxy.requests).toBeLessThanOrEqual(6)
     await backend.leases.release(held)
     for (const [index, turn] of waiting.entries()) if (index !== 4) await backend.leases.release(await turn)
     expect(watches.size).toBe(0)
     expect(await contenders(name)).toEqual([])
   })
 
-  it('costs five requests for an acquisition in a crowd, and nothing while it waits', async () => {
+  it('costs seven requests for an acquisition in a crowd, and nothing while it waits', async () => {
     const [backend, proxy] = await openBehindProxy({ sessionTimeoutMs: 60_000 })
     const name = resource()
     const held = await take(backend, name)
@@ -241,8 +242,61 @@ describe('Waiting', () => {
     const next = Array.from({ length: 8 }, () => backend.leases.grant(request(backend, name)))
     await backend.leases.release(held)
     for (const turn of [...waiting, ...next]) await backend.leases.release(await turn)
-    // Of the 9 deletes one is of the first; the 8 that waited already have each a listing to come, the 8 others all five.
-    expect(proxy.requests).toBeLessThanOrEqual(1 + 8 * 2 + 8 * 5)
+    // Of the 17 deletes one is of the first; the 8 that waited already have each to find out that they are next, the 8 others all.
+    expect(proxy.requests).toBeLessThanOrEqual(1 + 8 * 3 + 8 * 7)
+  })
+
+  it('asks for nothing at its turn: who is next knows it by then', async () => {
+    const name = resource()
+    const first = open()
+    const held = await take(first, name)
+    const [second, third] = [await openBehindProxy(), await openBehindProxy()]
+    const waiting: Promise<Grant>[] = []
+    for (const [index, [backend]] of [second, third].entries()) {
+      waiting.push(backend.leases.grant(request(backend, name)))
+      await vi.waitFor(async () => expect(await contenders(name)).toHaveLength(index + 2))
+      await vi.waitFor(() => expect(internalsOf(backend).sessions.current.watches.size).toBe(2))
+    }
+    let before = { backend: first, grant: held }
+    for (const [index, [backend, proxy]] of [second, third].entries()) {
+      // Answered behind all that it wants to know before its turn.
+      const { sessions } = internalsOf(backend)
+      await vi.waitFor(() => expect(proxy.requests).toBe(index === 0 ? 4 : 6))
+      await sessions.current.run(sync(root))
+      proxy.resetCounts()
+      await before.backend.leases.release(before.grant)
+      before = { backend, grant: (await waiting[index]) as Grant }
+      expect(proxy.requests).toBe(0)
+    }
+    await before.backend.leases.release(before.grant)
+  })
+
+  it('has no turn in a node that somebody deleted, though it was next: who is behind it has', async () => {
+    const [backend, other] = [open(), open()]
+    const name = resource()
+    const held = await take(backend, name)
+    const asked = request(backend, name)
+    let isGranted = false
+    const ousted = backend.leases.grant(asked).then(grant => {
+      isGranted = true
+      return grant
+    })
+    await vi.waitFor(async () => expect(await contenders(name)).toHaveLength(2))
+    const behind = other.leases.grant(request(other, name))
+    await vi.waitFor(async () => expect(await contenders(name)).toHaveLength(3))
+    const [node] = (await contenders(name)).filter(child => child.includes(asked.requestId))
+    await raw.remove(`${root}/${name}/${node}`)
+    await backend.leases.release(held)
+    const next = await behind
+    // It queues again, and that is answered behind its turn if it had one.
+    await vi.waitFor(async () => expect(await contenders(name)).toHaveLength(2))
+    await internalsOf(backend).sessions.current.run(sync(root))
+    expect(isGranted).toBe(false)
+    await other.leases.release(next)
+    const granted = await ousted
+    expect(granted.token.value).toBeGreaterThan(next.token.value)
+    await backend.leases.release(granted)
+    expect(await contenders(name)).toEqual([])
   })
 
   it('is uncontended one round of two requests, and the release one', async () => {

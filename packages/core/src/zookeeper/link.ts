@@ -22,8 +22,8 @@ export interface LinkListener {
   expired(): void
   /** The server does not take our credentials. The link is of no use any more. */
   unauthenticated(): void
-  /** The node changed in some way, and the watch on it is gone. */
-  notified(path: string): void
+  /** The node was deleted, or changed in some other way, and the watch on it is gone. */
+  notified(path: string, isGone: boolean): void
 }
 
 /** What a link is made of. */
@@ -43,6 +43,7 @@ export interface LinkOptions {
 const PING_XID = -2
 const NOTIFICATION_XID = -1
 const AUTH_XID = -4
+const NODE_DELETED = 2
 const XID_MAX = 2_000_000_000
 const HANDSHAKE_MS_MIN = 200
 const BACKOFF_MS = 50
@@ -322,8 +323,8 @@ export class Link {
 
   #notify(frame: Buffer): void {
     const reader = new ReplyReader(frame, REPLY_PAYLOAD_OFFSET)
+    const kind = reader.int()
     reader.int()
-    reader.int()
-    this.#options.listener.notified(reader.text())
+    this.#options.listener.notified(reader.text(), kind === NODE_DELETED)
   }
 }

@@ -56,32 +56,33 @@ export class Patience {
   /**
    * Until a node changes, goes, or the connection breaks, or the wish is aborted: whichever it was, the next look tells. `question`
    * sets the watch; one that finds no node (`getData`, and not `exists`, which would leave its watch there for good) ends it, as does
-   * an answer that is enough.
+   * an answer that is enough. True when the node is known to be gone.
    */
   untilChanged<T>(
     session: Session,
     path: string,
     question: Operation<T>,
     isEnough: (answer: T) => boolean = () => false,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { waitingRoom, signal } = this.#parts
     return new Promise((resolve, reject) => {
       const settle = (how: () => void): void => {
         waitingRoom.leave(wake)
-        session.watches.remove(path, wake)
+        session.watches.remove(path, heard)
         stopListening()
         how()
       }
-      const wake = (): void => settle(resolve)
+      const heard = (isGone: boolean): void => settle(() => resolve(isGone))
+      const wake = (): void => heard(false)
       waitingRoom.enter(wake)
-      session.watches.add(path, wake)
+      session.watches.add(path, heard)
       const stopListening = onAbort(signal, wake)
       session.run(question).then(
         answer => {
           if (isEnough(answer)) wake()
         },
         (error: unknown) => {
-          if (isCode(error, CODE.noNode)) wake()
+          if (isCode(error, CODE.noNode)) heard(true)
           else settle(() => reject(error))
         },
       )

@@ -23,6 +23,7 @@ const ROUNDS_MAX = 20
  * does, until there are few enough.
  */
 export class PermitClaim implements Claim {
+  readonly isTurnEnough = false
   readonly #parts: ClaimParts
   readonly #limit: number
   readonly #pool: Queue

@@ -27,6 +27,7 @@ export async function readersToken(session: Session, locks: Locks, resource: str
 
 /** Of a reader. */
 export class ReadClaim implements Claim {
+  readonly isTurnEnough = false
   readonly mayHaveTaken = false
   readonly #parts: ClaimParts
   #token: Promise<bigint> | undefined
@@ -57,6 +58,7 @@ export class ReadClaim implements Claim {
 
 /** Of a writer. */
 export class WriteClaim implements Claim {
+  readonly isTurnEnough = false
   readonly mayHaveTaken = false
   readonly #parts: ClaimParts
   readonly #path: string

@@ -11,6 +11,7 @@ import { kindOf } from '../ports/leases.ts'
 import type { FaultProxy } from '../testing/fault-proxy.ts'
 import { createFaultProxy } from '../testing/fault-proxy.ts'
 import { internalsOf } from './backend.ts'
+import { keepCutting } from './cutting.fixture.ts'
 import { OperationError } from './errors.ts'
 import type { ZooKeeperBackend, ZooKeeperBackendOptions } from './index.ts'
 import { zookeeperBackend } from './index.ts'
@@ -103,8 +104,7 @@ describe.each(MODES)('The holder of %s', (_, mode) => {
 describe('A holder', () => {
   it('whose link breaks again and again hears once of each wish', async () => {
     const [[asker], [backend, proxy]] = [await behindProxy(), await behindProxy()]
-    const cutting = setInterval(() => proxy.dropConnections(), 40)
-    onTestFinished(() => clearInterval(cutting))
+    onTestFinished(keepCutting(backend, proxy, 40))
     for (let round = 0; round < 15; round += 1) {
       const lease = await acquireLease(backend, `cut${round}`, {})
       let heard = 0
@@ -167,8 +167,7 @@ describe('Who asks', () => {
   it('asks also when every connection lives only for a moment', async () => {
     const [[asker, proxy], name] = [await behindProxy(), newName()]
     const { lease, heard } = await held(name)
-    const cutting = setInterval(() => proxy.dropConnections(), 15)
-    onTestFinished(() => clearInterval(cutting))
+    onTestFinished(keepCutting(asker, proxy, 15))
     for (let round = 0; round < 20; round += 1) expect(await requestRevocation(asker, name)).toBe(1)
     expect(heard()).toBe(1)
     await lease.release()

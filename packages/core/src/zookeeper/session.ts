@@ -72,7 +72,7 @@ export class Session {
         disconnected: cause => this.#onDisconnected(cause),
         expired: () => this.#end({ kind: 'session-lost' }),
         unauthenticated: () => this.#end({ kind: 'unauthenticated' }),
-        notified: path => this.watches.notify(path),
+        notified: (path, isGone) => this.watches.notify(path, isGone),
       },
     })
   }

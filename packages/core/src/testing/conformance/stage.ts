@@ -89,10 +89,12 @@ export class Stage implements AsyncDisposable {
       left = await this.#world.leftovers(name)
       return left.length === 0
     }
-    await this.eventually(isEmpty, `the store still keeps something of "${name}"`).catch((error: unknown) => {
-      assert.deepEqual(left, [], `The store still keeps something of "${name}".`)
-      throw error
-    })
+    await this.eventually(isEmpty, `the store still keeps something of "${name}"`, 10 * HOP_MS).catch(
+      (error: unknown) => {
+        assert.deepEqual(left, [], `The store still keeps something of "${name}".`)
+        throw error
+      },
+    )
   }
 
   /** Some turns of the event loop: finer than any sleep. */

@@ -1,0 +1,76 @@
+import type { Contender } from './contender.ts'
+import { CODE, isCode } from './errors.ts'
+import { getData } from './operations.ts'
+import type { NodeListener } from './watches.ts'
+
+/**
+ * What a contender finds out while it waits for the one before it: whether that is the last one. Then the end of that one is its turn,
+ * and it need not list again at the very moment for which all wait. So it watches the one before that as well, whose end is the
+ * time to look; and its own node once it is next: a server tells of changes in their order, so that somebody has deleted it is known
+ * before the turn that it would have had.
+ *
+ * It holds only where nobody can come to stand before others, so not where writers become readers.
+ */
+export class Outlook {
+  readonly #contender: Contender
+  readonly #predecessor: string
+  #isNext: Promise<boolean>
+  #isDoubtful = false
+  #leave: () => void = () => undefined
+  #isClosed = false
+
+  constructor(contender: Contender, listing: readonly string[], predecessor: string) {
+    this.#contender = contender
+    this.#predecessor = predecessor
+    this.#isNext = this.#look(listing)
+    this.#isNext.catch(() => undefined)
+  }
+
+  /** To be asked once the one before it has gone: whether that made it the first, for certain. */
+  async isTurn(): Promise<boolean> {
+    try {
+      return (await this.#isNext) && !this.#isDoubtful
+    } catch {
+      // It did not get to know in time.
+      return false
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#leave()
+  }
+
+  async #look(listing: readonly string[]): Promise<boolean> {
+    const { directory, path } = this.#contender
+    const place = this.#contender.placeIn(listing.filter(node => node !== this.#predecessor))
+    if (this.#isClosed || path === undefined || place.kind === 'absent') return false
+    if (place.kind === 'first') return this.#watch(path, () => (this.#isDoubtful = true))
+    const isThere = await this.#watch(`${directory}/${place.predecessor}`, isGone => {
+      if (isGone) this.#lookAgain()
+    })
+    return isThere ? false : this.#lookAgain()
+  }
+
+  #lookAgain(): Promise<boolean> {
+    this.#isNext = this.#contender.list().then(listing => this.#look(listing))
+    this.#isNext.catch(() => undefined)
+    return this.#isNext
+  }
+
+  /** False when the node is not there any more. */
+  async #watch(path: string, listener: NodeListener): Promise<boolean> {
+    const { session } = this.#contender
+    const { watches } = session
+    watches.add(path, listener)
+    this.#leave = () => watches.remove(path, listener)
+    try {
+      await session.run(getData(path, true))
+      return true
+    } catch (error) {
+      if (!isCode(error, CODE.noNode)) throw error
+      watches.remove(path, listener)
+      return false
+    }
+  }
+}
