@@ -47,7 +47,7 @@ export class Outlook {
     if (this.#isClosed || path === undefined || place.kind === 'absent') return false
     if (place.kind === 'first') return this.#watch(path, () => (this.#isDoubtful = true))
     const isThere = await this.#watch(`${directory}/${place.predecessor}`, isGone => {
-      if (isGone) this.#lookAgain()
+      if (isGone) void this.#lookAgain()
     })
     return isThere ? false : this.#lookAgain()
   }
