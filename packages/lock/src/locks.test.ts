@@ -352,6 +352,7 @@ describe('Bad input', () => {
     [undefined, 'options', 'got undefined.'],
     [null, 'options', 'got null.'],
     ['redis://127.0.0.1', 'options', 'got "redis://127.0.0.1".'],
+    [Promise.resolve(), 'options', 'got a promise (did you forget await?).'],
     [{}, 'backend', 'got undefined.'],
     [{ backend: null }, 'backend', 'got null.'],
     [{ backend: 'redis://u:s3cret@h' }, 'backend', 'got "redis://u:***@h": pass `redisBackend({ url })`.'],

@@ -109,7 +109,8 @@ const MAKERS = [
  * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT`
  */
 export function createLocks(options: LocksOptions): Locks {
-  if (typeof options !== 'object' || options === null) {
+  // A promise of options, or of a backend, has none of their keys.
+  if (typeof options !== 'object' || options === null || 'then' in options) {
     throw new InvalidArgumentError('options', `Expected createLocks to be given \`{ backend }\`, got ${show(options)}.`)
   }
   if (isBackend(options)) {
