@@ -120,6 +120,26 @@ describe('Many locks that are acquired together', () => {
     expect(await freeOf(['a', 'b'])).toEqual(['a'])
   })
 
+  it.each([
+    [0, '"b" is held by this process itself, and the caller did not want to wait.'],
+    [500, '"b" was still held by this process itself after waiting 500 ms.'],
+  ])('say of one that this process holds that it is its own (waitMs %i)', async (waitMs, said) => {
+    const hint = 'If it is the caller who holds it: `using` with `reentrant: true` nests in what `using` took with it.'
+    await locks.acquire('b')
+    const all = locks.all(['a', 'b'])
+    for (const ask of [() => all.acquire({ waitMs }), () => all.using(() => 1, { waitMs, reentrant: true })]) {
+      const failed = failureOf(ask())
+      await clock.advance(waitMs)
+      expect(await failed).toMatchObject({ resource: 'b', waitMs, message: `${said} ${hint}` })
+    }
+  })
+
+  it('say of one that another holds that it is held by another', async () => {
+    await others.acquire('b')
+    const message = '"b" is held by another, and the caller did not want to wait.'
+    expect(await failureOf(locks.all(['a', 'b']).acquire({ waitMs: 0 }))).toMatchObject({ message })
+  })
+
   it('go by the waitMs of createLocks as well', async () => {
     await others.acquire('b')
     const acquired = createLocks({ backend, waitMs: 500 }).all(['a', 'b']).acquire()

@@ -189,7 +189,7 @@ class SortedLocks implements MultiLock {
     checkAcquireOptions(options, known)
     checkGuards(options.guards, this.names)
     const waitMs = options.waitMs ?? this.#waitMs
-    return new Taking(this.#backend.clock, { ...options, ...(waitMs === undefined ? {} : { waitMs }) })
+    return new Taking(this.#backend, { ...options, ...(waitMs === undefined ? {} : { waitMs }) })
   }
 }
 

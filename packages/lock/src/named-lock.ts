@@ -3,7 +3,6 @@ import {
   ACQUIRE_OPTION_NAMES,
   InvalidArgumentError,
   UnsupportedError,
-  WaitTimeoutError,
   acquireLease,
   checkAcquireOptions,
   checkBoolean,
@@ -22,8 +21,10 @@ import { currentScope, runInScope } from './reentrancy.ts'
 import type { Scope } from './scope.ts'
 import { outermost, rootWishOf, scopeOf } from './scope.ts'
 import type { WaitCycles } from './wait-cycles.ts'
+import { waitedFor } from './waited-in-vain.ts'
 import { checkWork } from './work.ts'
 
+const IN_TURN = 'held by another who nests in the same lease'
 const LOCK_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'within'])
 const USING_OPTION_NAMES: ReadonlySet<string> = new Set([...ACQUIRE_OPTION_NAMES, 'reentrant'])
 
@@ -157,7 +158,7 @@ export class NamedLock implements Lockable {
 
   async #nest(scope: Scope, options: AcquireOptions): Promise<Lease> {
     const lease = await this.#tryNest(scope, options)
-    if (lease === undefined) throw new WaitTimeoutError(this.#name, options.waitMs ?? 0)
+    if (lease === undefined) throw waitedFor({ resource: this.#name, waitMs: options.waitMs ?? 0 }, IN_TURN)
     return lease
   }
 

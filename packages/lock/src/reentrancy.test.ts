@@ -115,10 +115,18 @@ describe('A re-entrant lock', () => {
         const first = locks.using('r', () => new Promise<void>(resolve => (leave = resolve)), REENTRANT)
         await turn()
         const none = failureOf(locks.using('r', () => {}, { ...REENTRANT, waitMs: 0 }))
-        expect(await none).toMatchObject({ code: 'HF_WAIT_TIMEOUT', resource: 'r', waitMs: 0 })
+        expect(await none).toMatchObject({
+          code: 'HF_WAIT_TIMEOUT',
+          resource: 'r',
+          waitMs: 0,
+          message: '"r" is held by another who nests in the same lease, and the caller did not want to wait.',
+        })
         const some = failureOf(locks.using('r', () => {}, { ...REENTRANT, waitMs: 500 }))
         await clock.advance(500)
-        expect(await some).toBeInstanceOf(WaitTimeoutError)
+        expect(await some).toMatchObject({
+          code: 'HF_WAIT_TIMEOUT',
+          message: '"r" was still held by another who nests in the same lease after waiting 500 ms.',
+        })
         leave()
         await first
         expect(clock.holdingTimers).toBe(0)

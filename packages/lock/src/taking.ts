@@ -1,6 +1,9 @@
-import type { Clock, Guard, Lease } from '@holdfast/core'
+import type { Backend, Guard, Lease } from '@holdfast/core'
 import { ClockDeadline, WaitTimeoutError, momentOf, onAbort } from '@holdfast/core'
 import type { UsingOptions } from './lockable.ts'
+import { waitedInVain } from './waited-in-vain.ts'
+
+const NEST = 'If it is the caller who holds it: `using` with `reentrant: true` nests in what `using` took with it.'
 
 interface TakingOptions extends UsingOptions {
   readonly guards?: Readonly<Record<string, Guard>>
@@ -8,12 +11,15 @@ interface TakingOptions extends UsingOptions {
 
 /** Many locks being taken one after the other: one deadline for all, and an end to the waiting when one that was taken is lost. */
 export class Taking {
+  readonly #backend: Backend
   readonly #options: TakingOptions
   readonly #deadline: ClockDeadline | undefined
   readonly #abort = new AbortController()
   readonly #stops: (() => void)[] = []
 
-  constructor(clock: Clock, options: TakingOptions) {
+  constructor(backend: Backend, options: TakingOptions) {
+    const { clock } = backend
+    this.#backend = backend
     this.#options = options
     if (options.waitMs !== undefined) this.#deadline = new ClockDeadline(clock, momentOf(clock), options.waitMs)
     this.#stops.push(onAbort(options.signal, reason => this.#abort.abort(reason)))
@@ -37,7 +43,9 @@ export class Taking {
 
   /** A wait that was too long was so for all of them. */
   ofAll(error: unknown): unknown {
-    return error instanceof WaitTimeoutError ? new WaitTimeoutError(error.resource, this.#options.waitMs ?? 0) : error
+    if (!(error instanceof WaitTimeoutError)) return error
+    const { waitMs = 0 } = this.#options
+    return waitedInVain(this.#backend, { resource: error.resource, waitMs }, NEST)
   }
 
   end(): void {
