@@ -90,6 +90,21 @@ describe('A campaign', () => {
     await a.close()
   })
 
+  it('inside of the term of another candidate of this process says so, and what to do', async () => {
+    const backend = memoryBackend({ world })
+    const locks = createLocks({ backend })
+    await locks.election('crew').campaign()
+    const message =
+      '"crew" is held by this process itself, and the caller did not want to wait. Another candidate of it leads, or its mutex was ' +
+      'taken: keep one `election` and campaign by that, which answers the term that it has.'
+    expect(await failureOf(locks.election('crew').campaign({ waitMs: 0 }))).toMatchObject({
+      code: 'HF_WAIT_TIMEOUT',
+      resource: 'crew',
+      message,
+    })
+    await backend.close()
+  })
+
   it('of who leads already answers with the lease that it has', async () => {
     const a = candidate('a')
     const lease = await a.campaign()
@@ -104,8 +119,17 @@ describe('A campaign', () => {
     const none = failureOf(a.campaign({ waitMs: 0 }))
     const late = failureOf(a.campaign({ waitMs: 20 }))
     await clock.advance(50)
-    expect(await none).toMatchObject({ code: 'HF_WAIT_TIMEOUT', waitMs: 0 })
-    expect(await late).toMatchObject({ code: 'HF_WAIT_TIMEOUT', waitMs: 20 })
+    const inTurn = 'campaigned for by another call to the same candidate'
+    expect(await none).toMatchObject({
+      code: 'HF_WAIT_TIMEOUT',
+      waitMs: 0,
+      message: `"crew" is ${inTurn}, and the caller did not want to wait.`,
+    })
+    expect(await late).toMatchObject({
+      code: 'HF_WAIT_TIMEOUT',
+      waitMs: 20,
+      message: `"crew" was still ${inTurn} after waiting 20 ms.`,
+    })
     await b.resign()
     const [first, second] = await Promise.all(both)
     expect(first).toBe(second)

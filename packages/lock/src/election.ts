@@ -25,6 +25,11 @@ import type { LockInfo } from './lockable.ts'
 import { Turnstile } from './turnstile.ts'
 import type { CallOptions } from './wait-options.ts'
 import { checkCallOptions } from './wait-options.ts'
+import { waitedFor, waitedInVain } from './waited-in-vain.ts'
+
+const IN_TURN = 'campaigned for by another call to the same candidate'
+const ONE_CANDIDATE =
+  'Another candidate of it leads, or its mutex was taken: keep one `election` and campaign by that, which answers the term that it has.'
 
 /**
  * One candidate of an election, and a view of who leads. Of all candidates one at most leads at a time, in order of their asking, and
@@ -220,7 +225,7 @@ export class NamedElection implements Election {
       if (current !== undefined && this.isLeader) return await raisedFor(current, options)
       const { name: resource } = this
       const resumed = handle === undefined ? undefined : await resumeLease(this.#backend, { resource, handle }, options)
-      const lease = resumed ?? (await acquireLease(this.#backend, resource, rest))
+      const lease = resumed ?? (await this.#acquire(rest))
       try {
         this.#closing.signal.throwIfAborted()
         this.#lead(lease, options, value)
@@ -235,6 +240,14 @@ export class NamedElection implements Election {
     }
   }
 
+  async #acquire(options: AcquireOptions): Promise<Lease> {
+    try {
+      return await acquireLease(this.#backend, this.name, options)
+    } catch (error) {
+      throw error instanceof WaitTimeoutError ? waitedInVain(this.#backend, error, ONE_CANDIDATE) : error
+    }
+  }
+
   /** Other campaigns of this candidate come first; what they take of `waitMs` is gone. */
   async #afterOwn(options: AcquireOptions): Promise<AcquireOptions> {
     if (this.#turnstile.tryEnter()) return options
@@ -246,7 +259,7 @@ export class NamedElection implements Election {
       return true
     }
     const isIn = waitMs === 0 ? undefined : await withinWait(clock, options, enter)
-    if (isIn === undefined) throw new WaitTimeoutError(this.name, waitMs ?? 0)
+    if (isIn === undefined) throw waitedFor({ resource: this.name, waitMs: waitMs ?? 0 }, IN_TURN)
     if (waitMs === undefined) return options
     return { ...options, waitMs: Math.max(0, Math.floor(waitMs - (clock.monotonicMs() - startMs))) }
   }
