@@ -27,8 +27,6 @@ beforeAll(async () => {
   others = new Pool({ connectionString: url, max: 2 })
   others.on('error', () => {})
   await others.query(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.stock (item text PRIMARY KEY, units integer)`)
-  // So that there is a table of fences, which a pool of one connection cannot make in the middle of a transaction.
-  await postgresFence({ pool: others, schema }).raise({ resource: schema, token: new FencingToken(1n) })
 })
 afterAll(async () => {
   await others.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)

@@ -26,6 +26,8 @@ export type FencedLease = Pick<Lease, 'resource' | 'token' | 'signal' | 'remaini
 export interface FencedTransactionParts {
   readonly pool: Pool
   readonly clock: Clock
+  /** Makes what `check` needs, before the transaction begins. */
+  readonly ready: (client: PoolClient) => Promise<void>
   readonly check: (tx: PoolClient, fenced: Fenced) => Promise<void>
 }
 
@@ -70,6 +72,7 @@ class FencedTransaction implements AsyncDisposable {
     try {
       const client = await this.#deadline.race(connected(this.#parts.pool), late => letGo(late))
       this.#client = client
+      await this.#deadline.race(this.#parts.ready(client))
       this.#isOpen = true
       await this.#deadline.race(client.query(beginStatement(this.#leftMs)))
       await this.#deadline.race(this.#parts.check(client, fenced))

@@ -140,6 +140,29 @@ describe('check', () => {
     expect(await amount()).toBe(7)
   })
 
+  it('says what to do when its pool has no second connection to make its table with, and leaves the transaction usable', async () => {
+    const one = new Pool({ connectionString: server.url, max: 1 })
+    onTestFinished(() => one.end())
+    const guard = postgresFence({ pool: one, table: `of ${name}`, commandTimeoutMs: 200 })
+    const fenced = { resource: name, token: token(1n) }
+    const tx = await one.connect()
+    await tx.query('BEGIN')
+    await expect(guard.check(tx, fenced)).rejects.toMatchObject({
+      code: 'HF_UNAVAILABLE',
+      message: `PostgreSQL has no table "holdfast"."of ${name}" yet, and the pool had no second connection to make it with, beside the transaction: make it once before, by \`run\` or \`raise\` of this fence.`,
+    })
+    await sellOne(tx)
+    await tx.query('COMMIT')
+    tx.release()
+    await guard.raise(fenced)
+    const again = await one.connect()
+    await again.query('BEGIN')
+    await guard.check(again, fenced)
+    await again.query('COMMIT')
+    again.release()
+    expect(await amount()).toBe(9)
+  })
+
   it('refuses what is no token, no transaction, or no option, before anything is sent', async () => {
     const fenced = { resource: name, token: token(1n) }
     await expect(fence.check(pool, { resource: name, token: 1n as never })).rejects.toThrow('FencingToken')
@@ -270,6 +293,14 @@ describe('run', () => {
       isDone = true
     })
     expect(sent.length).toBe(1)
+    expect(await amount()).toBe(9)
+  })
+
+  it('makes its table before it begins, by the one connection that its pool may have', async () => {
+    const one = new Pool({ connectionString: server.url, max: 1 })
+    onTestFinished(() => one.end())
+    const guard = postgresFence({ pool: one, table: `of ${name}` })
+    expect(await guard.run(await leaseFor(30_000), async tx => (await sellOne(tx)).rowCount)).toBe(1)
     expect(await amount()).toBe(9)
   })
 

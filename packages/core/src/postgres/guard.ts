@@ -1,6 +1,6 @@
-import type { Pool, PoolClient } from 'pg'
+import type { ClientBase, Pool, PoolClient } from 'pg'
 import { systemClock } from '../clock.ts'
-import { InvalidArgumentError, RefusedError } from '../errors.ts'
+import { InvalidArgumentError, RefusedError, UnavailableError } from '../errors.ts'
 import type { Fenced, Guard } from '../fencing/guard.ts'
 import { checkFenced } from '../fencing/guard.ts'
 import { show } from '../names.ts'
@@ -14,6 +14,7 @@ import type { FencedLease } from './fenced-transaction.ts'
 import { runFenced } from './fenced-transaction.ts'
 import type { Schema } from './schema.ts'
 import { checkSchema, schemaOf } from './schema.ts'
+import type { ServerFacts } from './server.ts'
 import { prepare } from './server.ts'
 
 /** A guard for data that is kept in PostgreSQL, without a pool of its own. */
@@ -27,6 +28,7 @@ export interface PostgresCheck {
    *
    * @throws {StaleTokenError} `HF_STALE_TOKEN` when a newer token was seen; nothing was changed, roll back
    * @throws {RefusedError} `HF_REFUSED` when the table of fences is not there and there is no pool to make it with
+   * @throws {UnavailableError} `HF_UNAVAILABLE` when it is not there and the pool has no second connection to make it with
    * @throws {InvalidArgumentError} `HF_INVALID_ARGUMENT` when `tx` is in no transaction; nothing was changed
    */
   check(tx: PostgresQueryable, fenced: Fenced): Promise<void>
@@ -95,27 +97,36 @@ export function postgresFence(options: PostgresFenceOptions = {}): PostgresFence
   return {
     check,
     raise: fenced => fences.raise(fenced),
-    run: (lease, work) => runFenced({ pool, clock: systemClock, check }, lease, work),
+    run: (lease, work) =>
+      runFenced({ pool, clock: systemClock, ready: client => fences.ready(client), check }, lease, work),
   }
 }
 
 class TableFence {
   readonly #table: FenceTable
+  readonly #prepare: (client: ClientBase) => Promise<ServerFacts>
   readonly #connection: PostgresConnection | undefined
   #isThere = false
 
   constructor(schema: Schema, name: string, options: PostgresFenceOptions) {
     const { pool, commandTimeoutMs = POSTGRES_DEFAULTS.commandTimeoutMs } = options
     this.#table = new FenceTable(schema, name)
+    this.#prepare = client => prepare(client, fencesOnly(schema, name))
     if (pool === undefined) return
     this.#connection = new PostgresConnection({
       clock: systemClock,
       commandTimeoutMs,
       isOurs: false,
       open: () => Promise.resolve(pool),
-      prepare: client => prepare(client, fencesOnly(schema, name)),
+      prepare: this.#prepare,
       onHealth: () => {},
     })
+  }
+
+  /** Sees to the table, over a connection that is in no transaction. */
+  async ready(client: ClientBase): Promise<void> {
+    if (!this.#isThere && !(await this.#table.isThere(client))) await this.#prepare(client)
+    this.#isThere = true
   }
 
   async check(tx: PostgresQueryable, given: Fenced): Promise<void> {
@@ -144,7 +155,15 @@ class TableFence {
         `PostgreSQL has no table ${this.#table.quoted}: make it once with postgresFence({ pool }), or give this fence a pool.`,
       )
     }
-    await this.#connection.within(client => this.#table.isThere(client))
+    try {
+      await this.#connection.within(client => this.#table.isThere(client))
+    } catch (cause) {
+      if (!(cause instanceof UnavailableError)) throw cause
+      throw new UnavailableError(
+        `PostgreSQL has no table ${this.#table.quoted} yet, and the pool had no second connection to make it with, beside the transaction: make it once before, by \`run\` or \`raise\` of this fence.`,
+        { cause },
+      )
+    }
   }
 }
 
