@@ -21,6 +21,8 @@ beforeEach(() => {
 class Client {
   readonly backend: Backend
   isAway = false
+  /** How long the store takes to hear that somebody leaves. */
+  leavesAfterMs = 0
   /** By name of the call. */
   readonly calls: Record<string, number> = {}
 
@@ -47,6 +49,9 @@ class Client {
         return async (...args: readonly unknown[]) => {
           this.calls[String(name)] = (this.calls[String(name)] ?? 0) + 1
           if (this.isAway) throw new UnavailableError('The store is away.')
+          if (name === 'leave' && this.leavesAfterMs > 0) {
+            await new Promise<void>(resolve => void clock.setTimer(resolve, this.leavesAfterMs))
+          }
           return await call(...args)
         }
       },
@@ -146,6 +151,50 @@ describe('A party that fell silent for longer than its TTL', () => {
     const leavingBoth = [(await early).leave(), (await again).leave()]
     await clock.advance(100)
     await Promise.all(leavingBoth)
+  })
+})
+
+describe('A party that gave up entering', () => {
+  it('does not count beside the next one of its process, however late the store hears of it', async () => {
+    const client = new Client()
+    const abort = new AbortController()
+    const barriers = recordBarriers(client.backend)
+    const request = { barrier: 'b', parties: 2, ttlMs: TTL_MS, meta: '{}' }
+    const first = followed(barriers.enter(request, { signal: abort.signal }))
+    await clock.advance(100)
+    // As on another connection, where what was sent later is heard earlier.
+    client.leavesAfterMs = 500
+    abort.abort(new Error('enough'))
+    await clock.advance(0)
+    expect(first.outcome).toBe('Error: enough')
+    const second = barriers.enter(request)
+    const entering = followed(second)
+    await clock.advance(2 * TTL_MS)
+    expect(entering.outcome).toBe('waits')
+    const other = new Client().enter(2)
+    await clock.advance(100)
+    const leaving = [await second, await other].map(party => party.leave())
+    await clock.advance(1_000)
+    await Promise.all(leaving)
+  })
+
+  it('keeps the next one of its process for no longer than that one waits', async () => {
+    const client = new Client()
+    const [given, next] = [new AbortController(), new AbortController()]
+    const barriers = recordBarriers(client.backend)
+    const request = { barrier: 'b', parties: 2, ttlMs: TTL_MS, meta: '{}' }
+    const first = followed(barriers.enter(request, { signal: given.signal }))
+    await clock.advance(100)
+    client.leavesAfterMs = 60_000
+    given.abort(new Error('enough'))
+    await clock.advance(0)
+    const second = followed(barriers.enter(request, { signal: next.signal }))
+    await clock.advance(100)
+    next.abort(new Error('enough as well'))
+    await clock.advance(0)
+    expect([first.outcome, second.outcome]).toEqual(['Error: enough', 'Error: enough as well'])
+    expect(client.calls['join']).toBe(1)
+    await clock.advance(60_000)
   })
 })
 

@@ -2,6 +2,7 @@ import type { Backend } from '../backend.ts'
 import { UnknownOutcomeError } from '../errors.ts'
 import type { BarrierStore, BarrierWait, Membership, PartyRequest } from '../ports/barriers.ts'
 import type { RecordChange, RecordStore } from '../ports/records.ts'
+import { departed } from './departures.ts'
 import { RecordMembership } from './record-membership.ts'
 import { recipeDirectory } from './recipe-directory.ts'
 import { untilView } from './until-view.ts'
@@ -50,6 +51,7 @@ class RecordBarrierStore implements BarrierStore {
   }
 
   async enter(request: PartyRequest, wait: BarrierWait = {}): Promise<Membership> {
+    await departed(this.#backend, recipeDirectory('double-barrier', request.barrier), wait.signal)
     const membership = new RecordMembership(this.#backend, request)
     await membership.enter(wait)
     return membership

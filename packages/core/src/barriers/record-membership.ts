@@ -4,6 +4,7 @@ import type { BarrierWait, Membership, PartyRequest } from '../ports/barriers.ts
 import type { RecordChange, StoredRecord } from '../ports/records.ts'
 import type { Announcement } from '../records/announcement.ts'
 import { announceRecord } from '../records/announcement.ts'
+import { noteDeparture } from './departures.ts'
 import { recipeDirectory } from './recipe-directory.ts'
 import { together } from './together.ts'
 import type { ReadView } from './until-view.ts'
@@ -44,12 +45,12 @@ export class RecordMembership implements Membership {
       await untilView(this.#backend, awaited, wait, view => this.#isIn(view))
     } catch (error) {
       // Goes on by itself, and ends with the TTL at the latest.
-      void this.#announcement.leave()
+      void this.#goAway()
       throw error
     }
     // The others were told that it is gone: it must not count for the next time as if it had come again.
     this.#announcement.state.subscribe(({ kind }) => {
-      if (kind === 'joining') void this.#announcement.leave()
+      if (kind === 'joining') void this.#goAway()
     })
   }
 
@@ -58,7 +59,7 @@ export class RecordMembership implements Membership {
     const haveLeft = async (view: ReadView): Promise<true | undefined> => {
       // Before it leaves: nobody who comes for the next time is among them, for that begins when all of these are gone.
       before ??= this.#before(view)
-      void this.#announcement.leave()
+      void this.#goAway()
       if (view.kind === 'present' && before.others.some(id => view.ephemerals.has(id))) return undefined
       // Should this fail, the next who comes sees that nobody of them is left.
       if (before.ready !== undefined) await this.#takeAway(before.ready).catch(() => undefined)
@@ -68,8 +69,15 @@ export class RecordMembership implements Membership {
       await untilView(this.#backend, { directory: this.#directory, ephemerals: true }, wait, haveLeft)
     } finally {
       // Goes on by itself when the caller has waited enough.
-      await orAborted(this.#announcement.leave(), wait.signal)
+      await orAborted(this.#goAway(), wait.signal)
     }
+  }
+
+  /** Whoever enters through the same backend meanwhile waits for it: it would be counted beside him. */
+  #goAway(): Promise<void> {
+    const going = this.#announcement.leave()
+    noteDeparture(this.#backend, this.#directory, going)
+    return going
   }
 
   /** Who was in when it began to leave. */
