@@ -26,10 +26,13 @@ export class Outlook {
     this.#isNext.catch(() => undefined)
   }
 
-  /** To be asked once the one before it has gone: whether that made it the first, for certain. */
+  /** To be asked at once when the one before it has gone: whether that made it the first, for certain. */
   async isTurn(): Promise<boolean> {
+    const { session } = this.#contender
+    const { connections } = session
     try {
-      return (await this.#isNext) && !this.#isDoubtful
+      // Another server may be behind the one that told of the end, and not know yet that somebody deleted our node before that.
+      return (await this.#isNext) && !this.#isDoubtful && session.connections === connections
     } catch {
       // It did not get to know in time.
       return false
@@ -62,6 +65,7 @@ export class Outlook {
   async #watch(path: string, listener: NodeListener): Promise<boolean> {
     const { session } = this.#contender
     const { watches } = session
+    this.#leave()
     watches.add(path, listener)
     this.#leave = () => watches.remove(path, listener)
     try {
