@@ -125,8 +125,9 @@ export class Campaign {
 
   #askAll(): readonly Promise<VoteAnswer>[] {
     const { resource, requestId, meta } = this.#vote
-    const ballot = { resource, requestId, meta, ttlMs: this.#ttlMs }
-    return this.#electorate.nodes.map((node, index) => {
+    const { nodes, isFenced } = this.#electorate
+    const ballot = { resource, requestId, meta, ttlMs: this.#ttlMs, isFenced }
+    return nodes.map((node, index) => {
       const vote = node.vote(ballot)
       this.#pending[index] = vote
       return vote

@@ -288,7 +288,7 @@ export class QuorumLeaseStore implements LeaseStore {
         stands => {
           if (stands || held.isBeingReleased || held.pending[index] !== undefined) return
           if (held.deadline.remainingMs() <= 0) return
-          const vote = this.#parts.nodes[index]?.vote({ resource, requestId, meta, ttlMs })
+          const vote = this.#parts.nodes[index]?.vote({ resource, requestId, meta, ttlMs, isFenced: !held.isUnfenced })
           if (vote !== undefined) this.#held.awaitVote(held, index, vote)
         },
         () => {},

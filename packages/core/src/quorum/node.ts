@@ -11,14 +11,16 @@ export interface Ballot extends VoteRef {
   readonly ttlMs: number
   /** A `LeaseMeta` as JSON text. */
   readonly meta: string
+  /** Whether a token is to be proposed. */
+  readonly isFenced: boolean
 }
 
 /**
  * What a node answers.
  *
  * - `yes`: for `ttlMs` from now the resource is the request's on this node. `token` is its proposal, 20 digits: greater than any that it
- *   has proposed or been raised to, and no less than its clock in µs. Asked again for a vote that stands for longer than that, it
- *   changes nothing, and answers its highest token.
+ *   has proposed or been raised to, and no less than its clock in µs; where none is asked for, its highest so far, or 0.
+ *   Asked again for a vote that stands for longer than that, it changes nothing, and answers its highest.
  * - `held`: its vote is another's.
  * - `quarantined`: it may have lost what it knew, and votes for nobody yet.
  */

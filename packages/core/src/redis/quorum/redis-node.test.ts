@@ -36,7 +36,7 @@ describe('A server of a quorum', () => {
     const first = openNode(() => {})
     await first.admit('admit')
     first.close()
-    const ballot = { resource: 'r', requestId: 'x/1', ttlMs: 10_000, meta: '{}' }
+    const ballot = { resource: 'r', requestId: 'x/1', ttlMs: 10_000, meta: '{}', isFenced: true }
     const withdrawn: Promise<boolean>[] = []
     // As soon as it is known to be there, and whoever asked before still waits.
     const node = openNode(() => {

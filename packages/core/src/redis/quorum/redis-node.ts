@@ -14,7 +14,7 @@ import { checkVersion, readInfo } from '../server.ts'
 import type { EventTurns } from './event-turns.ts'
 import { standingKey, voteKey } from './keys.ts'
 import { admitServer, askStanding } from './scripts/admit-server.ts'
-import { castVote } from './scripts/cast-vote.ts'
+import { castUnfencedVote, castVote } from './scripts/cast-vote.ts'
 import { raiseToken, renewVote, withdrawVote } from './scripts/keep-vote.ts'
 import { readVoteState } from './vote-state.ts'
 
@@ -91,6 +91,7 @@ export class RedisQuorumNode implements QuorumNode {
   readonly name: string
   readonly #settings: RedisNodeSettings
   readonly #connection: RedisConnection
+  readonly #keepDigits: string
   #facts: QuorumServerFacts | undefined
   #status: NodeStatus = { kind: 'new' }
   #opening: Promise<void> | undefined
@@ -104,12 +105,13 @@ export class RedisQuorumNode implements QuorumNode {
   constructor(settings: RedisNodeSettings) {
     this.name = settings.name
     this.#settings = settings
+    this.#keepDigits = String(settings.keepMs).padStart(8, '0')
     this.#connection = new RedisConnection({
       clock: settings.clock,
       commandTimeoutMs: settings.commandTimeoutMs,
       open: settings.open,
       isOurs: true,
-      scripts: [castVote, raiseToken, renewVote, withdrawVote, askStanding, admitServer],
+      scripts: [castVote, castUnfencedVote, raiseToken, renewVote, withdrawVote, askStanding, admitServer],
       examine: async client => {
         await this.#examine(client)
         return { guarantee: 'advisory', holdBackMs: 0 }
@@ -142,7 +144,7 @@ export class RedisQuorumNode implements QuorumNode {
 
   renew(vote: VoteRef, ttlMs: number): Promise<boolean> {
     const { keepMs } = this.#settings
-    return this.#run(this.#step(renewVote, vote, [digits(keepMs), ttlMs + keepMs]))
+    return this.#run(this.#step(renewVote, vote, [this.#keepDigits, ttlMs + keepMs]))
   }
 
   withdraw(vote: VoteRef): Promise<boolean> {
@@ -187,11 +189,12 @@ export class RedisQuorumNode implements QuorumNode {
     return { script, keys, words: () => [`${requestId} `, ...words], read: isOne }
   }
 
-  #cast({ resource, requestId, ttlMs, meta }: Ballot, whenChanged: () => Promise<VoteAnswer>): Promise<VoteAnswer> {
+  #cast(ballot: Ballot, whenChanged: () => Promise<VoteAnswer>): Promise<VoteAnswer> {
+    const { resource, requestId, ttlMs, meta, isFenced } = ballot
     const { prefix, keepMs } = this.#settings
-    const record = `${digits(keepMs)}${requestId} ${meta}`
+    const record = `${this.#keepDigits}${requestId} ${meta}`
     return this.#run({
-      script: castVote,
+      script: isFenced ? castVote : castUnfencedVote,
       keys: [standingKey(prefix), voteKey(prefix, resource)],
       // What is known of the server is looked at when the vote is sent: before that, it may be another one.
       words: () => [this.#known.marker, this.#known.replication, record, ttlMs + keepMs],
@@ -366,10 +369,6 @@ function readVote(answer: unknown): VoteAnswer {
   const [kind, by, remainingMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
   if (kind === 'held') return { kind, by: String(by), remainingMs: Number(remainingMs) }
   throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
-}
-
-function digits(durationMs: number): string {
-  return String(durationMs).padStart(8, '0')
 }
 
 // A client with the driver's option `stringNumbers` gets numbers as text.

@@ -11,6 +11,7 @@ import { connectTo } from '../driver.ts'
 import { EventTurns } from './event-turns.ts'
 import { voteKey } from './keys.ts'
 import { RedisQuorumNode } from './redis-node.ts'
+import { NO_TOKEN } from './scripts/cast-vote.ts'
 
 const QUARANTINE_MS = 3_600_000
 const LONG_MS = 600_000
@@ -53,23 +54,25 @@ function openModel(): ServerModel {
 
 /** The token that is proposed to one more request. */
 async function proposed(node: ServerModel | QuorumNode, requestId: string): Promise<number> {
-  const ballot = { resource: 'tokens', requestId, ttlMs: LONG_MS, meta: '{}' }
+  const ballot = { resource: 'tokens', requestId, ttlMs: LONG_MS, meta: '{}', isFenced: true }
   const answer = await node.vote(ballot)
   await node.withdraw(ballot)
   if (answer.kind !== 'yes') throw new Error(`It answered ${answer.kind}.`)
   return Number(answer.token)
 }
 
+type Fenced = 'all' | 'none' | 'mixed'
 type Step = (node: ServerModel | QuorumNode) => unknown
 
 // Votes, raises, renewals and give-backs of three requests for two resources.
-function steps(seed: number, count: number): readonly Step[] {
+function steps(seed: number, count: number, fenced: Fenced): readonly Step[] {
   const random = seededRandom(seed)
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)] as T
   return Array.from({ length: count }, (): Step => {
-    const vote = { resource: pick(['a', 'b']), requestId: pick(['x/1', 'y/1', 'z/2']) }
+    const vote = { resource: pick([`${fenced} a`, `${fenced} b`]), requestId: pick(['x/1', 'y/1', 'z/2']) }
     const chance = random.next()
-    if (chance < 0.45) return node => node.vote({ ...vote, ttlMs: LONG_MS, meta: '{"by":"me"}' })
+    const isFenced = fenced === 'mixed' ? random.next() < 0.5 : fenced === 'all'
+    if (chance < 0.45) return node => node.vote({ ...vote, ttlMs: LONG_MS, meta: '{"by":"me"}', isFenced })
     if (chance < 0.6) return node => node.raise(vote, String(AHEAD + count).padStart(20, '0'))
     if (chance < 0.75) return node => node.renew(vote, LONG_MS)
     return node => node.withdraw(vote)
@@ -83,19 +86,19 @@ function comparable(answer: unknown): unknown {
 }
 
 describe('The model of a server, and the scripts', () => {
-  it('answer the same to 600 steps', async () => {
+  it.each(['all', 'mixed', 'none'] as const)('answer the same to 600 steps, fenced: %s', async fenced => {
     const [node, model] = [openNode(), openModel()]
-    expect(await node.admit('admit')).toBe('new')
+    await node.admit('admit')
     model.admit()
-    for (const resource of ['a', 'b']) {
-      const ballot = { resource, requestId: 'first/1', ttlMs: LONG_MS, meta: '{}' }
+    for (const resource of fenced === 'none' ? [] : [`${fenced} a`, `${fenced} b`]) {
+      const ballot = { resource, requestId: 'first/1', ttlMs: LONG_MS, meta: '{}', isFenced: true }
       for (const one of [node, model]) {
         await one.vote(ballot)
         expect(await one.raise(ballot, String(AHEAD).padStart(20, '0'))).toBe(true)
         expect(await one.withdraw(ballot)).toBe(true)
       }
     }
-    for (const [index, step] of steps(1, 600).entries()) {
+    for (const [index, step] of steps(1, 600, fenced).entries()) {
       const [real, modelled] = [await step(node), step(model)]
       expect(comparable(real), `step ${index}`).toEqual(comparable(modelled))
     }
@@ -106,7 +109,7 @@ describe('The model of a server, and the scripts', () => {
     const [node, model] = [openNode(), openModel()]
     await node.admit('admit')
     model.admit()
-    const ballot = { resource: 'short', requestId: 'x/1', ttlMs: SHORT_MS, meta: '{}' }
+    const ballot = { resource: 'short', requestId: 'x/1', ttlMs: SHORT_MS, meta: '{}', isFenced: true }
     for (const one of [node, model]) expect(await one.vote(ballot)).toHaveProperty('kind', 'yes')
     await sleep(SHORT_MS + 50)
     for (const one of [node, model]) {
@@ -138,11 +141,31 @@ describe('The model of a server, and the scripts', () => {
     node.close()
   })
 
+  it('keep nothing of a vote without a token once it is given back, and the register of one with', async () => {
+    const [node, model] = [openNode(), openModel()]
+    await node.admit('admit')
+    model.admit()
+    const ballot = { resource: 'plain', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}', isFenced: false }
+    for (const one of [node, model]) {
+      expect(await one.vote(ballot)).toEqual({ kind: 'yes', token: NO_TOKEN })
+      expect(await one.withdraw(ballot)).toBe(true)
+      expect(await one.withdraw(ballot)).toBe(false)
+    }
+    expect(await admin.exists(voteKey('hf', 'plain'))).toBe(0)
+    for (const one of [node, model]) {
+      const proposed = await one.vote({ ...ballot, isFenced: true })
+      await one.withdraw(ballot)
+      expect(await one.vote({ ...ballot, requestId: 'y/1' })).toEqual(proposed)
+    }
+    expect(await admin.exists(voteKey('hf', 'plain'))).toBe(1)
+    node.close()
+  })
+
   it('make no vote shorter that was extended since, when its question comes late', async () => {
     const [node, model] = [openNode(), openModel()]
     await node.admit('admit')
     model.admit()
-    const ballot = { resource: 'late', requestId: 'x/1', ttlMs: SHORT_MS, meta: '{}' }
+    const ballot = { resource: 'late', requestId: 'x/1', ttlMs: SHORT_MS, meta: '{}', isFenced: true }
     for (const one of [node, model]) {
       const first = await one.vote(ballot)
       expect(await one.renew(ballot, LONG_MS)).toBe(true)
@@ -156,7 +179,7 @@ describe('The model of a server, and the scripts', () => {
     const [server, source] = [await startRedis(), await startRedis()]
     const node = openNode(server)
     await node.admit('admit')
-    const ballot = { resource: 'd', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}' }
+    const ballot = { resource: 'd', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}', isFenced: true }
     expect(await node.vote(ballot)).toHaveProperty('kind', 'yes')
     const [own, other] = [new Redis(server.url), new Redis(source.url)]
     // The other one has all that it has, its marker too, and a vote fewer.
@@ -180,7 +203,7 @@ describe('The model of a server, and the scripts', () => {
     model.admit()
     await admin.flushall()
     model.wipe()
-    const ballot = { resource: 'c', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}' }
+    const ballot = { resource: 'c', requestId: 'x/1', ttlMs: LONG_MS, meta: '{}', isFenced: true }
     const answers = [await node.vote(ballot), model.vote(ballot)]
     for (const answer of answers) expect(answer).toHaveProperty('kind', 'quarantined')
     expect(comparable(answers[0])).toEqual(comparable(answers[1]))

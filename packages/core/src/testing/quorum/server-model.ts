@@ -62,7 +62,7 @@ export class ServerModel {
     this.#data = { ...this.#data, marker: { identity: this.#identity, sinceUs: 0 } }
   }
 
-  vote({ resource, requestId, ttlMs }: Ballot): VoteAnswer {
+  vote({ resource, requestId, ttlMs, isFenced }: Ballot): VoteAnswer {
     const nowUs = this.#settings.nowUs()
     const quarantineMs = this.#quarantineMs(nowUs)
     if (quarantineMs > 0) return { kind: 'quarantined', remainingMs: quarantineMs }
@@ -74,7 +74,8 @@ export class ServerModel {
     }
     // An old question that comes late: what was made longer since stays so.
     if (known !== undefined && leftMs > ttlMs) return yes(known.token)
-    const token = Math.max((known?.token ?? 0) + 1, nowUs)
+    const highest = known?.token ?? 0
+    const token = isFenced ? Math.max(highest + 1, nowUs) : highest
     this.#write(resource, { token, vote: { requestId, sinceUs: nowUs, ttlMs }, endsUs: this.#endsUs(nowUs, ttlMs) })
     return yes(token)
   }
@@ -99,7 +100,8 @@ export class ServerModel {
   withdraw({ resource, requestId }: VoteRef): boolean {
     const known = this.#registerOf(resource, this.#settings.nowUs())
     if (known?.vote?.requestId !== requestId) return false
-    this.#write(resource, { ...known, vote: undefined })
+    // A register that was never written is not kept.
+    this.#write(resource, known.token === 0 ? undefined : { ...known, vote: undefined })
     return true
   }
 
@@ -134,8 +136,11 @@ export class ServerModel {
     return nowUs + (ttlMs + this.#settings.keepMs) * 1_000
   }
 
-  #write(resource: string, register: Register): void {
-    this.#data = { ...this.#data, registers: new Map(this.#data.registers).set(resource, register) }
+  #write(resource: string, register: Register | undefined): void {
+    const registers = new Map(this.#data.registers)
+    if (register === undefined) registers.delete(resource)
+    else registers.set(resource, register)
+    this.#data = { ...this.#data, registers }
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Script } from '../../scripts/script.ts'
 import { defineScript } from '../../scripts/script.ts'
+import { NO_TOKEN } from './cast-vote.ts'
 
 /*
  * Steps of one who has the vote. The state is that of `cast-vote.ts`. None of them gives a vote, so the server's standing is no matter: a
@@ -41,7 +42,8 @@ end
 return 1
 `)
 
-/** Frees a vote. KEYS[1] the state. ARGV id. Returns 1 if it was there, else 0. */
+/** Frees a vote. KEYS[1] the state, which goes if it knows of no token. ARGV id. Returns 1 if it was there, else 0. */
 export const withdrawVote: Script = defineScript(`${HOLDER}
 local written = string.sub(state, 1, 20)
+if written == '${NO_TOKEN}' then return redis.call('DEL', KEYS[1]) end
 ${WRITE}`)
