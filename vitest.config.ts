@@ -13,8 +13,12 @@ export default defineConfig({
     pool: 'forks',
     // Most of the time of the long ones is waiting.
     maxWorkers: 3,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // A bound for what hangs, and for nothing else: how long a test takes is the machine's affair.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
+    setupFiles: ['scripts/vitest-patience.mjs'],
     allowOnly: false,
   },
 })

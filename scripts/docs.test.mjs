@@ -32,7 +32,7 @@ describe('Examples', () => {
         .replaceAll('postgres://127.0.0.1:5432/shop', postgres.url)
     workshop = new Workshop(examples, place)
     await workshop.compile()
-  }, 120_000)
+  })
 
   afterAll(async () => {
     workshop?.remove()

@@ -103,7 +103,7 @@ beforeAll(() => {
   write('.gitignore', 'node_modules')
   for (const [path, source] of [...violations, ...allowed]) write(path, `${source}\n`)
   findings = lint()
-}, 60_000)
+})
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

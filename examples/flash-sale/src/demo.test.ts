@@ -27,7 +27,6 @@ function valueOf(measure: string, output: string): string | undefined {
 // Most of their time the runs wait for leases to end, so they wait together.
 test.concurrent.for(['memory', 'redis', 'zookeeper'])(
   'on %s the stock is right at the end, and a stale write was refused',
-  { timeout: 70_000 },
   async (backend, { expect }) => {
     const { code, output, complaints } = await demo('--backend', backend, ...SMALL)
     expect(complaints).toBe('')
@@ -44,7 +43,6 @@ test.concurrent.for(['memory', 'redis', 'zookeeper'])(
 
 test.concurrent.for(['memory', 'redis', 'zookeeper'])(
   'on %s without fencing the stale write is accepted and the stock is oversold',
-  { timeout: 70_000 },
   async (backend, { expect }) => {
     const { code, output, complaints } = await demo('--backend', backend, '--unsafe', ...SMALL)
     expect(complaints).toBe('')

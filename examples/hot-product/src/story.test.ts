@@ -17,7 +17,7 @@ describe('a tally', () => {
 })
 
 describe('the story', () => {
-  it('is told of both shops, and ends what it started', { timeout: 60_000 }, async () => {
+  it('is told of both shops, and ends what it started', async () => {
     // The built one, for a shop is a process of its own.
     const { tellStory } = (await import('../dist/story.js')) as typeof import('./story.ts')
     const lines: string[] = []

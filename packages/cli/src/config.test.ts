@@ -32,7 +32,7 @@ function fileWith(name: string, content: string): string {
   return path
 }
 
-describe('holdfast config', { timeout: 60_000 }, () => {
+describe('holdfast config', () => {
   it('publishes a document, and prints what is published', async () => {
     const file = fileWith('config.json', '{"web": {"port": 8080, "name": "shop"}, "limits": {"burst": 5}}')
     const published = await holdfast.run(['publish', file, '--yes', '-m', 'the first'])

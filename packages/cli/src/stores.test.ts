@@ -19,7 +19,7 @@ async function answers(holdfast: Holdfast): Promise<readonly unknown[]> {
   return ran
 }
 
-describe('holdfast config', { timeout: 60_000 }, () => {
+describe('holdfast config', () => {
   it('works on PostgreSQL', async () => {
     const server = await sharedPostgres()
     const schema = `cli_${randomBytes(6).toString('hex')}`

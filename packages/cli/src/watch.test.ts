@@ -7,7 +7,7 @@ import { Holdfast } from './holdfast.fixture.ts'
 import type { RedisScope } from './redis-scope.fixture.ts'
 import { redisScope } from './redis-scope.fixture.ts'
 
-const UNTIL = { timeout: 20_000, interval: 50 }
+const UNTIL = { timeout: 60_000, interval: 50 }
 
 let redis: RedisScope
 let folder: string
@@ -45,7 +45,7 @@ function linesOf(text: string): readonly unknown[] {
 
 const LOGS = `echo "$HF_APP $HF_ENV $HF_PREVIOUS_REVISION $HF_REVISION $(cat)" >> "$DIR/log"`
 
-describe('watch', { timeout: 60_000 }, () => {
+describe('watch', () => {
   it('prints a line for each change, and no publisher counts on it', async () => {
     await holdfast.run(['set', 'web.port=1', '--yes'])
     const watch = holdfast.start('watch', '--json')
@@ -170,7 +170,7 @@ describe('watch', { timeout: 60_000 }, () => {
   })
 })
 
-describe('render', { timeout: 60_000 }, () => {
+describe('render', () => {
   function files(): { readonly template: string; readonly output: string; readonly args: readonly string[] } {
     const [template, output] = [join(folder, 'web.conf.in'), join(folder, 'web.conf')]
     writeFileSync(template, '# release {{ @revision }}\nlisten {{ web.port }}\n')

@@ -59,7 +59,7 @@ describe.each([
   ['Redis', redis],
   ['ZooKeeper', zookeeper],
   ['PostgreSQL', postgres],
-])('Publishing on %s', { timeout: 120_000 }, (_, start) => {
+])('Publishing on %s', (_, start) => {
   it('keeps history, contents of any size and rollbacks, and rolls out in steps.', async () => {
     const backend = opened(await start())
     const admin = openConfigAdmin({ backend, ...SCOPE, namespaces: [checkout], author: 'ann', historyMax: 3 })

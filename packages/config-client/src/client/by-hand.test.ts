@@ -52,7 +52,7 @@ it.each([
   const app = `app-${randomUUID().slice(0, 8)}`
   const config = await running(app)
   await change(app)
-  await expect.poll(() => config.status().state, { timeout: 5_000 }).toBe(state)
+  await expect.poll(() => config.status().state).toBe(state)
   expect(config.get(checkout)).toEqual({ timeoutMs: 5 })
   expect(config.status().detail).not.toBe('')
 })

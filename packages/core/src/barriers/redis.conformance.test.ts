@@ -76,7 +76,7 @@ describe('Barriers of records, in Redis', () => {
   })
 
   for (const { promise, name, run } of barrierConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 120_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

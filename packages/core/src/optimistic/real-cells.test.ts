@@ -121,7 +121,7 @@ async function stocked({ cell, to }: Count): Promise<Cell<unknown>> {
 }
 
 describe.each(counts)('%s', (_name, countOf) => {
-  it('sells what there is, and nothing twice, to eight sellers at once', { timeout: 60_000 }, async () => {
+  it('sells what there is, and nothing twice, to eight sellers at once', async () => {
     const count = countOf()
     const stock = await stocked(count)
     const take = (value: unknown): unknown => (count.of(value) === 0 ? undefined : count.to(count.of(value) - 1, value))

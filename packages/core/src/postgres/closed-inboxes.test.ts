@@ -182,7 +182,7 @@ describe.each(MODES)('Whether one who waits for a lease of kind %s is there', (k
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity a
         WHERE query LIKE 'LISTEN%' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory')`,
     )
-    await expect.poll(watched, { timeout: 5_000 }).toEqual([true, true])
+    await expect.poll(watched).toEqual([true, true])
     await one.release(held)
     await heard.release(await first)
     await deaf.release(await second)
@@ -206,7 +206,7 @@ describe.each(MODES)('Whether one who waits for a lease of kind %s is there', (k
     const grant = await second
     expect(await queueOf(one, kind)).toEqual([wishes[2].requestId])
     proxy.heal()
-    await expect.poll(() => queueOf(one, kind), { timeout: 10_000 }).toEqual([wishes[0].requestId, wishes[2].requestId])
+    await expect.poll(() => queueOf(one, kind)).toEqual([wishes[0].requestId, wishes[2].requestId])
     await other.release(grant as NonNullable<typeof grant>)
     await cut.release((await first) as NonNullable<typeof grant>)
     await other.release((await third) as NonNullable<typeof grant>)

@@ -190,7 +190,7 @@ describe('A backend', () => {
     await expect.poll(() => events.map(({ event }) => event)).toEqual(['ready', 'lost'])
     expect(backend.health.current.kind).toBe('suspended')
     // By itself, though nobody asks for anything.
-    await expect.poll(() => backend.health.current.kind, { timeout: 5_000 }).toBe('ready')
+    await expect.poll(() => backend.health.current.kind).toBe('ready')
     proxy.hold()
     const error: unknown = await backend.records.read({ directory }).catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'HF_UNAVAILABLE' })

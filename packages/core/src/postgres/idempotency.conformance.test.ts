@@ -67,7 +67,7 @@ describe('Idempotency in PostgreSQL', () => {
   })
 
   for (const { promise, name, run } of idempotencyConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

@@ -80,13 +80,13 @@ describe('A lease in PostgreSQL', () => {
     await expect.poll(async () => (await one.leases.inspect(name)).waiters).toHaveLength(1)
     await server.restart()
     await expect
-      .poll(() => one.leases.inspect(name).catch(() => undefined), { timeout: 10_000 })
+      .poll(() => one.leases.inspect(name).catch(() => undefined))
       .toMatchObject({
         holder: { token: { value: held.token.value } },
       })
     held.assertHeld()
     expect(held.guarantee).toBe('lease')
-    await expect.poll(() => other.health.current.kind, { timeout: 10_000 }).toBe('ready')
+    await expect.poll(() => other.health.current.kind).toBe('ready')
     expect(await held.release()).toBe('released')
     const next = await waiting
     expect(next.token.value).toBeGreaterThan(held.token.value)
@@ -130,7 +130,7 @@ describe('A lease in PostgreSQL', () => {
       const { leases } = opened()
       // Some wait, and others ask.
       const waiterCount = async (): Promise<number> => (await leases.inspect(name, kind)).waiters.length
-      await expect.poll(waiterCount, { interval: 1, timeout: 10_000 }).toBeGreaterThan(50)
+      await expect.poll(waiterCount, { interval: 1 }).toBeGreaterThan(50)
       victim.kill('SIGKILL')
       const wish = {
         resource: name,
@@ -201,7 +201,7 @@ describe('A lease in PostgreSQL', () => {
   })
 
   it('leaves no connection, timer or listener of a backend that was closed', async () => {
-    await expect.poll(connections, { timeout: 5_000 }).toBe(0)
+    await expect.poll(connections).toBe(0)
     const [one, other] = [opened(), opened()]
     const held = await acquireLease(one, name, {})
     const waiting = acquireLease(other, name, {}).catch((error: unknown) => error)
@@ -211,7 +211,7 @@ describe('A lease in PostgreSQL', () => {
     expect(await waiting).toMatchObject({ code: 'HF_CLOSED' })
     expect((await one.leases.inspect(name)).waiters).toEqual([])
     await one.close()
-    await expect.poll(connections, { timeout: 5_000 }).toBe(0)
+    await expect.poll(connections).toBe(0)
     expect(await held.release()).toBe('lost')
   })
 })

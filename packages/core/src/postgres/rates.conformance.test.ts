@@ -100,7 +100,7 @@ describe('Rates in PostgreSQL', () => {
   })
 
   for (const { promise, name, run } of rateConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

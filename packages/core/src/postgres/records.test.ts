@@ -42,7 +42,7 @@ function committing(records: RecordStore, directory: string, ...changes: readonl
 }
 
 describe('Records in PostgreSQL', () => {
-  it('200 times, of the first commits of four clients at once exactly one happens', { timeout: 120_000 }, async () => {
+  it('200 times, of the first commits of four clients at once exactly one happens', async () => {
     const stores = Array.from({ length: 4 }, () => opened().records)
     for (let round = 0; round < 200; round += 1) {
       const directory = randomUUID()
@@ -81,7 +81,7 @@ describe('Records in PostgreSQL', () => {
     expect(await committing(records, 'a', put('x', '1'))).toMatchObject({ kind: 'committed', revision: { number: 1 } })
   })
 
-  it('a directory with as many records as may be takes no more, and says so', { timeout: 60_000 }, async () => {
+  it('a directory with as many records as may be takes no more, and says so', async () => {
     const { records } = opened({ commandTimeoutMs: 20_000 })
     const directory = randomUUID()
     const { directoryRecordsMax, commitChangesMax } = RECORD_LIMITS
@@ -99,7 +99,7 @@ describe('Records in PostgreSQL', () => {
     expect(await exchange).toMatchObject({ kind: 'committed' })
   })
 
-  it('a commit whose 1,024 successors came is known, but not its answer', { timeout: 60_000 }, async () => {
+  it('a commit whose 1,024 successors came is known, but not its answer', async () => {
     const { records } = opened()
     const directory = randomUUID()
     const first = { directory, commitId: records.newId(), changes: [put('a', 'first')] }
@@ -147,7 +147,7 @@ describe('Records in PostgreSQL', () => {
       expect(await records.beat(last)).toMatchObject({ kind: 'kept' })
       return await kept()
     }
-    await expect.poll(isSwept, { timeout: 10_000, interval: 1 }).toBe(1)
+    await expect.poll(isSwept, { interval: 1 }).toBe(1)
   })
 
   it('a commit that waits for another transaction longer than its caller does not happen behind his back', async () => {

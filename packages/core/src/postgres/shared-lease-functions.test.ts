@@ -225,20 +225,16 @@ describe('The steps of shared leases', () => {
   it.each([
     ['read-write', steps(readOrWrite, 2)],
     ['permits', steps(permit, 0)],
-  ] as const)(
-    'of %s answer, hand over and tell as the model does, whatever comes',
-    { timeout: 120_000 },
-    async (kind, histories) => {
-      const compare = async (all: readonly Step[]): Promise<void> => {
-        const first = all.find(step => step.kind === 'acquire')
-        const served = new Served(kind, first?.kind === 'acquire' && first.wish.mode === 'read')
-        const model = new SharedLeaseModel(CLAIM)
-        for (const step of all) {
-          const should = takenBy(model, step)
-          expect({ step, ...(await served.take(step)) }).toEqual({ step, ...should })
-        }
+  ] as const)('of %s answer, hand over and tell as the model does, whatever comes', async (kind, histories) => {
+    const compare = async (all: readonly Step[]): Promise<void> => {
+      const first = all.find(step => step.kind === 'acquire')
+      const served = new Served(kind, first?.kind === 'acquire' && first.wish.mode === 'read')
+      const model = new SharedLeaseModel(CLAIM)
+      for (const step of all) {
+        const should = takenBy(model, step)
+        expect({ step, ...(await served.take(step)) }).toEqual({ step, ...should })
       }
-      await fc.assert(fc.asyncProperty(histories, compare), { numRuns: 60 })
-    },
-  )
+    }
+    await fc.assert(fc.asyncProperty(histories, compare), { numRuns: 60 })
+  })
 })

@@ -210,9 +210,7 @@ describe('A link that is silent', () => {
     await first
     proxy.heal()
     const second = acquireLease(backend, name, { waitMs: 20_000 }).catch(() => acquireLease(backend, name, {}))
-    await expect
-      .poll(async () => (await opening({ url: server.url }).leases.inspect(name)).waiters.length, { timeout: 8_000 })
-      .toBe(1)
+    await expect.poll(async () => (await opening({ url: server.url }).leases.inspect(name)).waiters.length).toBe(1)
     await held.release()
     expect((await second).resource).toBe(name)
   })

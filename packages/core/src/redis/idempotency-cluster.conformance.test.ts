@@ -78,7 +78,7 @@ describe('Idempotency in Redis Cluster', () => {
   })
 
   for (const { promise, name, run } of idempotencyConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

@@ -57,7 +57,7 @@ describe('Idempotency in Redis', () => {
   })
 
   for (const { promise, name, run } of idempotencyConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

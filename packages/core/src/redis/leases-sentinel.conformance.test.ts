@@ -58,7 +58,7 @@ describe('Leases in Redis behind Sentinel', () => {
     // The stalls of the suite stop nobody but this process.
     watched = await startRedisSentinel({ downAfterMs: 10_000 })
     admin = new Redis({ sentinels: sentinels(), name: watched.name })
-  }, 60_000)
+  })
 
   afterAll(async () => {
     admin.disconnect()

@@ -122,7 +122,7 @@ describe('After an acquire that was aborted', () => {
     }
     await expect.poll(keysLeft).toEqual([])
     expect(listeners()).toBe(before)
-    await expect.poll(() => clock.timers.size, { timeout: 3_000 }).toBe(0)
+    await expect.poll(() => clock.timers.size).toBe(0)
   })
 
   it('by its own time limit nothing of it is left', async () => {
@@ -163,7 +163,7 @@ async function program(url: string, body: string): Promise<{ readonly said: stri
   `
   const startMs = systemClock.monotonicMs()
   const cwd = fileURLToPath(new URL('../..', import.meta.url))
-  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd, timeout: 15_000 })
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd, timeout: 120_000 })
   return { said: stdout.trim(), ms: systemClock.monotonicMs() - startMs }
 }
 

@@ -126,7 +126,7 @@ describe('Rates in Redis Cluster', () => {
   })
 
   for (const { promise, name, run } of rateConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

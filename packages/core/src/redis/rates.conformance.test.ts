@@ -113,7 +113,7 @@ describe.each([
   ['a client that was given', openWithClient],
 ])('Rates in Redis, through %s', (_, openBackend) => {
   for (const { promise, name, run } of rateConformance({ ...harness, openBackend })) {
-    it(`${promise}: ${name}`, { timeout: 60_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

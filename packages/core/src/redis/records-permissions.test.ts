@@ -128,7 +128,7 @@ describe('A reader', () => {
     const joined = { directory, id: 'i', owner: publisher.records.newId(), value: bytes('x'), ttlMs: 300 }
     await publisher.records.join(joined)
     await expect.poll(view).toBe('2 i')
-    await expect.poll(view, { timeout: 5_000 }).toBe('2 ')
+    await expect.poll(view).toBe('2 ')
     // The marker of the server and the scripts of leases, which it tries at each connect.
     expect(await refusedCommands()).toEqual(['eval', 'script|load'])
 

@@ -74,7 +74,7 @@ describe('The guarantee of a server', () => {
     const main = await started({ appendonly: 'always' })
     const replica = await started({ args: ['--replicaof', '127.0.0.1', String(main.port)] })
     const admin = adminOf(main.url)
-    await expect.poll(() => admin.info('replication'), { timeout: 10_000 }).toContain('connected_slaves:1')
+    await expect.poll(() => admin.info('replication')).toContain('connected_slaves:1')
     expect((await acquireLease(opening(main.url), 'r', {})).guarantee).toBe('advisory')
     await replica.stop()
   })
@@ -137,7 +137,7 @@ describe('Grants of a server that was replaced', () => {
     const server = await started()
     const admin = adminOf(server.url)
     await expect
-      .poll(async () => Number(/uptime_in_seconds:(\d+)/.exec(await admin.info('server'))?.[1]), { timeout: 8_000 })
+      .poll(async () => Number(/uptime_in_seconds:(\d+)/.exec(await admin.info('server'))?.[1]))
       .toBeGreaterThanOrEqual(3)
     await admin.flushall()
     expect(await msToGrant(opening(server.url, 1_000))).toBeLessThan(500)

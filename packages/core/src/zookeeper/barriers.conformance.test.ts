@@ -100,7 +100,7 @@ describe.each([
   ['made of records', recordBarriers, 'curator'],
 ] as const)('Barriers in ZooKeeper, %s', (_, store, naming) => {
   for (const { promise, name, run } of barrierConformance(harness(store, naming))) {
-    it(`${promise}: ${name}`, { timeout: 120_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

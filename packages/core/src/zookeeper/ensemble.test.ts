@@ -37,7 +37,7 @@ beforeAll(async () => {
   ensemble = await startZooKeeperEnsemble()
   raw = await RawClient.connect(ensemble.connectString, { sessionTimeout: 30_000, retries: 3 })
   await raw.mkdirp(ROOT)
-}, 90_000)
+})
 
 afterAll(async () => {
   raw.close()
@@ -135,7 +135,7 @@ function startCrowd(rooms: Rooms, asked: (wish: Wish, index: number) => Wish): (
 }
 
 describe('When the leader is killed', () => {
-  it('what is held stays held, and who waits gets it in turn', { timeout: 120_000 }, async () => {
+  it('what is held stays held, and who waits gets it in turn', async () => {
     const [one, other] = [open(30_000), open(30_000)]
     const mutex = await acquireLease(one, 'mutex', {})
     const writer = await acquireLease(one, 'written', {}, WRITE)
@@ -166,7 +166,7 @@ describe('When the leader is killed', () => {
     await restart()
   })
 
-  it('a crowd never meets inside who must not, and goes on', { timeout: 120_000 }, async () => {
+  it('a crowd never meets inside who must not, and goes on', async () => {
     const rooms = new Rooms()
     const stop = startCrowd(rooms, wish => wish)
     for (let kill = 0; kill < 2; kill += 1) {
@@ -182,7 +182,7 @@ describe('When the leader is killed', () => {
       expect(await harness.leftovers(resource)).toEqual([])
   })
 
-  it('(control) a crowd that locks something else each is seen to meet', { timeout: 60_000 }, async () => {
+  it('(control) a crowd that locks something else each is seen to meet', async () => {
     const rooms = new Rooms()
     const stop = startCrowd(rooms, ({ mode }, index) => ({ resource: `own-${index}`, mode }))
     await vi.waitFor(() => expect(rooms.conflicts).toBeGreaterThan(0), 20_000)
@@ -191,7 +191,7 @@ describe('When the leader is killed', () => {
 })
 
 describe('When nobody leads for longer than an operation may take', () => {
-  it('who waits keeps its place, and who asks for the first time is told so', { timeout: 120_000 }, async () => {
+  it('who waits keeps its place, and who asks for the first time is told so', async () => {
     const operationMs = 500
     const [one, other, third] = [open(30_000), open(30_000, operationMs), open(30_000, operationMs)]
     const wishes: readonly Wish[] = [

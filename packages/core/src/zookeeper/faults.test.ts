@@ -91,7 +91,7 @@ describe('A server', () => {
     await server.restart()
     // Started anew it gives its sessions their whole timeout again: what was lost has to be taken back.
     const raw = await rawClient(server)
-    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 5_000 })
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]))
     await (await acquireLease(backend, 'a', {})).release()
   })
 
@@ -155,7 +155,7 @@ describe('A session', () => {
     proxy.dropConnections()
     await sleep(2_000)
     proxy.heal()
-    await vi.waitFor(() => expect(lost).toEqual([`${grant.request.requestId} session-lost`]), { timeout: 3_000 })
+    await vi.waitFor(() => expect(lost).toEqual([`${grant.request.requestId} session-lost`]))
     expect(grant.deadline.remainingMs()).toBe(0)
     expect(await backend.leases.release(grant)).toBe('lost')
     expect(await backend.leases.renew([{ grant, ttlMs: 60_000 }])).toEqual([{ kind: 'lost', reason: 'session-lost' }])
@@ -178,7 +178,7 @@ describe('A session', () => {
     expect(reason).toBe('expired')
     expect(await contenders(raw, 'a')).toHaveLength(1)
     proxy.heal()
-    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 2_000 })
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]))
     expect(internalsOf(backend).sessions.current.id).toBe(id)
     expect(lease.remainingMs()).toBe(0)
     expect(await lease.release()).toBe('lost')
@@ -196,9 +196,9 @@ describe('A session', () => {
     await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1))
     proxy.refuse()
     proxy.dropConnections()
-    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(0), { timeout: 4_000 })
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(0))
     proxy.heal()
-    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1), { timeout: 4_000 })
+    await vi.waitFor(async () => expect((await one.leases.inspect('a')).waiters).toHaveLength(1))
     await held.release()
     expect((await waiting).remainingMs()).toBeGreaterThan(0)
   })
@@ -248,7 +248,7 @@ describe('A link', () => {
     const counts = await Promise.all([turns(one), turns(one), turns(other), turns(other)])
     stopCutting()
     for (const count of counts) expect(count).toBeGreaterThan(10)
-    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 3_000 })
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]))
   })
 
   it('that is silent does not keep a backend from closing in two seconds, and its session frees the lock', async () => {
@@ -261,7 +261,7 @@ describe('A link', () => {
     const startMs = performance.now()
     await backend.close()
     expect(performance.now() - startMs).toBeLessThan(2_200)
-    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]), { timeout: 3_000 })
+    await vi.waitFor(async () => expect(await contenders(raw, 'a')).toEqual([]))
   })
 
   it('that is not there is told within the operation timeout, with what the system said', async () => {

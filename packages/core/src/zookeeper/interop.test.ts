@@ -122,7 +122,7 @@ describe.each([
     ])
   }
 
-  it.each([1, 2, 3])('hold a mutex one at a time, and nobody is stuck (run %i)', { timeout: 120_000 }, async run => {
+  it.each([1, 2, 3])('hold a mutex one at a time, and nobody is stuck (run %i)', async run => {
     const path = `mutex-${run}`
     expect(await contend({ path, peers: ['mutex'], ours: ['mutex', 'mutex'] })).toEqual([0, 0, 0])
   })
@@ -130,13 +130,13 @@ describe.each([
   // A reader of kazoo 2.8 waits for every writer, also for those behind it, who wait for it: two of kazoo's own come to a
   // standstill that way. So its readers meet no writers here but one after the other, below.
   const peerReads = naming === 'curator'
-  it('hold a read-write lock as it says', { timeout: 120_000 }, async () => {
+  it('hold a read-write lock as it says', async () => {
     const peers = peerReads ? (['read', 'write'] as const) : (['write'] as const)
     const counts = await contend({ path: 'read-write', peers, ours: ['read', 'write', 'read'] })
     expect(counts.every(count => count === 0)).toBe(true)
   })
 
-  it('hold at most as many permits as there are', { timeout: 120_000 }, async () => {
+  it('hold at most as many permits as there are', async () => {
     const path = 'permits'
     expect(await contend({ path, peers: ['permit:2', 'permit:2'], ours: ['permit:2', 'permit:2'] })).toEqual([
       0, 0, 0, 0,
@@ -147,7 +147,7 @@ describe.each([
     ['read', 'write'],
     ['write', 'read'],
     ['write', 'write'],
-  ] as const)('exclude each other: a %s of the peer, and a %s of ours', { timeout: 60_000 }, async (theirs, own) => {
+  ] as const)('exclude each other: a %s of the peer, and a %s of ours', async (theirs, own) => {
     const [peer, backend] = [await startPeer(), openBackend()]
     const [path, mode] = [`exclude-${theirs}-${own}`, modeOf(own)]
     const held = await peer.hold(theirs, `${root}/${path}`, 5_000)
@@ -160,7 +160,7 @@ describe.each([
     expect(await peer.hold(theirs, `${root}/${path}`, 5_000)).toBeDefined()
   })
 
-  it('let readers of both in together', { timeout: 60_000 }, async () => {
+  it('let readers of both in together', async () => {
     const [peer, backend] = [await startPeer(), openBackend()]
     const held = await peer.hold('read', `${root}/readers`, 5_000)
     await using lease = await acquireLease(backend, 'readers', { waitMs: 5_000 }, { kind: 'read' })
@@ -168,7 +168,7 @@ describe.each([
     lease.assertHeld()
   })
 
-  it('lead one after the other: the election of theirs is a mutex', { timeout: 60_000 }, async () => {
+  it('lead one after the other: the election of theirs is a mutex', async () => {
     const [peer, backend] = [await startPeer(), openBackend()]
     const leads = await peer.hold('leader', `${root}/leader`, 5_000)
     expect((await backend.leases.inspect('leader')).holder?.meta).toEqual({ data: naming })
@@ -178,7 +178,7 @@ describe.each([
     lease.assertHeld()
   })
 
-  it('wait at one barrier, whoever shuts and opens it', { timeout: 60_000 }, async () => {
+  it('wait at one barrier, whoever shuts and opens it', async () => {
     const [peer, barriers] = [await startPeer(), openBarriers()]
     await peer.barrier('set', `${root}/theirs`)
     const passing = barriers.untilOpen('theirs')
@@ -192,7 +192,7 @@ describe.each([
     expect(await waiting).toBe('passed')
   })
 
-  it('enter and leave a double barrier together', { timeout: 60_000 }, async () => {
+  it('enter and leave a double barrier together', async () => {
     const [peer, barriers] = [await startPeer(), openBarriers()]
     const entering = peer.enter(`${root}/double`, 3)
     const ours = [1, 2].map(() => barriers.enter({ barrier: 'double', parties: 3, meta: '{}' }))
@@ -204,7 +204,7 @@ describe.each([
     expect(await leaving).toBe('left')
   })
 
-  it('get what a killed process of theirs held, once its session is over', { timeout: 60_000 }, async () => {
+  it('get what a killed process of theirs held, once its session is over', async () => {
     const [peer, backend] = [await startPeer(), openBackend()]
     await peer.hold('mutex', `${root}/killed-peer`, 5_000)
     const waiting = acquireLease(backend, 'killed-peer', { waitMs: 30_000 })
@@ -216,7 +216,7 @@ describe.each([
     lease.assertHeld()
   })
 
-  it('get what a killed process of ours held, once its session is over', { timeout: 60_000 }, async () => {
+  it('get what a killed process of ours held, once its session is over', async () => {
     const [peer, child] = [await startPeer(), await holder(naming, root, 'killed-holder')]
     expect(await peer.hold('mutex', `${root}/killed-holder`, 100)).toBeUndefined()
     child.kill('SIGKILL')
@@ -225,7 +225,7 @@ describe.each([
 })
 
 describe('Curator', () => {
-  it('asks us to give a lock up, and we hear of it', { timeout: 60_000 }, async () => {
+  it('asks us to give a lock up, and we hear of it', async () => {
     const peer = await startCurator({ connectString: server.connectString, sessionTimeoutMs: SESSION_MS })
     onTestFinished(() => peer.stop())
     const root = `/hf-interop-${randomUUID()}`

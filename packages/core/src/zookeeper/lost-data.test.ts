@@ -74,7 +74,7 @@ describe('A server that was emptied under its clients', () => {
     expect(lease.token < before).toBe(true)
     await fence.raise(lease)
     expect(await lease.release()).toBe('released')
-  }, 30_000)
+  })
 
   it('is told to those who watch records: `missing`, and `replaced` after the next commit', async () => {
     const server = await ownServer()
@@ -86,7 +86,7 @@ describe('A server that was emptied under its clients', () => {
     await backend.ready({ timeoutMs: BOUND_MS })
     await publish(backend, 'new')
     expect(await watched.until(view => textIn(view) === 'new')).toMatchObject({ succession: 'replaced' })
-  }, 30_000)
+  })
 })
 
 describe('A server that was restored from an older copy of its data', () => {
@@ -111,5 +111,5 @@ describe('A server that was restored from an older copy of its data', () => {
     await backend.ready({ timeoutMs: BOUND_MS })
     await publish(backend, '5')
     await watched.until(current => textIn(current) === '5')
-  }, 40_000)
+  })
 })

@@ -18,7 +18,7 @@ async function silenceOf(proxy: FaultProxy): Promise<void> {
       before = proxy.requests
       expect(isSilent).toBe(true)
     },
-    { interval: 100, timeout: 5_000 },
+    { interval: 100 },
   )
 }
 

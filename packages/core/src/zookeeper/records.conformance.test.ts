@@ -153,7 +153,7 @@ describe('Records in ZooKeeper', () => {
   })
 
   for (const { promise, name, run } of recordConformance(harness)) {
-    it(`${promise}: ${name}`, { timeout: 120_000 }, async () => {
+    it(`${promise}: ${name}`, async () => {
       expect(await run()).toBeUndefined()
     })
   }

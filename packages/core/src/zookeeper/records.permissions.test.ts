@@ -115,7 +115,7 @@ describe('Credentials', () => {
     proxy.dropConnections()
     expect(await commit(publisher, 'again', '2')).toMatchObject({ kind: 'committed' })
     proxy.hold()
-    await vi.waitFor(() => expect(publisher.health.current.kind).toBe('suspended'), { timeout: 5_000 })
+    await vi.waitFor(() => expect(publisher.health.current.kind).toBe('suspended'))
     await new Promise(resolve => setTimeout(resolve, 2_500))
     proxy.heal()
     expect(await commit(publisher, 'again', '3')).toMatchObject({ kind: 'committed', revision: { number: 3 } })

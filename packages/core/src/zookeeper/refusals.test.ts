@@ -87,7 +87,7 @@ describe('A session', () => {
     const startMs = performance.now()
     fake.isRefusing = true
     fake.drop()
-    await vi.waitUntil(() => session.isOver, { timeout: 5_000, interval: 5 })
+    await vi.waitUntil(() => session.isOver, { interval: 5 })
     expect(performance.now() - startMs).toBeGreaterThan(790)
     expect(session.state).toMatchObject({ failure: { kind: 'session-lost' } })
     fake.isRefusing = false
@@ -129,5 +129,5 @@ describe('A session', () => {
       expect(sessions.current).toBe(session)
       expect(new Set(fake.seen.slice(1))).toEqual(new Set([SEEN]))
     }
-  }, 20_000)
+  })
 })

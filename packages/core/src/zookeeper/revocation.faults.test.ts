@@ -111,7 +111,7 @@ describe('A holder', () => {
       lease.onRevoke(() => (heard += 1))
       await sleep((round * 7) % 40)
       expect(await requestRevocation(asker, lease.resource)).toBe(1)
-      await vi.waitFor(() => expect(heard).toBe(1), { timeout: 3_000 })
+      await vi.waitFor(() => expect(heard).toBe(1))
       expect(await lease.release()).toBe('released')
       expect(heard).toBe(1)
     }
@@ -128,7 +128,7 @@ describe('A holder', () => {
     const nextHeard = vi.fn<() => void>()
     next.onRevoke(nextHeard)
     proxy.heal()
-    await vi.waitFor(() => expect(lease.signal.aborted).toBe(true), { timeout: 3_000 })
+    await vi.waitFor(() => expect(lease.signal.aborted).toBe(true))
     await asker.leases.inspect(name)
     await sleep(200)
     expect([heard(), nextHeard.mock.calls.length]).toEqual([0, 0])

@@ -48,7 +48,7 @@ export function runRecipes(store: Store): void {
   let servers: Servers
   beforeAll(async () => {
     servers = await store.start()
-  }, 90_000)
+  })
 
   afterAll(() => servers.stop())
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { circuitBreaker } from './circuit-breaker.ts'
 
 const prefix = `hf-breaker-${randomUUID()}`
-const WITHIN = { timeout: 8_000, interval: 10 }
+const WITHIN = { interval: 10 }
 let server: SharedRedis
 
 beforeAll(async () => {
