@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import type { Clock } from '../clock.ts'
+import { UnavailableError } from '../errors.ts'
 import type { Moment } from '../lease/deadline.ts'
 import { momentOf } from '../lease/deadline.ts'
 import type { Command } from './attempt.ts'
@@ -45,6 +46,7 @@ class ClusterStep implements Command<unknown> {
   readonly #script: Script
   readonly #from: ClusterStepsParts
   #sent: Moment | undefined
+  #shortage: UnavailableError | undefined
   #isOver = false
 
   constructor(parts: StepParts, from: ClusterStepsParts) {
@@ -76,7 +78,8 @@ class ClusterStep implements Command<unknown> {
 
   failed(error: unknown): void {
     this.#isOver = true
-    this.#step.failed(error)
+    // A node that took over with too few replicas may take all the time there is: to learn of it, and to wait for them in vain.
+    this.#step.failed(error instanceof UnavailableError ? (this.#shortage ?? error) : error)
   }
 
   async #ask(client: Redis, nodes: string): Promise<unknown> {
@@ -101,6 +104,7 @@ class ClusterStep implements Command<unknown> {
     if (replication === undefined) return await client[name](script, keys.length, ...args)
     try {
       const run = await replication.run(client, pipeline => pipeline[name](script, keys.length, ...args))
+      this.#shortage = run.shortage
       return run.shortage !== undefined && isHeld(this.#step.parts, run.answers[0]) ? run.shortage : run.answers[0]
     } catch (error) {
       if (!isElsewhere(error)) throw error

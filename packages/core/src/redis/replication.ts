@@ -62,7 +62,7 @@ export class Replication {
     if (acknowledged >= needed) return { answers, shortage: undefined }
     const who = `${acknowledged} of ${needed} needed ${needed === 1 ? 'replica' : 'replicas'}`
     const shortage = new UnavailableError(
-      `Redis at ${addressOf(client as Redis | Cluster)} is not replicated enough: ${who} acknowledged the lease within ${this.#timeoutMs} ms.`,
+      `Redis at ${addressOf(client as Redis | Cluster)} is not replicated enough: ${who} acknowledged the lease within ${this.#timeoutMs} ms. Ask again when so many follow the master: see its \`INFO replication\`.`,
     )
     return { answers, shortage }
   }
