@@ -14,6 +14,7 @@ const FIRST = '_c_first-lock-0000000000'
 const SECOND = '_c_second-lock-0000000001'
 const EVENT_XID = -1
 const DELETED = 2
+const CHANGED = 3
 const CONNECTED = 3
 const CLOSE = -11
 const STAT_BYTES = 68
@@ -82,9 +83,11 @@ class Stage implements AsyncDisposable {
 
   /** Until all was asked that the script has, and nothing else. */
   async played(): Promise<void> {
-    await vi.waitFor(() =>
-      expect({ left: this.#steps, surprises: this.#surprises }).toEqual({ left: [], surprises: [] }),
-    )
+    await vi.waitFor(() => {
+      if (this.#surprises.length > 0)
+        throw new Error(`It asked for ${this.#surprises.join()}, of which the script has nothing.`)
+      if (this.#steps.length > 0) throw new Error(`It did not ask for all: ${this.#steps.length} steps are left.`)
+    })
   }
 
   /** Answers the first that was not answered yet. */
@@ -192,5 +195,85 @@ describe('Who waits', () => {
     await granting
     expect(stage.watching).toBe(0)
     await stage.played()
+  })
+
+  it('has no turn in a node that was gone when it looked, and queues again', async () => {
+    await using stage = await new Stage().open()
+    const { request, nodeOf } = waiter(stage)
+    const again = nodeOf(3)
+    stage.follow(
+      [create2, created(nodeOf(2))],
+      [getChildren2, listed(SECOND, nodeOf(2))],
+      [getData, FOUND],
+      [getData, MISSING],
+    )
+    const granting = stage.backend.leases.grant(request)
+    await stage.played()
+    stage.follow([getChildren2, listed()], [create2, created(again, 77n)], [getChildren2, listed(again)])
+    stage.tell(DELETED, SECOND)
+    expect((await granting).token.value).toBe(77n)
+  })
+
+  it('lists at its turn when somebody wrote into its node, of which it hears no more then', async () => {
+    await using stage = await new Stage().open()
+    const { request, nodeOf } = waiter(stage)
+    const again = nodeOf(3)
+    stage.follow(
+      [create2, created(nodeOf(2))],
+      [getChildren2, listed(SECOND, nodeOf(2))],
+      [getData, FOUND],
+      [getData, FOUND],
+    )
+    const granting = stage.backend.leases.grant(request)
+    await stage.played()
+    stage.tell(CHANGED, nodeOf(2))
+    stage.follow([getChildren2, listed()], [create2, created(again, 77n)], [getChildren2, listed(again)])
+    stage.tell(DELETED, SECOND)
+    expect((await granting).token.value).toBe(77n)
+  })
+
+  it('wakes when the one before it goes, whatever was written into the nodes before', async () => {
+    await using stage = await new Stage().open()
+    const { request, nodeOf } = waiter(stage)
+    const own = nodeOf(2)
+    stage.follow(
+      [create2, created(own)],
+      [getChildren2, listed(FIRST, SECOND, own)],
+      [getData, FOUND],
+      [getData, FOUND],
+    )
+    const granting = stage.backend.leases.grant(request)
+    await stage.played()
+    // It looks again for the one before it, but not for the one before that.
+    stage.follow([getChildren2, listed(FIRST, SECOND, own)], [getData, FOUND], [getData, FOUND])
+    stage.tell(CHANGED, SECOND)
+    await stage.played()
+    stage.tell(CHANGED, FIRST)
+    // Both have gone, and of the first nobody was told.
+    stage.follow([getChildren2, listed(own)])
+    stage.tell(DELETED, SECOND)
+    expect((await granting).token.value).toBe(1n)
+    expect(stage.watching).toBe(0)
+  })
+
+  it('is told that the backend was closed while it looks, and nothing more comes of that', async () => {
+    await using stage = await new Stage().open()
+    const { request, nodeOf } = waiter(stage)
+    stage.follow(
+      [create2, created(nodeOf(2))],
+      [getChildren2, listed(FIRST, SECOND, nodeOf(2))],
+      [getData, FOUND],
+      [getData, FOUND],
+    )
+    const granting = stage.backend.leases.grant(request)
+    granting.catch(() => undefined)
+    await stage.played()
+    stage.follow([getChildren2, SILENCE])
+    stage.tell(DELETED, FIRST)
+    await stage.played()
+    stage.tell(DELETED, SECOND)
+    await vi.waitFor(() => expect(stage.watching).toBe(0))
+    await stage.backend.close()
+    await expect(granting).rejects.toMatchObject({ code: 'HF_CLOSED' })
   })
 })

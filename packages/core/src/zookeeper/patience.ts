@@ -66,6 +66,7 @@ export class Patience {
   ): Promise<boolean> {
     const { waitingRoom, signal } = this.#parts
     return new Promise((resolve, reject) => {
+      let stopListening = (): void => undefined
       const settle = (how: () => void): void => {
         waitingRoom.leave(wake)
         session.watches.remove(path, heard)
@@ -76,7 +77,7 @@ export class Patience {
       const wake = (): void => heard(false)
       waitingRoom.enter(wake)
       session.watches.add(path, heard)
-      const stopListening = onAbort(signal, wake)
+      stopListening = onAbort(signal, wake)
       session.run(question).then(
         answer => {
           if (isEnough(answer)) wake()
