@@ -49,7 +49,11 @@ export interface Backend extends AsyncDisposable {
   ready(options?: ReadyOptions): Promise<void>
   /** Runs `hook` when the backend closes, before its connection goes. For packages that hold things through it. */
   onClose(hook: () => Promise<void>): void
-  /** Gives back what is held through it (within 2 s), then leaves no socket, timer or listener. Idempotent. */
+  /**
+   * Gives back what is held through it, then leaves no socket, timer or listener. A store that was reached and does not answer now has
+   * 1.5 s to hear of what is given back, for it may return, and then 0.5 s to part: 2 s at most. What it did not hear of ends with its
+   * TTL or session. Idempotent.
+   */
   close(): Promise<void>
 }
 

@@ -181,8 +181,9 @@ function leasesOn(parts: LeaseParts): Leases {
   })
   const commands = new LeaseCommands({ ...parts, inbox: () => inbox })
   const leases = new PostgresLeaseStore({ ...parts, commands, inbox, ids })
-  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
-  lifecycle.onClose(() => commands.idle())
+  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL. A server that was never
+  // reached has nothing of ours.
+  lifecycle.onClose(async () => (parts.epoch() > 0 ? await commands.idle() : undefined))
   const closeLeases = (): void => {
     commands.close()
     inbox.close()

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startRedis } from '@holdfast/scripts/servers'
-import { describe, expect, it } from 'vitest'
+import { freePort, startRedis } from '@holdfast/scripts/servers'
+import { describe, expect, it, vi } from 'vitest'
 import { acquireLease, tryAcquireLease } from '../index.ts'
-import { createFaultProxy } from '../testing/index.ts'
+import { createFaultProxy, SimulatedClock } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 
 // Longer than the driver ever waits before it connects again.
@@ -27,6 +27,17 @@ describe('A closed Redis backend', () => {
     await sleep(RECONNECT_MS_MAX)
     expect(connections).toBe(0)
     server.close()
+  })
+
+  it('waits for nothing when the server was never reached: it has nothing of ours', async () => {
+    // Never advanced, so that nothing that has a limit is over.
+    const clock = new SimulatedClock()
+    const backend = redisBackend({ url: `redis://127.0.0.1:${await freePort()}`, clock })
+    const acquired = acquireLease(backend, 'orders', {}).catch((error: unknown) => error)
+    const closed = vi.fn<() => void>()
+    void backend.close().then(closed)
+    await expect.poll(() => closed.mock.calls.length).toBe(1)
+    expect(await acquired).toMatchObject({ code: 'HF_CLOSED' })
   })
 
   it.each([

@@ -70,8 +70,10 @@ export function openLeases(settings: LeaseSettings): OpenLeases {
   const confirmsHandOffs = settings.replicated !== undefined
   const commands = new LeaseCommands({ clock, connection, routes }, { prefix, claimMs, confirmsHandOffs })
   const leases = new RedisLeaseStore({ clock, lifecycle, connection, commands, inbox, ids, prefix, timeOf })
-  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL.
-  lifecycle.onClose(() => commands.idle())
+  const wasReached = (): boolean => connection.epoch > 0 || (settings.replicated?.connection.epoch ?? 0) > 0
+  // Bounded, as everything that is given back: what the server does not answer by then ends with its TTL. A server that was never
+  // reached has nothing of ours.
+  lifecycle.onClose(async () => (wasReached() ? await commands.idle() : undefined))
   return { leases, stopLeases: () => leases.close(), closeLeases: close }
 }
 
