@@ -189,14 +189,14 @@ it('Who leaves while nobody can be reached waits on, however long that is, and h
 })
 
 it('A party whose session has ended has left, and does not count before it enters again', async () => {
-  const [backend, proxy] = await openedBehindProxy({ sessionTimeoutMs: 800 })
+  const [backend, proxy] = await openedBehindProxy({ sessionTimeoutMs: 3_000 })
   const [other, name] = [opened(), randomUUID()]
   const [first, second] = await inside([backend, other], name)
   proxy.refuse()
   proxy.dropConnections()
   await second?.leave()
   proxy.heal()
-  await backend.ready({ timeoutMs: 5_000 })
+  await backend.ready({ timeoutMs: 60_000 })
   const { entered } = await waiting(other, name, 2)
   expect((await run(other, getChildren(`${ROOT}/${name}`))).length).toBe(1)
   // Nobody is in for whom it would have to wait: the other is coming, and waits for it.

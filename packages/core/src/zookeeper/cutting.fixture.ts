@@ -3,9 +3,12 @@ import type { FaultProxy } from '../testing/index.ts'
 import { internalsOf } from './backend.ts'
 import type { ZooKeeperBackend } from './index.ts'
 
+/** About three answers. */
+const ANSWERED_BYTES_MIN = 80
+
 /**
- * Cuts a backend's link again and again. Each connection lives for so long once it is made: a slow machine, too, gets something done
- * with it.
+ * Cuts a backend's link, which has a proxy of its own, again and again. Each connection lives for so long once something was answered
+ * over it: a slow machine, too, gets something done with it.
  */
 export function keepCutting(backend: ZooKeeperBackend, proxy: FaultProxy, lifeMs: number): () => void {
   const { sessions } = internalsOf(backend)
@@ -16,6 +19,8 @@ export function keepCutting(backend: ZooKeeperBackend, proxy: FaultProxy, lifeMs
       const before = current.connections
       proxy.dropConnections()
       while (!isOver && sessions.current === current && current.connections === before) await sleep(1)
+      const answered = proxy.bytesToClient + ANSWERED_BYTES_MIN
+      while (!isOver && sessions.current === current && proxy.bytesToClient < answered) await sleep(1)
       await sleep(lifeMs)
     }
   }

@@ -11,8 +11,8 @@ import { OperationError } from './errors.ts'
 import { LeaseWorld, READ, WRITE, permitOf } from './lease-world.fixture.ts'
 import type { ZooKeeperBackend } from './index.ts'
 
-const OPERATION_MS = 250
-const OUTAGE_MS = 4 * OPERATION_MS
+const OPERATION_MS = 1_000
+const OUTAGE_MS = 2 * OPERATION_MS
 
 const world = await LeaseWorld.open()
 

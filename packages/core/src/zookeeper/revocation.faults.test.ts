@@ -30,9 +30,9 @@ async function behindProxy(
 ): Promise<readonly [ZooKeeperBackend, FaultProxy]> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'zookeeper' })
   onTestFinished(() => proxy.close())
-  const backend = zookeeperBackend({ connect: proxy.connectString, sessionTimeoutMs: 4_000, ...options })
+  const backend = zookeeperBackend({ connect: proxy.connectString, sessionTimeoutMs: 12_000, ...options })
   onTestFinished(() => backend.close())
-  await backend.ready()
+  await backend.ready({ timeoutMs: 60_000 })
   return [backend, proxy]
 }
 
@@ -119,12 +119,12 @@ describe('A holder', () => {
 
   it('whose session has ended is not asked and hears nothing, nor does the next', async () => {
     const [[asker], name] = [await behindProxy(), newName()]
-    const { lease, proxy, heard } = await held(name, undefined, { sessionTimeoutMs: 800 })
+    const { lease, proxy, heard } = await held(name, undefined, { sessionTimeoutMs: 3_000 })
     proxy.refuse()
     proxy.dropConnections()
     // The server still lists it.
     expect(await requestRevocation(asker, name)).toBe(1)
-    const next = await acquireLease(asker, name, { waitMs: 10_000 })
+    const next = await acquireLease(asker, name, { waitMs: 60_000 })
     const nextHeard = vi.fn<() => void>()
     next.onRevoke(nextHeard)
     proxy.heal()
@@ -167,20 +167,20 @@ describe('Who asks', () => {
   it('asks also when every connection lives only for a moment', async () => {
     const [[asker, proxy], name] = [await behindProxy(), newName()]
     const { lease, heard } = await held(name)
-    onTestFinished(keepCutting(asker, proxy, 15))
+    onTestFinished(keepCutting(asker, proxy, 30))
     for (let round = 0; round < 20; round += 1) expect(await requestRevocation(asker, name)).toBe(1)
     expect(heard()).toBe(1)
     await lease.release()
   })
 
   it('while nobody can be reached is told so, and has asked nobody', async () => {
-    const [[asker, proxy], name] = [await behindProxy({ operationTimeoutMs: 200 }), newName()]
+    const [[asker, proxy], name] = [await behindProxy({ operationTimeoutMs: 1_000 }), newName()]
     const { lease, heard } = await held(name)
     proxy.refuse()
     proxy.dropConnections()
     await expect(requestRevocation(asker, name)).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
     proxy.heal()
-    await asker.ready()
+    await asker.ready({ timeoutMs: 60_000 })
     await sleep(100)
     expect(heard()).toBe(0)
     await lease.release()
