@@ -22,6 +22,8 @@ export interface Command<T> {
 
 /** One command on its way: it is over once, by its answer or by its deadline. */
 export class Attempt<T> implements Expiring {
+  previous: Expiring | undefined
+  next: Expiring | undefined
   readonly timeoutMs: number
   readonly endsAtMs: number
   readonly #command: Command<T>

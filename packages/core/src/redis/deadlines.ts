@@ -1,10 +1,12 @@
+import type { Chained } from '../chain.ts'
+import { Chain } from '../chain.ts'
 import type { Clock, Timer } from '../clock.ts'
 
 const STALL_MS = 50
 const HITCH_MS = 5
 
 /** Something that must be over by a time. */
-export interface Expiring {
+export interface Expiring extends Chained<Expiring> {
   readonly endsAtMs: number
   /** How long it may take in all. @default what is usual */
   readonly timeoutMs?: number
@@ -19,8 +21,8 @@ export interface Expiring {
 export class CommandDeadlines {
   readonly timeoutMs: number
   readonly #clock: Clock
-  readonly #usual = new Set<Expiring>()
-  readonly #others = new Map<number, Set<Expiring>>()
+  readonly #usual = new Chain<Expiring>()
+  readonly #others = new Map<number, Chain<Expiring>>()
   #timer: Timer | undefined
   #dueMs = 0
   #isSecondLook = false
@@ -53,19 +55,19 @@ export class CommandDeadlines {
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const lane of this.#lanes()) for (const command of [...lane]) this.#expire(lane, command)
+    for (const lane of this.#lanes()) for (const command of lane.members()) this.#expire(lane, command)
   }
 
-  #laneOf(timeoutMs: number): Set<Expiring> {
+  #laneOf(timeoutMs: number): Chain<Expiring> {
     if (timeoutMs === this.timeoutMs) return this.#usual
     const known = this.#others.get(timeoutMs)
     if (known !== undefined) return known
-    const lane = new Set<Expiring>()
+    const lane = new Chain<Expiring>()
     this.#others.set(timeoutMs, lane)
     return lane
   }
 
-  #lanes(): readonly Set<Expiring>[] {
+  #lanes(): readonly Chain<Expiring>[] {
     return [this.#usual, ...this.#others.values()]
   }
 
@@ -87,20 +89,15 @@ export class CommandDeadlines {
     this.#isSecondLook = false
     let nextMs = Infinity
     for (const lane of this.#lanes()) {
-      for (const command of lane) {
-        if (command.endsAtMs > nowMs) {
-          nextMs = Math.min(nextMs, command.endsAtMs)
-          break
-        }
-        this.#expire(lane, command)
-      }
+      while (lane.first !== undefined && lane.first.endsAtMs <= nowMs) this.#expire(lane, lane.first)
+      if (lane.first !== undefined) nextMs = Math.min(nextMs, lane.first.endsAtMs)
     }
-    for (const [timeoutMs, lane] of this.#others) if (lane.size === 0) this.#others.delete(timeoutMs)
+    for (const [timeoutMs, lane] of this.#others) if (lane.first === undefined) this.#others.delete(timeoutMs)
     // What was expired may have led to other commands, which have set the timer.
     if (nextMs < Infinity && (this.#timer === undefined || nextMs < this.#dueMs)) this.#arm(nextMs - nowMs)
   }
 
-  #expire(lane: Set<Expiring>, command: Expiring): void {
+  #expire(lane: Chain<Expiring>, command: Expiring): void {
     lane.delete(command)
     command.expire()
   }
