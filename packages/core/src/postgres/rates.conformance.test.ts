@@ -73,7 +73,7 @@ const harness: RateHarness = {
   openBackend,
   key: () => randomUUID(),
   advance: ms => sleep(ms),
-  slackMs: 250,
+  slackMs: 10_000,
   leftovers,
   openAhead: { kind: 'supported', run: async ms => postgresBackend({ url: server.url, clock: clockAheadBy(ms) }) },
   setBack: { kind: 'supported', run: setBack },

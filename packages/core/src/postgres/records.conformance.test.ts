@@ -95,7 +95,7 @@ const harness: RecordHarness = {
   directory: () => randomUUID(),
   advance: ms => sleep(ms),
   ttlMs: 1_000,
-  slackMs: 500,
+  slackMs: 10_000,
   leftovers,
   loseData: { kind: 'supported', run: loseData },
   backUp: { kind: 'supported', run: backUp },

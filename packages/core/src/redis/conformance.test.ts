@@ -47,7 +47,7 @@ const harness: LeaseHarness = {
   advance: ms => sleep(ms),
   stall: ms => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
   ttlMs: 500,
-  slackMs: 250,
+  slackMs: 10_000,
   ordering: 'fifo',
   modes: 'all',
   slots: true,

@@ -92,7 +92,7 @@ const harness: RateHarness = {
   openBackend,
   key: () => randomUUID(),
   advance: ms => sleep(ms),
-  slackMs: 250,
+  slackMs: 10_000,
   leftovers: async key => ((await admin.exists(rateKey('hf', key))) === 1 ? [key] : []),
   openAhead: { kind: 'supported', run: async ms => backendOn(clientOf(), { clock: clockAheadBy(ms) }) },
   setBack: { kind: 'supported', run: setBack },

@@ -82,7 +82,7 @@ const harness: RateHarness = {
   openBackend: openWithUrl,
   key: () => randomUUID(),
   advance: ms => sleep(ms),
-  slackMs: 250,
+  slackMs: 10_000,
   leftovers: async key => ((await admin.exists(rateKey('hf', key))) === 1 ? [key] : []),
   openAhead: {
     kind: 'supported',

@@ -19,7 +19,7 @@ import type { ContenderNaming } from './index.ts'
 import { getChildren } from './operations.ts'
 import { ephemeralsPath, lockDirectory, recordDirectory } from './paths.ts'
 
-const SESSION_MS = 2_000
+const SESSION_MS = 4_000
 const LAYOUT = { base: '/holdfast' }
 
 const proxies = new WeakMap<Backend, FaultProxy>()

@@ -8,7 +8,7 @@ import { RawClient } from './raw-client.fixture.ts'
 
 // The server may be the user's: nothing outside of this node is touched.
 const top = `/hf-conformance-${randomUUID()}`
-const SESSION_MS = 2_000
+const SESSION_MS = 4_000
 let server: SharedZooKeeper
 let raw: RawClient
 let ttlMs: number

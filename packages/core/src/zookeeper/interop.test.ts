@@ -20,7 +20,7 @@ import type { ZooKeeperBackend } from './index.ts'
 import { zookeeperBackend } from './index.ts'
 
 const ROUNDS = 200
-const SESSION_MS = 2_000
+const SESSION_MS = 4_000
 
 /** Who contends: the kinds of the peer, one process each, and ours, one backend each. */
 interface Crowd {
@@ -151,8 +151,10 @@ describe.each([
     const [peer, backend] = [await startPeer(), openBackend()]
     const [path, mode] = [`exclude-${theirs}-${own}`, modeOf(own)]
     const held = await peer.hold(theirs, `${root}/${path}`, 5_000)
-    const waiting = acquireLease(backend, path, { waitMs: 30_000 }, mode)
-    await expect(acquireLease(backend, path, { waitMs: 100 }, mode)).rejects.toMatchObject({ code: 'HF_WAIT_TIMEOUT' })
+    const waiting = acquireLease(backend, path, { waitMs: 120_000 }, mode)
+    await expect(acquireLease(backend, path, { waitMs: 1_000 }, mode)).rejects.toMatchObject({
+      code: 'HF_WAIT_TIMEOUT',
+    })
     await held?.free()
     const lease = await waiting
     expect(await peer.hold(theirs, `${root}/${path}`, 100)).toBeUndefined()
@@ -163,7 +165,7 @@ describe.each([
   it('let readers of both in together', async () => {
     const [peer, backend] = [await startPeer(), openBackend()]
     const held = await peer.hold('read', `${root}/readers`, 5_000)
-    await using lease = await acquireLease(backend, 'readers', { waitMs: 5_000 }, { kind: 'read' })
+    await using lease = await acquireLease(backend, 'readers', { waitMs: 120_000 }, { kind: 'read' })
     expect([held, await peer.hold('read', `${root}/readers`, 5_000)]).not.toContain(undefined)
     lease.assertHeld()
   })
@@ -172,7 +174,7 @@ describe.each([
     const [peer, backend] = [await startPeer(), openBackend()]
     const leads = await peer.hold('leader', `${root}/leader`, 5_000)
     expect((await backend.leases.inspect('leader')).holder?.meta).toEqual({ data: naming })
-    const waiting = acquireLease(backend, 'leader', { waitMs: 30_000 })
+    const waiting = acquireLease(backend, 'leader', { waitMs: 120_000 })
     await leads?.free()
     await using lease = await waiting
     lease.assertHeld()
@@ -207,8 +209,8 @@ describe.each([
   it('get what a killed process of theirs held, once its session is over', async () => {
     const [peer, backend] = [await startPeer(), openBackend()]
     await peer.hold('mutex', `${root}/killed-peer`, 5_000)
-    const waiting = acquireLease(backend, 'killed-peer', { waitMs: 30_000 })
-    await expect(acquireLease(backend, 'killed-peer', { waitMs: 100 })).rejects.toMatchObject({
+    const waiting = acquireLease(backend, 'killed-peer', { waitMs: 120_000 })
+    await expect(acquireLease(backend, 'killed-peer', { waitMs: 1_000 })).rejects.toMatchObject({
       code: 'HF_WAIT_TIMEOUT',
     })
     await peer.kill()

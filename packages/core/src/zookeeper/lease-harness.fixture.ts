@@ -88,7 +88,7 @@ export function zooKeeperHarness(place: () => HarnessPlace): LeaseHarness {
     get ttlMs() {
       return place().ttlMs
     },
-    slackMs: 250,
+    slackMs: 10_000,
     ordering: 'fifo',
     modes: 'all',
     slots: false,

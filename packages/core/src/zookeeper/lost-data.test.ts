@@ -13,9 +13,9 @@ import type { DirectoryView } from '../records/watch.ts'
 import type { ZooKeeperBackend } from './index.ts'
 import { zookeeperBackend, zookeeperFence } from './index.ts'
 
-const SESSION_MS = 1_500
+const SESSION_MS = 4_000
 /** Two session timeouts, the delay between attempts, and a machine that is busy. */
-const BOUND_MS = 2 * SESSION_MS + 5_000
+const BOUND_MS = 2 * SESSION_MS + 60_000
 
 async function ownServer(): Promise<ZooKeeperServer> {
   const server = await startZooKeeper({ tickTime: 200, minSessionTimeoutMs: 400 })
@@ -24,9 +24,9 @@ async function ownServer(): Promise<ZooKeeperServer> {
 }
 
 async function open({ connectString }: ZooKeeperServer): Promise<ZooKeeperBackend> {
-  const backend = zookeeperBackend({ connect: connectString, sessionTimeoutMs: SESSION_MS, operationTimeoutMs: 2_000 })
+  const backend = zookeeperBackend({ connect: connectString, sessionTimeoutMs: SESSION_MS, operationTimeoutMs: 10_000 })
   onTestFinished(() => backend.close())
-  await backend.ready()
+  await backend.ready({ timeoutMs: BOUND_MS })
   return backend
 }
 

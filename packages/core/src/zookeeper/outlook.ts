@@ -22,21 +22,16 @@ export class Outlook {
   constructor(contender: Contender, listing: readonly string[], predecessor: string) {
     this.#contender = contender
     this.#predecessor = predecessor
-    this.#isNext = this.#look(listing)
-    this.#isNext.catch(() => undefined)
+    this.#isNext = this.#look(listing).catch(didNotGetToKnow)
   }
 
   /** To be asked at once when the one before it has gone: whether that made it the first, for certain. */
   async isTurn(): Promise<boolean> {
     const { session } = this.#contender
     const { connections } = session
-    try {
-      // Another server may be behind the one that told of the end, and not know yet that somebody deleted our node before that.
-      return (await this.#isNext) && !this.#isDoubtful && session.connections === connections
-    } catch {
-      // It did not get to know in time.
-      return false
-    }
+    const isNext = await this.#isNext
+    // Another server may be behind the one that told of the end, and not know yet that somebody deleted our node before that.
+    return isNext && !this.#isDoubtful && session.connections === connections
   }
 
   close(): void {
@@ -56,12 +51,12 @@ export class Outlook {
   }
 
   #lookAgain(): Promise<boolean> {
-    this.#isNext = this.#contender.list().then(listing => this.#look(listing))
-    this.#isNext.catch(() => undefined)
+    const looking = this.#contender.list().then(listing => this.#look(listing))
+    this.#isNext = looking.catch(didNotGetToKnow)
     return this.#isNext
   }
 
-  /** False when the node is not there any more. */
+  /** Listens to that node, and no more to the one before. False when it is not there any more. */
   async #watch(path: string, listener: NodeListener): Promise<boolean> {
     const { session } = this.#contender
     const { watches } = session
@@ -72,9 +67,12 @@ export class Outlook {
       await session.run(getData(path, true))
       return true
     } catch (error) {
-      if (!isCode(error, CODE.noNode)) throw error
-      watches.remove(path, listener)
-      return false
+      if (isCode(error, CODE.noNode)) return false
+      throw error
     }
   }
+}
+
+function didNotGetToKnow(): boolean {
+  return false
 }

@@ -18,7 +18,7 @@ import type { Operation } from './operations.ts'
 import { getChildren, getData, remove } from './operations.ts'
 import { ephemeralsPath, recordDirectory } from './paths.ts'
 
-const SESSION_MS = 2_000
+const SESSION_MS = 4_000
 // A server looks for sessions that are over once a tick.
 const TICK_MS = 200
 
@@ -115,7 +115,7 @@ const harness: RecordHarness = {
   directory: () => randomUUID(),
   advance: ms => sleep(ms),
   ttlMs: SESSION_MS,
-  slackMs: 250,
+  slackMs: 10_000,
   leftovers,
   loseData: { kind: 'supported', run: directory => removeTree(pathOf(directory)) },
   backUp: { kind: 'supported', run: backUp },

@@ -29,7 +29,7 @@ interface Opened {
 async function open(options: Partial<ZooKeeperBackendOptions> = {}): Promise<Opened> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'zookeeper' })
   onTestFinished(() => proxy.close())
-  const backend = zookeeperBackend({ connect: proxy.connectString, sessionTimeoutMs: 3_000, ...options })
+  const backend = zookeeperBackend({ connect: proxy.connectString, sessionTimeoutMs: 12_000, ...options })
   onTestFinished(() => backend.close())
   await backend.ready()
   return { backend, proxy }
@@ -66,7 +66,7 @@ describe('A commit', () => {
   })
 
   it('that was sent and never answered has an unknown outcome; sent again it is told what became of it', async () => {
-    const { backend, proxy } = await open({ operationTimeoutMs: 500 })
+    const { backend, proxy } = await open({ operationTimeoutMs: 2_000 })
     const { records } = backend
     const directory = randomUUID()
     await commit(backend, directory, [put('a', '1')])
@@ -79,7 +79,7 @@ describe('A commit', () => {
   })
 
   it('that could not be sent is unavailable, and never happens later', async () => {
-    const { backend, proxy } = await open({ operationTimeoutMs: 300 })
+    const { backend, proxy } = await open({ operationTimeoutMs: 2_000 })
     const directory = randomUUID()
     await commit(backend, directory, [put('a', '1')])
     proxy.refuse()
@@ -87,7 +87,7 @@ describe('A commit', () => {
     await vi.waitUntil(() => backend.health.current.kind === 'suspended')
     await expect(commit(backend, directory, [put('a', '2')])).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
     proxy.heal()
-    await backend.ready()
+    await backend.ready({ timeoutMs: 60_000 })
     await sleep(200)
     expect(textsIn(await backend.records.read({ directory }))).toEqual(['1'])
   })
@@ -130,7 +130,7 @@ describe('A read', () => {
 
 describe('An ephemeral record', () => {
   it('ends with its session: the owner hears `gone`, others see it go, and joining again helps', async () => {
-    const { backend, proxy } = await open({ sessionTimeoutMs: 1_000 })
+    const { backend, proxy } = await open({ sessionTimeoutMs: 9_000 })
     const other = await open()
     const directory = randomUUID()
     const request = requestOf(backend, directory)
