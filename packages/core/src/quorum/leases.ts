@@ -1,5 +1,6 @@
 import { onAbort } from '../abort.ts'
 import type { BackendLifecycle } from '../backend.ts'
+import { Chain } from '../chain.ts'
 import { ClosedError, InvalidArgumentError, UnsupportedError } from '../errors.ts'
 import { answeredDeadline, driftMs, momentOf } from '../lease/deadline.ts'
 import { leaseInfo } from '../lease/info.ts'
@@ -27,6 +28,7 @@ import type { Poll } from './poll.ts'
 import { answersOf, majorityOf, poll } from './poll.ts'
 import { unansweredBy } from './shortfall.ts'
 import { requestIdOf } from './vote-id.ts'
+import type { Wish } from './waiter.ts'
 import { QuorumWaiter, splitPauseMs } from './waiter.ts'
 
 /** What a `QuorumLeaseStore` works with. */
@@ -63,7 +65,7 @@ export class QuorumLeaseStore implements LeaseStore {
   readonly #lines = new WaitingLines()
   // What close ends: those who wait, and those who try.
   #rounds = 0
-  readonly #underWay = new Set<(reason: unknown) => void>()
+  readonly #underWay = new Chain<Wish>()
 
   constructor(parts: QuorumParts) {
     this.#parts = parts
@@ -103,7 +105,7 @@ export class QuorumLeaseStore implements LeaseStore {
     const parts = { clock, random, retryMsMax, patienceMs, lines: this.#lines, campaign }
     return await new Promise((resolve, reject) => {
       const over = (): void => {
-        this.#underWay.delete(giveUp)
+        this.#underWay.delete(waiter)
         stopListening()
       }
       const waiter = new QuorumWaiter(request.resource, parts, {
@@ -117,9 +119,8 @@ export class QuorumLeaseStore implements LeaseStore {
           reject(error)
         },
       })
-      const giveUp = (reason: unknown): void => waiter.giveUp(reason)
-      this.#underWay.add(giveUp)
-      const stopListening = onAbort(signal, giveUp)
+      this.#underWay.add(waiter)
+      const stopListening = onAbort(signal, reason => waiter.giveUp(reason))
       waiter.start()
     })
   }
@@ -175,7 +176,7 @@ export class QuorumLeaseStore implements LeaseStore {
 
   /** Rejects everybody who waits, and takes back what they asked for. */
   close(): void {
-    for (const giveUp of [...this.#underWay]) giveUp(new ClosedError('quorum backend'))
+    for (const wish of this.#underWay.members()) wish.giveUp(new ClosedError('quorum backend'))
   }
 
   #check({ resource, mode, ttlMs }: LeaseRequest): void {
@@ -203,16 +204,17 @@ export class QuorumLeaseStore implements LeaseStore {
     return new Promise((resolve, reject) => {
       const round = this.#campaign(request)
       const over = (): void => {
-        this.#underWay.delete(end)
+        this.#underWay.delete(wish)
         stopListening()
       }
-      const end = (reason: unknown): void => {
+      const giveUp = (reason: unknown): void => {
         round.giveUp()
         over()
         reject(reason)
       }
-      this.#underWay.add(end)
-      const stopListening = onAbort(signal, end)
+      const wish: Wish = { giveUp }
+      this.#underWay.add(wish)
+      const stopListening = onAbort(signal, giveUp)
       // Nothing ends it once its caller has it.
       round.outcome.then(
         outcome => {

@@ -1,3 +1,4 @@
+import type { Chained } from '../chain.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Grant } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
@@ -24,13 +25,20 @@ export interface WaiterListener {
   readonly reject: (error: unknown) => void
 }
 
+/** Somebody who waits or tries, until his wish is over. */
+export interface Wish extends Chained<Wish> {
+  giveUp(reason: unknown): void
+}
+
 const HELD_MS = 100
 
 /**
  * Waits by asking again: no server of a quorum knows a queue, and nobody wakes a waiter but a release of the same client. The pauses
  * double up to `retryMsMax`, half of each by chance, and end when the holder's votes do.
  */
-export class QuorumWaiter implements InLine {
+export class QuorumWaiter implements InLine, Wish {
+  previous: Wish | undefined
+  next: Wish | undefined
   readonly #resource: string
   readonly #parts: WaiterParts
   readonly #listener: WaiterListener
