@@ -6,7 +6,7 @@ import type { Capability } from './harness.ts'
 import { HOP_MS, Stage, Watched } from './stage.ts'
 
 /** How long a call may take that waits for nobody, on a busy machine. */
-export const ANSWER_MS: number = 5 * HOP_MS
+export const ANSWER_MS: number = 2 * HOP_MS
 /** For how long nothing happens where nothing should. */
 const QUIET_MS = 60
 /** How much later than its TTL a party may still count as in (B5). */

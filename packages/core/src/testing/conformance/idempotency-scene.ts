@@ -23,9 +23,9 @@ export function isIdempotencyCaseExpressible({ needs = [] }: IdempotencyCase, ha
 }
 
 /** How long one call may take: results may be large, and the machine busy. */
-export const ANSWER_MS: number = 5 * HOP_MS
-/** The shortest time that a store keeps anything for. */
-export const KEEP_MS = 1_000
+export const ANSWER_MS: number = 3 * HOP_MS
+/** For how long a store keeps what is to go: short enough to wait for, long enough to ask for it on a busy machine. */
+export const KEEP_MS = 3_000
 /** Far longer than any case takes. */
 export const LONG_MS = 600_000
 

@@ -31,7 +31,7 @@ export function isRateCaseExpressible({ needs = [] }: RateCase, harness: RateHar
 }
 
 /** How long one call may take: the machine may be busy. */
-export const ANSWER_MS: number = 5 * HOP_MS
+export const ANSWER_MS: number = 3 * HOP_MS
 
 export type Granted = Extract<RateDecision, { kind: 'granted' }>
 export type Refused = Extract<RateDecision, { kind: 'refused' }>

@@ -19,7 +19,7 @@ import type { RecordHarness } from './record-harness.ts'
 import { HOP_MS, Stage } from './stage.ts'
 
 /** How long one call may take: its values may be large, and the machine busy. */
-export const ANSWER_MS: number = 5 * HOP_MS
+export const ANSWER_MS: number = 2 * HOP_MS
 /** How long a notice may take to arrive. */
 export const NOTICE_MS: number = 3 * HOP_MS
 /** How much later than its TTL a store may end an ephemeral record (R6). */

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import type { Backend } from '../../backend.ts'
 
-/** How long one hop may take: far less than any long lease, far more than a busy machine needs. */
-export const HOP_MS = 1_000
+/**
+ * How long one hop may take: less than the time after which one who waits looks without having been told, and far more than a busy
+ * machine needs.
+ */
+export const HOP_MS = 2_500
 const STEP_MS = 5
 
 /** A promise whose state can be seen. It may reject before anybody awaits it. */

@@ -65,7 +65,7 @@ export const fenceCases: readonly IdempotencyCase[] = [
       await scene.complete(client, done, 'before')
       const running = await scene.run(client, scene.key())
       await scene.able('restart')()
-      await scene.within(client.ready({ timeoutMs: 20_000 }), 20_000, 'the server')
+      await scene.within(client.ready({ timeoutMs: 60_000 }), 60_000, 'the server')
       assert.equal(await scene.result(client, done.key), 'before')
       assert.equal((await scene.begin(client, running.key)).kind, 'in-flight')
       assert.equal(await scene.release(client, running), 'released')
