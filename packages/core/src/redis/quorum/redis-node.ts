@@ -9,7 +9,6 @@ import { eventPoint } from '../../telemetry.ts'
 import { RedisConnection } from '../connection.ts'
 import { checkDatabase } from '../driver.ts'
 import { unanswered } from '../errors.ts'
-import type { Script } from '../scripts/script.ts'
 import { checkVersion, readInfo } from '../server.ts'
 import type { EventTurns } from './event-turns.ts'
 import { standingKey, voteKey } from './keys.ts'
@@ -67,7 +66,8 @@ export type NodeStatus =
   | { readonly kind: 'up'; readonly votesAtMs: number }
   | { readonly kind: 'down'; readonly cause: unknown }
 
-type Words = readonly (string | number)[]
+/** What EVALSHA is sent with. */
+type ScriptArguments = readonly [sha: string, keys: number, ...keysAndWords: readonly (string | number)[]]
 
 /** What a server that may vote is known by. */
 interface Known {
@@ -79,9 +79,8 @@ const UNKNOWN: Known = { marker: '', replication: '' }
 
 /** One call of a script. */
 interface Call<T> {
-  readonly script: Script
-  readonly keys: readonly string[]
-  readonly words: () => Words
+  /** Called when it is sent. */
+  readonly words: () => ScriptArguments
   readonly read: (answer: unknown) => T | Promise<T>
   readonly failed?: (error: unknown) => void
 }
@@ -139,21 +138,37 @@ export class RedisQuorumNode implements QuorumNode {
   }
 
   raise(vote: VoteRef, token: string): Promise<boolean> {
-    return this.#run(this.#step(raiseToken, vote, [token]))
+    return this.#run({
+      words: () => [raiseToken.sha, 1, this.#keyOf(vote.resource), `${vote.requestId} `, token],
+      read: isOne,
+    })
   }
 
   renew(vote: VoteRef, ttlMs: number): Promise<boolean> {
     const { keepMs } = this.#settings
-    return this.#run(this.#step(renewVote, vote, [this.#keepDigits, ttlMs + keepMs]))
+    return this.#run({
+      words: () => [
+        renewVote.sha,
+        1,
+        this.#keyOf(vote.resource),
+        `${vote.requestId} `,
+        this.#keepDigits,
+        ttlMs + keepMs,
+      ],
+      read: isOne,
+    })
   }
 
   withdraw(vote: VoteRef): Promise<boolean> {
-    return this.#run(this.#step(withdrawVote, vote, []))
+    return this.#run({
+      words: () => [withdrawVote.sha, 1, this.#keyOf(vote.resource), `${vote.requestId} `],
+      read: isOne,
+    })
   }
 
   async inspect(resource: string): Promise<LeaseHolder | undefined> {
     await this.#usable()
-    const key = voteKey(this.#settings.prefix, resource)
+    const key = this.#keyOf(resource)
     const [text, leftMs] = await this.#connection.within(client => Promise.all([client.get(key), client.pttl(key)]))
     return readVoteState(text ?? '', Number(leftMs))
   }
@@ -161,9 +176,10 @@ export class RedisQuorumNode implements QuorumNode {
   /** Asks it in how many ms it may vote: 0 or less = now. Rejects when it cannot be reached, or cannot be one of a quorum. */
   async look(): Promise<number> {
     const { prefix, quarantineMs } = this.#settings
-    const keys = [standingKey(prefix)]
-    const read = (answer: unknown): number => this.#noteStanding(answer)
-    const remainingMs = await this.#run({ script: askStanding, keys, words: () => [quarantineMs], read })
+    const remainingMs = await this.#run({
+      words: () => [askStanding.sha, 1, standingKey(prefix), quarantineMs],
+      read: answer => this.#noteStanding(answer),
+    })
     this.#setUp(remainingMs)
     return remainingMs
   }
@@ -172,9 +188,7 @@ export class RedisQuorumNode implements QuorumNode {
   async admit(word: 'look' | 'admit'): Promise<'new' | 'voting' | 'returned'> {
     const { prefix, quarantineMs } = this.#settings
     return await this.#run({
-      script: admitServer,
-      keys: [standingKey(prefix)],
-      words: () => [quarantineMs, word],
+      words: () => [admitServer.sha, 1, standingKey(prefix), quarantineMs, word],
       read: standing => standing as 'new' | 'voting' | 'returned',
     })
   }
@@ -184,20 +198,21 @@ export class RedisQuorumNode implements QuorumNode {
     this.#failWaiting(new ClosedError('quorum backend'))
   }
 
-  #step(script: Script, { resource, requestId }: VoteRef, words: Words): Call<boolean> {
-    const keys = [voteKey(this.#settings.prefix, resource)]
-    return { script, keys, words: () => [`${requestId} `, ...words], read: isOne }
+  #keyOf(resource: string): string {
+    return voteKey(this.#settings.prefix, resource)
   }
 
   #cast(ballot: Ballot, whenChanged: () => Promise<VoteAnswer>): Promise<VoteAnswer> {
     const { resource, requestId, ttlMs, meta, isFenced } = ballot
-    const { prefix, keepMs } = this.#settings
-    const record = `${this.#keepDigits}${requestId} ${meta}`
     return this.#run({
-      script: isFenced ? castVote : castUnfencedVote,
-      keys: [standingKey(prefix), voteKey(prefix, resource)],
-      // What is known of the server is looked at when the vote is sent: before that, it may be another one.
-      words: () => [this.#known.marker, this.#known.replication, record, ttlMs + keepMs],
+      words: () => {
+        const { prefix, keepMs } = this.#settings
+        const { sha } = isFenced ? castVote : castUnfencedVote
+        // Of the server as it is when the vote is sent: before that, it may be another one.
+        const { marker, replication } = this.#known
+        const record = `${this.#keepDigits}${requestId} ${meta}`
+        return [sha, 2, standingKey(prefix), this.#keyOf(resource), marker, replication, record, ttlMs + keepMs]
+      },
       read: value => {
         if (value === 0 || value === '0') return whenChanged()
         const answer = readVote(value)
@@ -227,12 +242,12 @@ export class RedisQuorumNode implements QuorumNode {
     return usable.then(() => this.#send(call))
   }
 
-  #send<T>({ script, keys, words, read, failed }: Call<T>): Promise<T> {
+  #send<T>({ words, read, failed }: Call<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#connection.run<unknown>({
         send: client => {
           this.#gather(client)
-          return client.evalsha(script.sha, keys.length, ...keys, ...words())
+          return client.evalsha(...words())
         },
         answered: answer => {
           try {
