@@ -5,14 +5,15 @@ import { sharedRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
-import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
+import type { LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 import { leaseLeftovers } from './lease-leftovers.fixture.ts'
+import { Links } from './links.fixture.ts'
 
 // The server may be the user's: nothing outside of this prefix is touched.
 const prefix = `hf-conformance-${randomUUID()}`
-const proxies = new WeakMap<Backend, FaultProxy>()
+const links = new Links()
 let server: SharedRedis
 let admin: Redis
 
@@ -21,24 +22,13 @@ async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: hostname, port: Number(port || 6379) } })
   const url = new URL(server.url)
   url.host = proxy.connectString
-  const backend = redisBackend({ url: url.href, prefix })
-  proxies.set(backend, proxy)
-  backend.health.subscribe(health => {
-    if (health.kind === 'closed') void proxy.close()
-  })
-  return backend
+  return links.keep(redisBackend({ url: url.href, prefix }), [proxy])
 }
 
 async function deleteAll(): Promise<void> {
   for await (const keys of admin.scanStream({ match: `${prefix}:*`, count: 1_000 })) {
     if ((keys as string[]).length > 0) await admin.unlink(keys as string[])
   }
-}
-
-async function silence(backend: Backend): Promise<() => Promise<void>> {
-  const proxy = proxies.get(backend)
-  proxy?.hold()
-  return async () => proxy?.heal()
 }
 
 const harness: LeaseHarness = {
@@ -53,8 +43,8 @@ const harness: LeaseHarness = {
   slots: true,
   leftovers: resource => leaseLeftovers(admin, prefix, resource),
   loseData: { kind: 'supported', run: deleteAll },
-  silence: { kind: 'supported', run: silence },
-  requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
+  silence: { kind: 'supported', run: backend => links.silence(backend) },
+  requests: { kind: 'supported', run: backend => links.requests(backend) },
 }
 
 describe('Leases in Redis', () => {

@@ -5,29 +5,19 @@ import { startRedis } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
-import type { FaultDirection, FaultProxy, IdempotencyHarness } from '../testing/index.ts'
+import type { IdempotencyHarness } from '../testing/index.ts'
 import { createFaultProxy, idempotencyConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 import { runKey } from './keys.ts'
+import { Links } from './links.fixture.ts'
 
-const links = new WeakMap<Backend, FaultProxy>()
+const links = new Links()
 let server: RedisServer
 let admin: Redis
 
 async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
-  const backend = redisBackend({ url: proxy.redisUrl })
-  links.set(backend, proxy)
-  backend.health.subscribe(health => {
-    if (health.kind === 'closed') void proxy.close()
-  })
-  return backend
-}
-
-async function silence(backend: Backend, options?: FaultDirection): Promise<() => Promise<void>> {
-  const proxy = links.get(backend)
-  proxy?.hold(options)
-  return async () => proxy?.heal()
+  return links.keep(redisBackend({ url: proxy.redisUrl }), [proxy])
 }
 
 const harness: IdempotencyHarness = {
@@ -38,9 +28,9 @@ const harness: IdempotencyHarness = {
   slackMs: 50,
   leftovers: async key => await admin.hkeys(runKey('hf', key)),
   loseData: { kind: 'supported', run: async key => void (await admin.del(runKey('hf', key))) },
-  silence: { kind: 'supported', run: backend => silence(backend) },
-  silenceAnswers: { kind: 'supported', run: backend => silence(backend, { direction: 'to-client' }) },
-  cut: { kind: 'supported', run: async backend => links.get(backend)?.dropConnections() },
+  silence: { kind: 'supported', run: backend => links.silence(backend) },
+  silenceAnswers: { kind: 'supported', run: backend => links.silence(backend, { direction: 'to-client' }) },
+  cut: { kind: 'supported', run: backend => links.cut(backend) },
   restart: { kind: 'supported', run: () => server.restart() },
 }
 

@@ -5,12 +5,13 @@ import { startRedisSentinel } from '@holdfast/scripts/servers'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
-import type { FaultProxy, LeaseHarness } from '../testing/index.ts'
+import type { LeaseHarness } from '../testing/index.ts'
 import { createFaultProxy, leaseConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 import { leaseLeftovers } from './lease-leftovers.fixture.ts'
+import { Links } from './links.fixture.ts'
 
-const proxies = new WeakMap<Backend, FaultProxy>()
+const links = new Links()
 let watched: RedisSentinel
 let admin: Redis
 
@@ -24,17 +25,7 @@ async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port } })
   const natMap = { [`127.0.0.1:${port}`]: { host: '127.0.0.1', port: proxy.port } }
   const client = new Redis({ sentinels: sentinels(), name: watched.name, natMap, lazyConnect: true })
-  const backend = redisBackend({ client })
-  proxies.set(backend, proxy)
-  backend.health.subscribe(health => {
-    if (health.kind === 'closed') void proxy.close()
-  })
-  return backend
-}
-
-async function silence(backend: Backend): Promise<() => Promise<void>> {
-  proxies.get(backend)?.hold()
-  return async () => proxies.get(backend)?.heal()
+  return links.keep(redisBackend({ client }), [proxy], client)
 }
 
 const harness: LeaseHarness = {
@@ -49,8 +40,8 @@ const harness: LeaseHarness = {
   slots: true,
   leftovers: resource => leaseLeftovers(admin, 'hf', resource),
   loseData: { kind: 'supported', run: async () => void (await admin.flushall()) },
-  silence: { kind: 'supported', run: silence },
-  requests: { kind: 'supported', run: backend => proxies.get(backend)?.requests ?? 0 },
+  silence: { kind: 'supported', run: backend => links.silence(backend) },
+  requests: { kind: 'supported', run: backend => links.requests(backend) },
 }
 
 describe('Leases in Redis behind Sentinel', () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Backend } from '../backend.ts'
 import type { FaultDirection, FaultProxy } from '../testing/index.ts'
@@ -41,6 +42,17 @@ export class Links {
 
   async cut(backend: Backend): Promise<void> {
     for (const proxy of this.of(backend)) proxy.dropConnections()
+  }
+
+  /** Cuts them while something is under way that was sent and not answered. */
+  async cutUnanswered(backend: Backend, underWay: () => Promise<unknown>): Promise<void> {
+    for (const proxy of this.of(backend)) proxy.blackHole()
+    await underWay()
+    await sleep(100)
+    for (const proxy of this.of(backend)) {
+      proxy.heal()
+      proxy.dropConnections()
+    }
   }
 }
 

@@ -2,68 +2,34 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisCluster } from '@holdfast/scripts/servers'
 import { startRedisCluster } from '@holdfast/scripts/servers'
-import { Cluster } from 'ioredis'
+import type { Cluster } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { clockAheadBy } from '../testing/conformance/ahead-clock.fixture.ts'
-import type { FaultProxy, RateHarness } from '../testing/index.ts'
-import { createFaultProxy, rateConformance } from '../testing/index.ts'
+import type { RateHarness } from '../testing/index.ts'
+import { rateConformance } from '../testing/index.ts'
 import type { RedisBackendOptions } from './index.ts'
 import { redisBackend } from './index.ts'
 import { rateKey } from './keys.ts'
+import { Links, clusterClient, proxiesTo } from './links.fixture.ts'
 
 const QUOTA = { limit: 1, periodMs: 3_600_000, burst: 5 }
-const proxies = new WeakMap<Backend, readonly FaultProxy[]>()
+const links = new Links()
 let cluster: RedisCluster
 let admin: Cluster
 
-function clientOf(links: readonly FaultProxy[] = [], login: { username?: string; password?: string } = {}): Cluster {
-  const natMap = Object.fromEntries(
-    cluster.nodes.map(({ port }, at) => [`127.0.0.1:${port}`, { host: '127.0.0.1', port: links[at]?.port ?? port }]),
-  )
-  const nodes = cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
-  const client = new Cluster(nodes, { natMap, clusterRetryStrategy: () => 50, redisOptions: login })
-  return client.on('error', () => {})
+function clientOf(options: Parameters<typeof clusterClient>[1] = {}): Cluster {
+  return clusterClient(cluster.nodes, { clusterRetryStrategy: () => 50, ...options })
 }
 
 function backendOn(client: Cluster, options: Partial<RedisBackendOptions> = {}): Backend {
-  const backend = redisBackend({ client, commandTimeoutMs: 1_000, ...options })
-  backend.health.subscribe(health => {
-    if (health.kind !== 'closed') return
-    client.disconnect()
-    for (const proxy of proxies.get(backend) ?? []) void proxy.close()
-  })
-  return backend
+  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000, ...options }), [], client)
 }
 
 async function openBackend(): Promise<Backend> {
-  const links = await Promise.all(
-    cluster.nodes.map(({ port }) => createFaultProxy({ target: { host: '127.0.0.1', port } })),
-  )
-  const backend = backendOn(clientOf(links))
-  proxies.set(backend, links)
-  return backend
-}
-
-function proxiesOf(backend: Backend): readonly FaultProxy[] {
-  return proxies.get(backend) ?? []
-}
-
-async function silence(backend: Backend): Promise<() => Promise<void>> {
-  for (const proxy of proxiesOf(backend)) proxy.hold()
-  return async () => {
-    for (const proxy of proxiesOf(backend)) proxy.heal()
-  }
-}
-
-async function cut(backend: Backend, underWay: () => Promise<unknown>): Promise<void> {
-  for (const proxy of proxiesOf(backend)) proxy.blackHole()
-  await underWay()
-  await sleep(100)
-  for (const proxy of proxiesOf(backend)) {
-    proxy.heal()
-    proxy.dropConnections()
-  }
+  const through = await proxiesTo(cluster.nodes)
+  const client = clientOf({ through })
+  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000 }), through, client)
 }
 
 async function stop(): Promise<() => Promise<void>> {
@@ -81,7 +47,7 @@ async function setBack(key: string, ms: number): Promise<void> {
 async function openForbidden(): Promise<Backend> {
   const rights = ['reset', 'on', '>secret', '~hf:*', '+@all', '-set', '-get']
   for (const node of admin.nodes('master')) await node.acl('SETUSER', 'stranger', ...rights)
-  return backendOn(clientOf([], { username: 'stranger', password: 'secret' }))
+  return backendOn(clientOf({ redisOptions: { username: 'stranger', password: 'secret' } }))
 }
 
 async function forgetScripts(): Promise<void> {
@@ -97,8 +63,8 @@ const harness: RateHarness = {
   openAhead: { kind: 'supported', run: async ms => backendOn(clientOf(), { clock: clockAheadBy(ms) }) },
   setBack: { kind: 'supported', run: setBack },
   stop: { kind: 'supported', run: stop },
-  silence: { kind: 'supported', run: silence },
-  cut: { kind: 'supported', run: cut },
+  silence: { kind: 'supported', run: backend => links.silence(backend) },
+  cut: { kind: 'supported', run: (backend, underWay) => links.cutUnanswered(backend, underWay) },
   restart: { kind: 'supported', run: () => cluster.restart() },
   forgetScripts: { kind: 'supported', run: forgetScripts },
   openForbidden: { kind: 'supported', run: openForbidden },
@@ -121,7 +87,7 @@ describe('Rates in Redis Cluster', () => {
     const error = await backend.rates.takeAll(takes).catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'HF_INVALID_ARGUMENT', argument: 'key' })
     expect(String(error)).toContain('to share a hash tag')
-    expect(proxiesOf(backend).map(({ requests }) => requests)).toEqual([0, 0, 0])
+    expect(links.requests(backend)).toBe(0)
     await backend.close()
   })
 

@@ -10,20 +10,11 @@ import type { FaultProxy, RateHarness } from '../testing/index.ts'
 import { createFaultProxy, rateConformance } from '../testing/index.ts'
 import { redisBackend } from './index.ts'
 import { rateKey } from './keys.ts'
+import { Links } from './links.fixture.ts'
 
-const proxies = new WeakMap<Backend, FaultProxy>()
+const links = new Links()
 let server: RedisServer
 let admin: Redis
-
-function keptBy(backend: Backend, proxy: FaultProxy, client?: Redis): Backend {
-  proxies.set(backend, proxy)
-  backend.health.subscribe(health => {
-    if (health.kind !== 'closed') return
-    client?.disconnect()
-    void proxy.close()
-  })
-  return backend
-}
 
 async function proxied(): Promise<FaultProxy> {
   return await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
@@ -31,7 +22,7 @@ async function proxied(): Promise<FaultProxy> {
 
 async function openWithUrl(): Promise<Backend> {
   const proxy = await proxied()
-  return keptBy(redisBackend({ url: proxy.redisUrl, commandTimeoutMs: 1_000 }), proxy)
+  return links.keep(redisBackend({ url: proxy.redisUrl, commandTimeoutMs: 1_000 }), [proxy])
 }
 
 // Its own settings would have it send again what was not answered.
@@ -39,27 +30,7 @@ async function openWithClient(): Promise<Backend> {
   const proxy = await proxied()
   const client = new Redis(proxy.redisUrl, { retryStrategy: () => 20, maxRetriesPerRequest: null })
   client.on('error', () => {})
-  return keptBy(redisBackend({ client, commandTimeoutMs: 1_000 }), proxy, client)
-}
-
-function proxyOf(backend: Backend): FaultProxy {
-  const proxy = proxies.get(backend)
-  if (proxy === undefined) throw new Error('This backend is not of this harness.')
-  return proxy
-}
-
-async function silence(backend: Backend): Promise<() => Promise<void>> {
-  proxyOf(backend).hold()
-  return async () => proxyOf(backend).heal()
-}
-
-async function cut(backend: Backend, underWay: () => Promise<unknown>): Promise<void> {
-  const proxy = proxyOf(backend)
-  proxy.blackHole()
-  await underWay()
-  await sleep(100)
-  proxy.heal()
-  proxy.dropConnections()
+  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000 }), [proxy], client)
 }
 
 async function stop(): Promise<() => Promise<void>> {
@@ -90,8 +61,8 @@ const harness: RateHarness = {
   },
   setBack: { kind: 'supported', run: setBack },
   stop: { kind: 'supported', run: stop },
-  silence: { kind: 'supported', run: silence },
-  cut: { kind: 'supported', run: cut },
+  silence: { kind: 'supported', run: backend => links.silence(backend) },
+  cut: { kind: 'supported', run: (backend, underWay) => links.cutUnanswered(backend, underWay) },
   restart: { kind: 'supported', run: () => server.restart() },
   forgetScripts: { kind: 'supported', run: async () => void (await admin.script('FLUSH')) },
   openForbidden: { kind: 'supported', run: openForbidden },

@@ -77,7 +77,7 @@ export function recordHarness(stage: () => RecordStage): RecordHarness {
     directory: () => randomUUID(),
     advance: ms => sleep(ms),
     ttlMs: 500,
-    slackMs: 250,
+    slackMs: 10_000,
     leftovers,
     loseData: { kind: 'supported', run: loseData },
     backUp: { kind: 'supported', run: backUp },
