@@ -1,44 +1,32 @@
 import { randomUUID } from 'node:crypto'
-import type { SharedRedis } from '@holdfast/scripts/servers'
-import { sharedRedis } from '@holdfast/scripts/servers'
 import fc from 'fast-check'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { decodeMeta } from '../../lease/options.ts'
 import { readLeaseInfo } from '../inspect.ts'
 import type { LeaseKeys } from '../keys.ts'
-import { inboxPrefix, leaseKeys } from '../keys.ts'
+import { leaseKeys } from '../keys.ts'
 import { leaseStep, leaseSteps } from './lease-steps.ts'
+import type { StepStage } from './step-stage.fixture.ts'
+import { openStepStage } from './step-stage.fixture.ts'
 
 const prefix = `hf-steps-${randomUUID()}`
 const TTL_MS = 5_000
 const CLAIM_MS = 3_000
 
-let server: SharedRedis
+let stage: StepStage
 let redis: Redis
-let inbox: Redis
-/** What came in by message since the test began. */
-let messages: string[]
 let keys: LeaseKeys
 
 beforeAll(async () => {
-  server = await sharedRedis()
-  redis = new Redis(server.url)
-  inbox = new Redis(server.url)
-  inbox.on('message', (_channel: string, message: string) => messages.push(message))
-  await inbox.subscribe(`${inboxPrefix(prefix)}live`)
+  stage = await openStepStage(prefix)
+  redis = stage.redis
 })
 
-afterAll(async () => {
-  const left = await redis.keys(`${prefix}:*`)
-  if (left.length > 0) await redis.del(left)
-  redis.disconnect()
-  inbox.disconnect()
-  await server.stop()
-})
+afterAll(() => stage.close())
 
 beforeEach(() => {
-  messages = []
+  stage.forget()
   keys = leaseKeys(prefix, randomUUID())
 })
 
@@ -66,11 +54,7 @@ async function info(): Promise<ReturnType<typeof readLeaseInfo>> {
 const holder = async (): Promise<string | undefined> => (await info()).holder?.requestId
 const waiters = async (): Promise<readonly string[]> => (await info()).waiters.map(({ requestId }) => requestId)
 
-/** Messages are in order with answers on another connection once this one has asked as well. */
-async function received(): Promise<readonly string[]> {
-  await inbox.ping()
-  return messages
-}
+const received = (): Promise<readonly string[]> => stage.received()
 
 /** As if the holder's time had passed. */
 async function endHolding(): Promise<void> {

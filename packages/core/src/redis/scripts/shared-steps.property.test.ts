@@ -1,34 +1,25 @@
 import { randomUUID } from 'node:crypto'
-import type { SharedRedis } from '@holdfast/scripts/servers'
-import { sharedRedis } from '@holdfast/scripts/servers'
 import fc from 'fast-check'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readSharedLeaseInfo } from '../inspect.ts'
 import type { SharedLeaseKeys } from '../keys.ts'
-import { inboxPrefix, sharedLeaseKeys } from '../keys.ts'
+import { sharedLeaseKeys } from '../keys.ts'
 import { sharedStep } from './shared-steps.ts'
+import type { StepStage } from './step-stage.fixture.ts'
+import { openStepStage } from './step-stage.fixture.ts'
 
 const prefix = `hf-shared-${randomUUID()}`
 
-let server: SharedRedis
+let stage: StepStage
 let redis: Redis
-let inbox: Redis
 
 beforeAll(async () => {
-  server = await sharedRedis()
-  redis = new Redis(server.url)
-  inbox = new Redis(server.url)
-  await inbox.subscribe(`${inboxPrefix(prefix)}live`)
+  stage = await openStepStage(prefix)
+  redis = stage.redis
 })
 
-afterAll(async () => {
-  const left = await redis.keys(`${prefix}:*`)
-  if (left.length > 0) await redis.del(left)
-  redis.disconnect()
-  inbox.disconnect()
-  await server.stop()
-})
+afterAll(() => stage.close())
 
 /** A request; its id says whether its client listens. */
 interface Party {

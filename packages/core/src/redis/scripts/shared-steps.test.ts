@@ -1,43 +1,31 @@
 import { randomUUID } from 'node:crypto'
-import type { SharedRedis } from '@holdfast/scripts/servers'
-import { sharedRedis } from '@holdfast/scripts/servers'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LeaseHolder } from '../../ports/leases.ts'
 import { readSharedLeaseInfo } from '../inspect.ts'
 import type { SharedLeaseKeys } from '../keys.ts'
-import { inboxPrefix, sharedLeaseKeys } from '../keys.ts'
+import { sharedLeaseKeys } from '../keys.ts'
 import { sharedStep, sharedSteps } from './shared-steps.ts'
+import type { StepStage } from './step-stage.fixture.ts'
+import { openStepStage } from './step-stage.fixture.ts'
 
 const prefix = `hf-shared-${randomUUID()}`
 const TTL_MS = 5_000
 const CLAIM_MS = 3_000
 
-let server: SharedRedis
+let stage: StepStage
 let redis: Redis
-let inbox: Redis
-/** What came in by message since the test began. */
-let messages: string[]
 let keys: SharedLeaseKeys
 
 beforeAll(async () => {
-  server = await sharedRedis()
-  redis = new Redis(server.url)
-  inbox = new Redis(server.url)
-  inbox.on('message', (_channel: string, message: string) => messages.push(message))
-  await inbox.subscribe(`${inboxPrefix(prefix)}live`)
+  stage = await openStepStage(prefix)
+  redis = stage.redis
 })
 
-afterAll(async () => {
-  const left = await redis.keys(`${prefix}:*`)
-  if (left.length > 0) await redis.del(left)
-  redis.disconnect()
-  inbox.disconnect()
-  await server.stop()
-})
+afterAll(() => stage.close())
 
 beforeEach(() => {
-  messages = []
+  stage.forget()
   keys = sharedLeaseKeys(prefix, randomUUID(), 'read-write')
 })
 
@@ -83,11 +71,7 @@ async function holder(id: string): Promise<LeaseHolder | undefined> {
   return (await info()).holders.find(({ requestId }) => requestId === id)
 }
 
-/** Messages are in order with answers on another connection once this one has asked as well. */
-async function received(): Promise<readonly string[]> {
-  await inbox.ping()
-  return messages
-}
+const received = (): Promise<readonly string[]> => stage.received()
 
 /** As if the time of one holder had passed. */
 const end = (member: string): Promise<unknown> => redis.zadd(keys.ends, 'XX', 1, member)
