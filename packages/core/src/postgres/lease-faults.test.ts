@@ -40,13 +40,16 @@ function opened(options: object = {}): Backend {
   return backend
 }
 
+/** Long enough for a program to begin what it holds it for, on a busy machine. */
+const TTL_MS = 4_000
+
 /** A process that has reached its first word. It runs until the test ends it. */
 async function program(body: string): Promise<ChildProcess> {
   const code = `
     import { acquireLease } from '@holdfast/core'
     import { postgresBackend, postgresFence } from '@holdfast/core/postgres'
     import pg from 'pg'
-    const backend = postgresBackend({ url: '${server.url}' })
+    const backend = postgresBackend({ url: '${server.url}', claimMs: 60_000 })
     const pool = new pg.Pool({ connectionString: '${server.url}', max: 1 })
     pool.on('error', () => {})
     ${body}
@@ -75,8 +78,8 @@ async function tookMs(work: Promise<unknown>): Promise<number> {
 describe('A lease in PostgreSQL', () => {
   it('outlives a restart of the server: the holder keeps it, and who waits is served by hand-off after it', async () => {
     const [one, other] = [opened(), opened()]
-    const held = await acquireLease(one, name, { ttlMs: 20_000 })
-    const waiting = acquireLease(other, name, { ttlMs: 20_000 })
+    const held = await acquireLease(one, name, { ttlMs: 120_000 })
+    const waiting = acquireLease(other, name, { ttlMs: 120_000 })
     await expect.poll(async () => (await one.leases.inspect(name)).waiters).toHaveLength(1)
     await server.restart()
     await expect
@@ -95,11 +98,11 @@ describe('A lease in PostgreSQL', () => {
 
   it('of a process that was killed goes to the next when its TTL is over, and a killed waiter costs nothing', async () => {
     const holder = await program(`
-      await acquireLease(backend, '${name}', { ttlMs: 1500 })
+      await acquireLease(backend, '${name}', { ttlMs: ${TTL_MS} })
       console.log('held')
     `)
     const waiter = await program(`
-      acquireLease(backend, '${name}', {})
+      acquireLease(backend, '${name}', { ttlMs: 60000 })
       while ((await backend.leases.inspect('${name}')).waiters.length === 0);
       console.log('waits')
     `)
@@ -108,8 +111,8 @@ describe('A lease in PostgreSQL', () => {
     await expect.poll(async () => (await backend.leases.inspect(name)).waiters).toHaveLength(2)
     waiter.kill('SIGKILL')
     holder.kill('SIGKILL')
-    // The claim time would be 3 s.
-    expect(await tookMs(waiting)).toBeLessThan(1_500 + 1_000)
+    // The claim time of the killed waiter would be 60 s.
+    expect(await tookMs(waiting)).toBeLessThan(TTL_MS + 30_000)
     await (await waiting).release()
   })
 
@@ -121,7 +124,7 @@ describe('A lease in PostgreSQL', () => {
     'of kind %s of a process that was killed among 300 acquires costs the next one its TTL, and leaves nothing',
     async (kind, mode) => {
       const victim = await program(`
-      const request = () => ({ resource: '${name}', requestId: backend.leases.newRequestId(), mode: ${mode}, ttlMs: 1500,
+      const request = () => ({ resource: '${name}', requestId: backend.leases.newRequestId(), mode: ${mode}, ttlMs: ${TTL_MS},
         allowProvisional: true, meta: '{}' })
       await backend.leases.grant(request())
       for (let count = 0; count < 300; count += 1) backend.leases.grant(request()).catch(() => {})
@@ -145,7 +148,7 @@ describe('A lease in PostgreSQL', () => {
         permits: { kind: 'permit', limit: 1 },
       } as const
       const waiting = leases.grant({ ...wish, mode: modes[kind] })
-      expect(await tookMs(waiting)).toBeLessThan(1_500 + 1_000)
+      expect(await tookMs(waiting)).toBeLessThan(TTL_MS + 30_000)
       expect((await leases.inspect(name, kind)).waiters).toEqual([])
       await leases.release(await waiting)
     },
@@ -154,20 +157,21 @@ describe('A lease in PostgreSQL', () => {
   it('of a process that was stopped in the middle of its transaction keeps the next one out until its remainder is over', async () => {
     await admin.query('CREATE TABLE IF NOT EXISTS stock (item text PRIMARY KEY, amount integer NOT NULL)')
     await admin.query('INSERT INTO stock VALUES ($1, 10)', [name])
-    const ttlMs = 1_500
+    const ttlMs = 6_000
     const holder = await program(`
       const lease = await acquireLease(backend, '${name}', { ttlMs: ${ttlMs}, renew: false })
       await postgresFence({ pool }).run(lease, async tx => {
         await tx.query("UPDATE stock SET amount = 0 WHERE item = '${name}'")
         console.log('written')
-        await new Promise(resolve => setTimeout(resolve, 60000))
+        await new Promise(resolve => setTimeout(resolve, 120000))
       }).catch(error => console.log(error.code))
     `)
     holder.kill('SIGSTOP')
     const backend = opened()
-    const fence = postgresFence({ pool: admin, commandTimeoutMs: 10_000 })
+    const fence = postgresFence({ pool: admin, commandTimeoutMs: 60_000 })
     const next = acquireLease(backend, name, { guard: fence })
-    expect(await tookMs(next)).toBeLessThan(2 * ttlMs + 1_000)
+    // Its program would go on for a minute.
+    expect(await tookMs(next)).toBeLessThan(2 * ttlMs + 30_000)
     const lease = await next
     await fence.run(lease, tx => tx.query('UPDATE stock SET amount = amount - 1 WHERE item = $1', [name]))
     const said = once(createInterface({ input: holder.stdout as NonNullable<typeof holder.stdout> }), 'line')

@@ -167,7 +167,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const filter = await NoticeFilter.open(server.port)
     onTestFinished(() => filter.close())
     filter.isMuffled = true
-    const [one, deaf, heard] = [opened().leases, opened({ claimMs: 3_000 }, filter.port).leases, opened().leases]
+    const [one, deaf, heard] = [opened().leases, opened({ claimMs: 50_000 }, filter.port).leases, opened().leases]
     const held = await taken(one)
     const first = deaf.grant(request(deaf))
     await expect.poll(() => queueOf(one)).toHaveLength(1)
@@ -176,8 +176,8 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const startMs = performanceMs()
     await one.release(held)
     const grant = await first
-    expect(performanceMs() - startMs).toBeLessThan(3_000)
-    expect(grant.deadline.remainingMs()).toBeGreaterThan(50_000)
+    expect(performanceMs() - startMs).toBeLessThan(25_000)
+    expect(grant.deadline.remainingMs()).toBeGreaterThan(30_000)
     await deaf.release(grant)
     await heard.release(await second)
   })
@@ -191,7 +191,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const held = await taken(one)
     const waiting = Array.from({ length: 10 }, () => other.grant(request(other)).then(grant => other.release(grant)))
     await expect.poll(() => queueOf(one)).toHaveLength(10)
-    await sleep(300)
+    await sleep(1_000)
     const before = proxy.requests
     await sleep(3_000)
     expect(proxy.requests - before).toBe(0)
@@ -234,7 +234,7 @@ describe('Who waits for a lease in PostgreSQL', () => {
 
   it('over a link that is silent costs the next one the claim time, and is told that its lease is gone', async () => {
     await using proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
-    const claimMs = 400
+    const claimMs = 1_000
     const [one, silent, next] = [opened(), opened({ claimMs }, proxy.port), opened({ claimMs })].map(b => b.leases) as [
       LeaseStore,
       LeaseStore,
@@ -252,7 +252,8 @@ describe('Who waits for a lease in PostgreSQL', () => {
     const grant = await waiting
     const tookMs = performanceMs() - startMs
     expect(tookMs).toBeGreaterThan(claimMs - 20)
-    expect(tookMs).toBeLessThan(claimMs + 1_500)
+    // Its own time would be over in a minute.
+    expect(tookMs).toBeLessThan(claimMs + 30_000)
     abort.abort(new Error('enough'))
     expect(await never).toMatchObject({ message: 'enough' })
     proxy.heal()

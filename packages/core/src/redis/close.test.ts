@@ -50,9 +50,10 @@ describe('A closed Redis backend', () => {
     const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
     const backend = redisBackend({ url: proxy.redisUrl, maxClockSkewMs: 0 })
     await backend.ready()
-    proxy.delay(100, { direction: 'to-client' })
+    proxy.delay(300, { direction: 'to-client' })
+    const sent = proxy.bytesToServer
     const acquired = acquire(backend, 'orders', {}).catch((error: unknown) => error)
-    await sleep(30)
+    await expect.poll(() => proxy.bytesToServer, { interval: 1 }).toBeGreaterThan(sent)
     await backend.close()
     expect(await acquired).toMatchObject({ code: 'HF_CLOSED' })
     const other = redisBackend({ url: server.url, maxClockSkewMs: 0 })

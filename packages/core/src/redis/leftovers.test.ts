@@ -12,10 +12,11 @@ import { systemClock } from '../clock.ts'
 import { acquireLease, tryAcquireLease } from '../lease/acquire.ts'
 import { redisBackend } from './index.ts'
 
-const TIMEOUT_MS = 300
+const TIMEOUT_MS = 2_000
 /** Of a program, which loads everything, on a machine that has other things to do. A lease lasts longer. */
-const PROGRAM_TIMEOUT_MS = 1_000
-const END_MS_MAX = 12_000
+const PROGRAM_TIMEOUT_MS = 5_000
+const LEASE_MS = 600_000
+const END_MS_MAX = 100_000
 
 let server: RedisServer
 let admin: Redis
@@ -89,7 +90,7 @@ async function keysLeft(): Promise<readonly string[]> {
 describe('After an acquire that was aborted', () => {
   it('while it waited nothing of it is left: no place in the queue, no key, no listener, no timer', async () => {
     const other = redisBackend({ url: server.url, maxClockSkewMs: 0 })
-    const held = await acquireLease(other, name, { ttlMs: 60_000 })
+    const held = await acquireLease(other, name, { ttlMs: 600_000 })
     await backend.ready()
     const before = listeners()
     const abort = new AbortController()
@@ -127,7 +128,7 @@ describe('After an acquire that was aborted', () => {
 
   it('by its own time limit nothing of it is left', async () => {
     const other = redisBackend({ url: server.url, maxClockSkewMs: 0 })
-    const held = await acquireLease(other, name, { ttlMs: 60_000 })
+    const held = await acquireLease(other, name, { ttlMs: 600_000 })
     expect(await tryAcquireLease(backend, name, { waitMs: 50 })).toBeUndefined()
     await expect.poll(async () => (await other.leases.inspect(name)).waiters).toEqual([])
     await held.release()
@@ -158,6 +159,7 @@ async function program(url: string, body: string): Promise<{ readonly said: stri
     import { acquireLease, tryAcquireLease } from '@holdfast/core'
     import { redisBackend } from '@holdfast/core/redis'
     const backend = redisBackend({ url: '${url}', commandTimeoutMs: ${PROGRAM_TIMEOUT_MS}, maxClockSkewMs: 0 })
+    const options = { ttlMs: ${LEASE_MS} }
     const failure = work => work.then(() => 'done', error => error.code ?? error.message)
     ${body}
   `
@@ -172,12 +174,12 @@ describe('A program', () => {
     const { said, ms } = await program(
       server.url,
       `
-      const lease = await acquireLease(backend, '${name}', {})
+      const lease = await acquireLease(backend, '${name}', options)
       const abort = new AbortController()
-      const waiting = failure(acquireLease(backend, '${name}', { signal: abort.signal }))
+      const waiting = failure(acquireLease(backend, '${name}', { ...options, signal: abort.signal }))
       setTimeout(() => abort.abort(new Error('enough')), 50)
       console.log(await waiting)
-      const last = failure(acquireLease(backend, '${name}', {}))
+      const last = failure(acquireLease(backend, '${name}', options))
       setTimeout(() => void backend.close(), 50)
       console.log(await last)
       `,
@@ -190,8 +192,8 @@ describe('A program', () => {
     const { said, ms } = await program(
       `redis://127.0.0.1:${await freePort()}`,
       `
-      console.log(await failure(acquireLease(backend, '${name}', {})))
-      console.log(await failure(tryAcquireLease(backend, '${name}', { signal: AbortSignal.timeout(50) })))
+      console.log(await failure(acquireLease(backend, '${name}', options)))
+      console.log(await failure(tryAcquireLease(backend, '${name}', { ...options, signal: AbortSignal.timeout(50) })))
       await backend.close()
       `,
     )
@@ -204,7 +206,7 @@ describe('A program', () => {
     const { said } = await program(
       `redis://127.0.0.1:${await freePort()}`,
       `
-      console.log(await failure(acquireLease(backend, '${name}', {})))
+      console.log(await failure(acquireLease(backend, '${name}', options)))
       await backend.close()
       console.log('closed')
       `,
@@ -217,9 +219,9 @@ describe('A program', () => {
     const { said, ms } = await program(
       own.url,
       `
-      const lease = await acquireLease(backend, '${name}', {})
+      const lease = await acquireLease(backend, '${name}', options)
       process.kill(${String(own.pid)}, 'SIGSTOP')
-      console.log(await failure(tryAcquireLease(backend, 'another', {})))
+      console.log(await failure(tryAcquireLease(backend, 'another', options)))
       await backend.close()
       console.log(await lease.release())
       `,
@@ -237,9 +239,9 @@ describe('A program', () => {
       const { Redis } = await import('ioredis')
       const client = new Redis('${server.url}')
       const own = redisBackend({ client, maxClockSkewMs: 0 })
-      await (await acquireLease(own, '${name}', {})).release()
+      await (await acquireLease(own, '${name}', options)).release()
       await client.quit()
-      console.log(await failure(acquireLease(own, '${name}', {})))
+      console.log(await failure(acquireLease(own, '${name}', options)))
       `,
     )
     expect(said).toBe('HF_CLOSED')

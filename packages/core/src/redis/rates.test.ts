@@ -50,24 +50,24 @@ async function proxied(): Promise<FaultProxy> {
 }
 
 function takeOf(take: Partial<RateTake> = {}): RateTake {
-  return { key: randomUUID(), quota: { limit: 10, periodMs: 1_000, burst: 10 }, cost: 1, ...take }
+  return { key: randomUUID(), quota: { limit: 10, periodMs: 36_000_000, burst: 10 }, cost: 1, ...take }
 }
 
 describe('A key of rates in Redis', () => {
   it('expires once it is whole, and is gone when all was given back', async () => {
     const { rates } = opening({ url: server.url })
-    const take = takeOf({ cost: 5 })
+    const take = takeOf({ quota: { limit: 10, periodMs: 100_000, burst: 10 }, cost: 5 })
     await rates.take(take)
     const leftMs = await admin.pttl(`hf:rate:${take.key}`)
-    expect(leftMs).toBeGreaterThan(400)
-    expect(leftMs).toBeLessThanOrEqual(501)
+    expect(leftMs).toBeGreaterThan(0)
+    expect(leftMs).toBeLessThanOrEqual(50_100)
     await rates.giveBack(take.key, take.quota, 5)
     expect(await admin.exists(`hf:rate:${take.key}`)).toBe(0)
   })
 
   it('that came from a server whose clock was ahead is set right by whoever is refused', async () => {
     const { rates } = opening({ url: server.url })
-    const take = takeOf({ cost: 10 })
+    const take = takeOf({ quota: { limit: 10, periodMs: 1_000, burst: 10 }, cost: 10 })
     const us = (Date.now() + 3_600_000) * 1_000
     await admin.set(`hf:rate:${take.key}`, `${us} 4`)
     const refused = { kind: 'refused', remaining: 6, retryAfterMs: 400, resetMs: 400 }
@@ -100,7 +100,7 @@ describe('Takes in Redis', () => {
     expect((await rates.take(same)).remaining).toBe(6)
     expect(proxy.requests).toBe(1)
     const takes = Array.from({ length: 40 }, () => rates.take(takeOf()))
-    const shared = [rates.take(same, { timeoutMs: 500 }), rates.take(same, { timeoutMs: 500 })]
+    const shared = [rates.take(same, { timeoutMs: 30_000 }), rates.take(same, { timeoutMs: 30_000 })]
     await Promise.all(takes)
     expect((await Promise.all(shared)).map(({ remaining }) => remaining)).toEqual([5, 4])
     // 32, 8, and the two of another patience.
@@ -109,11 +109,11 @@ describe('Takes in Redis', () => {
 
   it('that are given up early leave the link, and a link that stays silent is made anew', async () => {
     const proxy = await proxied()
-    const backend = opening({ url: proxy.redisUrl, commandTimeoutMs: 400 })
+    const backend = opening({ url: proxy.redisUrl, commandTimeoutMs: 3_000 })
     await backend.rates.take(takeOf())
-    proxy.delay(60)
+    proxy.delay(200)
     await expect(backend.rates.take(takeOf(), { timeoutMs: 20 })).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
-    await sleep(300)
+    await sleep(500)
     expect([proxy.accepted, backend.health.current.kind]).toEqual([1, 'ready'])
     proxy.heal()
     proxy.blackHole()
@@ -128,7 +128,7 @@ describe('Takes in Redis', () => {
     const own = await startRedis()
     onTestFinished(() => own.stop())
     const backend = opening({ url: own.url, maxClockSkewMs: 60_000 })
-    expect((await backend.rates.take(takeOf(), { timeoutMs: 5_000 })).kind).toBe('granted')
+    expect((await backend.rates.take(takeOf(), { timeoutMs: 60_000 })).kind).toBe('granted')
   })
 
   it('go through a client of ioredis 5', async () => {
