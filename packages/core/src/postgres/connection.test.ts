@@ -41,7 +41,7 @@ async function proxied(): Promise<FaultProxy> {
   return proxy
 }
 
-function opened(address: string, commandTimeoutMs = 2_000): Backend {
+function opened(address: string, commandTimeoutMs = 10_000): Backend {
   const backend = postgresBackend({ url: `postgres://postgres:${SECRET}@${address}/postgres`, commandTimeoutMs })
   onTestFinished(() => backend.close())
   return backend
@@ -122,10 +122,10 @@ describe('A command', () => {
     const hogs = new Pool({ connectionString: server.url, max: 30 })
     hogs.on('error', () => {})
     const taken = await Promise.allSettled(Array.from({ length: 30 }, () => hogs.connect()))
-    const { records } = opened(`127.0.0.1:${server.port}`, 400)
+    const { records } = opened(`127.0.0.1:${server.port}`, 2_000)
     await expect(records.read({ directory })).rejects.toMatchObject({
       code: 'HF_UNAVAILABLE',
-      message: expect.stringMatching(/did not answer within 400 ms: .*(too many clients|connection slots)/) as string,
+      message: expect.stringMatching(/did not answer within 2000 ms: .*(too many clients|connection slots)/) as string,
     })
     const waiting = opened(`127.0.0.1:${server.port}`).records.read({ directory })
     for (const each of taken) if (each.status === 'fulfilled') each.value.release(true)
@@ -135,7 +135,7 @@ describe('A command', () => {
 
   it('over a silent link ends by its time: a read as unavailable, a commit with an unknown outcome', async () => {
     const proxy = await proxied()
-    const backend = opened(proxy.connectString, 300)
+    const backend = opened(proxy.connectString, 2_000)
     const { records } = backend
     const commit = commitOf(records, '1')
     expect(await numberOf(records)).toBeUndefined()
@@ -162,13 +162,13 @@ describe('A command', () => {
   })
 
   it('on a server that is a standby or may not write is unavailable', async () => {
-    const { records } = opened(`127.0.0.1:${server.port}`, 300)
+    const { records } = opened(`127.0.0.1:${server.port}`, 2_000)
     await records.commit(commitOf(records, '1'))
     await admin.query('ALTER DATABASE postgres SET default_transaction_read_only = on')
     onTestFinished(
       async () => void (await admin.query('SET transaction_read_only = off; ALTER DATABASE postgres RESET ALL')),
     )
-    const other = opened(`127.0.0.1:${server.port}`, 300)
+    const other = opened(`127.0.0.1:${server.port}`, 2_000)
     expect(await numberOf(other.records)).toBe(1)
     await expect(other.records.commit(commitOf(records, '2'))).rejects.toMatchObject({
       code: 'HF_UNAVAILABLE',
@@ -184,7 +184,7 @@ describe('A backend', () => {
     const hear = (event: unknown): number => events.push(event as ConnectionEvent)
     subscribe('holdfast:postgres.connection', hear)
     onTestFinished(() => void unsubscribe('holdfast:postgres.connection', hear))
-    const backend = opened(proxy.connectString, 300)
+    const backend = opened(proxy.connectString, 2_000)
     await backend.ready()
     proxy.dropConnections()
     await expect.poll(() => events.map(({ event }) => event)).toEqual(['ready', 'lost'])
@@ -203,7 +203,7 @@ describe('A backend', () => {
     const proxy = await proxied()
     const backend = opened(proxy.connectString, 200)
     proxy.refuse()
-    const early = backend.ready({ timeoutMs: 10_000 })
+    const early = backend.ready({ timeoutMs: 60_000 })
     await expect(backend.ready({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'HF_UNAVAILABLE' })
     proxy.heal()
     await early
@@ -240,7 +240,7 @@ describe('A backend', () => {
     const pool = new Pool({ connectionString: `postgres://postgres@${proxy.connectString}/postgres`, max: 2 })
     pool.on('error', () => {})
     onTestFinished(() => pool.end())
-    const backend = postgresBackend({ pool, commandTimeoutMs: 300 })
+    const backend = postgresBackend({ pool, commandTimeoutMs: 2_000 })
     onTestFinished(() => backend.close())
     await Promise.all([1, 2, 3, 4].map(() => backend.records.read({ directory })))
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([2, 2, 0])

@@ -143,7 +143,7 @@ describe('check', () => {
   it('says what to do when its pool has no second connection to make its table with, and leaves the transaction usable', async () => {
     const one = new Pool({ connectionString: server.url, max: 1 })
     onTestFinished(() => one.end())
-    const guard = postgresFence({ pool: one, table: `of ${name}`, commandTimeoutMs: 200 })
+    const guard = postgresFence({ pool: one, table: `of ${name}`, commandTimeoutMs: 2_000 })
     const fenced = { resource: name, token: token(1n) }
     const tx = await one.connect()
     await tx.query('BEGIN')

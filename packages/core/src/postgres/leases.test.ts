@@ -149,15 +149,12 @@ describe('Leases in PostgreSQL', () => {
     const { leases } = opened()
     for (let round = 0; round < 20; round += 1) await leases.release(await taken(leases))
     await expect
-      .poll(
-        async () => {
-          const { rows } = await admin.query<{ hot: string; all: string }>(
-            `SELECT n_tup_hot_upd AS hot, n_tup_upd AS all FROM pg_stat_user_tables WHERE schemaname = 'holdfast' AND relname = 'leases'`,
-          )
-          return Number(rows[0]?.hot) / Number(rows[0]?.all)
-        },
-        { timeout: 5_000 },
-      )
+      .poll(async () => {
+        const { rows } = await admin.query<{ hot: string; all: string }>(
+          `SELECT n_tup_hot_upd AS hot, n_tup_upd AS all FROM pg_stat_user_tables WHERE schemaname = 'holdfast' AND relname = 'leases'`,
+        )
+        return Number(rows[0]?.hot) / Number(rows[0]?.all)
+      })
       .toBeGreaterThan(0.8)
   })
 })

@@ -32,7 +32,7 @@ function opening(options: Partial<PostgresBackendOptions> = {}): Backend {
 }
 
 function takeOf(take: Partial<RateTake> = {}): RateTake {
-  return { key: randomUUID(), quota: { limit: 10, periodMs: 1_000, burst: 10 }, cost: 1, ...take }
+  return { key: randomUUID(), quota: { limit: 10, periodMs: 36_000_000, burst: 10 }, cost: 1, ...take }
 }
 
 describe('Rates in PostgreSQL', () => {
@@ -54,12 +54,12 @@ describe('Rates in PostgreSQL', () => {
     await holder.query('BEGIN')
     await holder.query('SELECT 1 FROM holdfast.rates WHERE key = $1 FOR UPDATE', [take.key])
     const before = await connections()
-    const patience = { timeoutMs: 200 }
+    const patience = { timeoutMs: 1_000 }
     const calls = [() => rates.take(take, patience), () => rates.giveBack(take.key, take.quota, 1, patience)]
     for (const call of calls) {
       await expect(call()).rejects.toThrow(/^PostgreSQL at .* gave no answer: canceling statement due to lock timeout/)
     }
-    expect((await rates.take(takeOf(), { timeoutMs: 1_000 })).kind).toBe('granted')
+    expect((await rates.take(takeOf(), { timeoutMs: 30_000 })).kind).toBe('granted')
     expect((await connections()).filter(pid => before.includes(pid))).toEqual(before)
     await holder.query('ROLLBACK')
     expect((await rates.take(take)).remaining).toBe(8)
@@ -112,11 +112,11 @@ describe('Rates in PostgreSQL', () => {
 
   it('come back evenly, to a fraction of a permit', async () => {
     const { rates } = opening()
-    const take = takeOf({ quota: { limit: 3, periodMs: 1_000, burst: 3 }, cost: 3 })
+    const take = takeOf({ quota: { limit: 3, periodMs: 9_000, burst: 3 }, cost: 3 })
     await rates.take(take)
     const refused = await rates.take({ ...take, cost: 1 })
     expect(refused).toMatchObject({ kind: 'refused', remaining: 0 })
-    await sleep(340)
+    await sleep(3_020)
     expect(await rates.take({ ...take, cost: 1 })).toMatchObject({ kind: 'granted', remaining: 0 })
   })
 })

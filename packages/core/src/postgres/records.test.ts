@@ -151,7 +151,7 @@ describe('Records in PostgreSQL', () => {
   })
 
   it('a commit that waits for another transaction longer than its caller does not happen behind his back', async () => {
-    const { records } = opened({ commandTimeoutMs: 500 })
+    const { records } = opened({ commandTimeoutMs: 2_000 })
     const directory = randomUUID()
     await committing(records, directory, put('a', '1'))
     const other = await admin.connect()
@@ -160,7 +160,7 @@ describe('Records in PostgreSQL', () => {
     await expect(committing(records, directory, put('a', '2'))).rejects.toMatchObject({
       code: expect.stringMatching(/^HF_(UNAVAILABLE|UNKNOWN_OUTCOME)$/) as string,
     })
-    await sleep(700)
+    await sleep(2_500)
     await other.query('COMMIT')
     other.release()
     expect(await records.read({ directory })).toMatchObject({ revision: { number: 1 } })

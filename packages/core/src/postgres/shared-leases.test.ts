@@ -136,7 +136,7 @@ describe('Shared leases in PostgreSQL', () => {
     const { leases } = opened()
     const long = await taken(leases, READ, { ttlMs: 60_000 })
     // Nobody renews or releases it: its process is dead.
-    await taken(leases, READ, { ttlMs: 700 })
+    await taken(leases, READ, { ttlMs: 5_000 })
     const waiting = leases.grant(request(leases, WRITE))
     await expect.poll(waiterCount(leases)).toBe(1)
     expect(await leases.release(long)).toBe('released')
@@ -146,7 +146,7 @@ describe('Shared leases in PostgreSQL', () => {
 
   it('are handed to all readers who wait next to each other, though nobody releases and only one asks', async () => {
     const [one, other] = [opened().leases, opened().leases]
-    await taken(one, WRITE, { ttlMs: 500 })
+    await taken(one, WRITE, { ttlMs: 5_000 })
     const readers = Array.from({ length: 20 }, (_, at) => {
       const store = at % 2 === 0 ? one : other
       return store.grant(request(store, READ)).then(grant => ({ store, grant }))

@@ -15,7 +15,9 @@ import { rateLimits } from './rate-limits.ts'
 const QUOTA = { limit: 400, periodMs: 86_400_000, instances: 4 }
 const SHARE = 100
 const CALLS = 300
-const BACK_WITHIN_MS = 20_000
+const BACK_WITHIN_MS = 60_000
+// Long enough for a busy machine: a healthy store is not to be taken for one that is away, of which each decides by itself.
+const STORE_TIMEOUT_MS = 1_000
 
 let server: RedisServer
 let backend: Backend
@@ -25,8 +27,7 @@ beforeEach(async () => {
   server = await startRedis()
   backend = redisBackend({ url: server.url })
   await backend.ready()
-  // Long enough for a busy machine: a healthy store is not to be taken for one that is away.
-  usual = { ...QUOTA, name: randomUUID(), backend, storeTimeoutMs: 250 }
+  usual = { ...QUOTA, name: randomUUID(), backend, storeTimeoutMs: STORE_TIMEOUT_MS }
 })
 
 afterEach(async () => {
@@ -90,7 +91,7 @@ describe.each(outages)('a rate limit whose Redis is $outage', ({ begin, end }) =
       // Once more where this process itself stood still meanwhile.
       expect(failures).toBeLessThanOrEqual(2)
       expect(decidedAway).toBe(CALLS)
-      expect(probes).toBeLessThan(30)
+      expect(probes).toBeLessThan(CALLS / 2)
       await end()
       await untilDistributed(policy)
       const before = stateOf(policy)['asked'] as number
@@ -135,7 +136,9 @@ describe('a rate limit on Redis', () => {
     expect(fates.reduce((sum, fate) => sum + (fate['admitted'] ?? 0), 0)).toBe(640)
     for (const policy of policies) policy.close()
     const left = rateLimit({ ...usual, limit: 1_000 })
-    await expect.poll(async () => (await fateOf(left, 1), left.quotaOf().remaining)).toBeGreaterThan(300)
+    await expect
+      .poll(async () => (await fateOf(left, 1), left.quotaOf().remaining), { interval: 300 })
+      .toBeGreaterThan(300)
     expect(left.quotaOf().remaining).toBeLessThan(360)
   })
 
@@ -144,7 +147,8 @@ describe('a rate limit on Redis', () => {
       name: randomUUID(),
       backend,
       instances: 1,
-      rules: { user: { limit: 3, periodMs: 60_000, perKey: true }, all: { limit: 5, periodMs: 60_000 } },
+      storeTimeoutMs: STORE_TIMEOUT_MS,
+      rules: { user: { limit: 3, periodMs: 86_400_000, perKey: true }, all: { limit: 5, periodMs: 86_400_000 } },
     })
     const admitted = async (key: string): Promise<number> => {
       const calls = await Promise.allSettled(Array.from({ length: 6 }, () => policy.execute(() => 1, { key })))
