@@ -3,6 +3,7 @@ import { ConflictError, LiveValue, UnknownOutcomeError } from '@holdfast/core'
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type { Locks } from './index.ts'
 import { createLocks } from './index.ts'
 
@@ -17,13 +18,6 @@ beforeEach(() => {
   backend = memoryBackend({ world })
   locks = createLocks({ backend })
 })
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
-}
 
 function altered(changes: (store: RecordStore) => Partial<RecordStore>): Backend {
   const fresh = memoryBackend({ world })

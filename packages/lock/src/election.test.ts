@@ -3,6 +3,7 @@ import { ClosedError, UnavailableError, UnsupportedError, unsupportedRecords } f
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { ScriptedLeaseStore, SimulatedClock, scriptedBackend } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type { Election, ElectionOptions, Leader } from './index.ts'
 import { createLocks, leaseHandle } from './index.ts'
 
@@ -18,13 +19,6 @@ beforeEach(() => {
 
 function candidate(id: string, options: ElectionOptions = {}, backend: Backend = memoryBackend({ world })): Election {
   return createLocks({ backend, ttlMs: TTL_MS }).election('crew', { id, ...options })
-}
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
 }
 
 /** The ids of those who were seen to lead, in order; `-` = nobody. */

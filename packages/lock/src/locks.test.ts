@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '@holdfast/core'
 import { MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { ScriptedLeaseStore, SimulatedClock, scriptedBackend } from '@holdfast/core/testing'
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type {
   FencingToken,
   Lease,
@@ -24,13 +25,6 @@ beforeEach(() => {
   world = new MemoryWorld(clock)
   backend = memoryBackend({ world })
 })
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
-}
 
 function thrownBy(act: () => unknown): unknown {
   try {

@@ -3,6 +3,7 @@ import { memoryFence, MemoryWorld, memoryBackend } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type { Locks, MultiLease } from './index.ts'
 import { createLocks } from './index.ts'
 
@@ -19,13 +20,6 @@ beforeEach(() => {
   locks = createLocks({ backend })
   others = createLocks({ backend: memoryBackend({ world }) })
 })
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
-}
 
 const turn = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
 

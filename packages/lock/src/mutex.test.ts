@@ -3,6 +3,7 @@ import { RefusedError, StaleTokenError, UnavailableError, WaitTimeoutError } fro
 import { MemoryWorld, memoryBackend, memoryFence } from '@holdfast/core/memory'
 import { ScriptedLeaseStore, SimulatedClock, scriptedBackend } from '@holdfast/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type { Locks } from './index.ts'
 import { createLocks } from './index.ts'
 
@@ -20,13 +21,6 @@ beforeEach(() => {
   locks = createLocks({ backend })
   others = createLocks({ backend: memoryBackend({ world }) })
 })
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
-}
 
 /** Settles to what it was `ms` later: its value, its error, or undefined. */
 async function after<T>(ms: number, work: Promise<T>): Promise<T | undefined> {

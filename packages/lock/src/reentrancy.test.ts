@@ -4,6 +4,7 @@ import { LeaseLostError, StaleTokenError, WaitTimeoutError } from '@holdfast/cor
 import { MemoryWorld, memoryBackend, memoryFence } from '@holdfast/core/memory'
 import { SimulatedClock } from '@holdfast/core/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { failureOf } from './failure-of.fixture.ts'
 import type { Locks } from './index.ts'
 import { createLocks } from './index.ts'
 
@@ -26,13 +27,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.restoreAllMocks()
 })
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    value => expect.unreachable(`It did not fail, but answered ${String(value)}.`),
-    (error: unknown) => error,
-  )
-}
 
 const turn = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
 
