@@ -41,7 +41,6 @@ export interface QuorumParts extends Electorate {
   /** Throws when one of the nodes cannot be one. */
   readonly checkNodes: () => void
   readonly retryMsMax: number
-  readonly commandTimeoutMs: number
 }
 
 /** A round of votes under way. */
@@ -100,7 +99,8 @@ export class QuorumLeaseStore implements LeaseStore {
   async grant(request: LeaseRequest, signal?: AbortSignal, queued: () => void = () => {}): Promise<Grant> {
     this.#check(request)
     signal?.throwIfAborted()
-    const { clock, random, retryMsMax, commandTimeoutMs: patienceMs } = this.#parts
+    const { clock, random, retryMsMax, maxTtlMs } = this.#parts
+    const patienceMs = request.ttlMs ?? defaultTtlMs(maxTtlMs)
     const campaign = (): Round => this.#campaign(request)
     const parts = { clock, random, retryMsMax, patienceMs, lines: this.#lines, campaign }
     return await new Promise((resolve, reject) => {

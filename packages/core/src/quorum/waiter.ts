@@ -12,7 +12,7 @@ export interface WaiterParts {
   readonly lines: WaitingLines
   /** The longest pause between two questions. */
   readonly retryMsMax: number
-  /** For how long a waiter bears with servers that cannot serve. */
+  /** For how long a waiter that was told to wait bears with servers that cannot serve. */
   readonly patienceMs: number
   /** One round of votes, and how to give it up. */
   readonly campaign: () => { readonly outcome: Promise<CampaignOutcome>; readonly giveUp: () => void }

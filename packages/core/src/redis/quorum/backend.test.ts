@@ -335,6 +335,25 @@ describe('A quorum', () => {
     expect(await refusal(ready)).toBe(reason)
   })
 
+  it('goes on with a wait while too few servers can be reached, however long a command may take', async () => {
+    const servers = await quorum()
+    const [holder, waiter] = [open(nodesOf(servers)), await openBehind(servers, { commandTimeoutMs: 100 })]
+    const grant = await take(holder)
+    let isQueued = false
+    const waiting = waiter.backend.leases.grant(request(waiter.backend), undefined, () => (isQueued = true))
+    waiting.catch(() => {})
+    await eventually(() => isQueued)
+    for (const link of waiter.links) {
+      link.refuse()
+      link.dropConnections()
+    }
+    await eventually(() => waiter.backend.health.current.kind === 'suspended')
+    await holder.leases.release(grant)
+    await sleep(500)
+    for (const link of waiter.links) link.heal()
+    expect(await waiting).toHaveProperty('ttlMs', TTL_MS)
+  })
+
   it('ends a wait at once when it is closed', async () => {
     const servers = await quorum()
     const [one, other] = [open(nodesOf(servers)), open(nodesOf(servers))]

@@ -159,7 +159,6 @@ class QuorumWorld {
       guarantee: () => 'lease',
       maxTtlMs: ttlMs,
       retryMsMax: 400,
-      commandTimeoutMs: COMMAND_TIMEOUT_MS,
     })
     const note = (text: string): void => this.#note(text)
     return new SimulatedContender({
