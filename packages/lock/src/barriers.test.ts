@@ -140,9 +140,10 @@ describe('A double barrier', () => {
       },
       leave: (...args) => (isSilent ? new Promise(() => {}) : store.leave(...args)),
     }))
-    const party = createLocks({ backend: silent }).doubleBarrier('job', { parties: 1 })
     for (const how of ['waitMs', 'signal'] as const) {
       isSilent = false
+      // One each: whoever comes again waits until the store has heard that the one before left.
+      const party = createLocks({ backend: silent }).doubleBarrier(how, { parties: 1 })
       await party.enter()
       isSilent = true
       const abort = new AbortController()
