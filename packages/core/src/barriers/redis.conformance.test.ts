@@ -49,7 +49,7 @@ const harness: BarrierHarness = {
   barriersOf,
   barrier: () => randomUUID(),
   advance: ms => sleep(ms),
-  ttlMs: 1_000,
+  ttlMs: 3_000,
   leftovers,
   silence: {
     kind: 'supported',

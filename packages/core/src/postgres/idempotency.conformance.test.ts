@@ -44,7 +44,7 @@ const harness: IdempotencyHarness = {
   openBackend,
   key: () => randomUUID(),
   advance: ms => sleep(ms),
-  leaseMs: 500,
+  leaseMs: 1_000,
   slackMs: 50,
   leftovers,
   loseData: { kind: 'supported', run: loseData },

@@ -94,7 +94,7 @@ const harness: RecordHarness = {
   openBackend,
   directory: () => randomUUID(),
   advance: ms => sleep(ms),
-  ttlMs: 1_000,
+  ttlMs: 2_000,
   slackMs: 10_000,
   leftovers,
   loseData: { kind: 'supported', run: loseData },

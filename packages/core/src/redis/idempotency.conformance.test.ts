@@ -24,7 +24,7 @@ const harness: IdempotencyHarness = {
   openBackend,
   key: () => randomUUID(),
   advance: ms => sleep(ms),
-  leaseMs: 500,
+  leaseMs: 1_000,
   slackMs: 50,
   leftovers: async key => await admin.hkeys(runKey('hf', key)),
   loseData: { kind: 'supported', run: async key => void (await admin.del(runKey('hf', key))) },

@@ -30,7 +30,7 @@ const harness: LeaseHarness = {
   resource: () => randomUUID(),
   advance: ms => sleep(ms),
   stall: ms => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
-  ttlMs: 500,
+  ttlMs: 1_000,
   slackMs: 10_000,
   ordering: 'fifo',
   modes: 'all',

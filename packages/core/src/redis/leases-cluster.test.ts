@@ -264,6 +264,8 @@ describe('Leases in a Cluster', () => {
     const waiting = acquireLease(other, resource, { ttlMs: 150_000 })
     await expect.poll(async () => (await one.leases.inspect(resource)).waiters.length).toBe(1)
     const [master, replica] = await pair()
+    // To wait for what this one wrote is to wait for all that was written before.
+    await admins[master]?.set(`written:{${resource}}`, '')
     await admins[master]?.wait(1, 30_000)
     await cluster.nodes[master]?.kill()
     await expect.poll(masterOf, { timeout: 60_000 }).toBe(replica)

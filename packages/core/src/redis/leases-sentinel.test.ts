@@ -141,6 +141,8 @@ describe('Leases behind Sentinel', () => {
     const waiting = acquireLease(other, resource, { ttlMs: 150_000 })
     await expect.poll(async () => (await one.leases.inspect(resource)).waiters.length).toBe(1)
     const at = await master()
+    // To wait for what this one wrote is to wait for all that was written before.
+    await admins[at]?.set(`written:${resource}`, '')
     await admins[at]?.wait(2, 30_000)
     await watched.servers[at]?.kill()
     await expect.poll(async () => ![at, -1].includes(await master()), { timeout: 60_000 }).toBe(true)

@@ -76,7 +76,7 @@ export function recordHarness(stage: () => RecordStage): RecordHarness {
     openBackend,
     directory: () => randomUUID(),
     advance: ms => sleep(ms),
-    ttlMs: 500,
+    ttlMs: 2_000,
     slackMs: 10_000,
     leftovers,
     loseData: { kind: 'supported', run: loseData },

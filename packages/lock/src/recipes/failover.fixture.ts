@@ -7,7 +7,7 @@ import { until } from './scene.fixture.ts'
 
 const PARTIES = 3
 const LOOK_MS = 2
-const LONG = { waitMs: 30_000 } as const
+const LONG = { waitMs: 120_000 } as const
 
 /** Looks again and again at how many lead at a time, by what they know themselves. */
 class Watchman {
@@ -54,10 +54,10 @@ const inUse: RecipeCase = {
     const [first, second, third] = candidates as [Election, Election, Election]
     const observer = scene.party().locks.election(name)
     const parties = Array.from({ length: PARTIES }, () =>
-      scene.party().locks.doubleBarrier(barrier, { parties: PARTIES, ttlMs: 15_000 }),
+      scene.party().locks.doubleBarrier(barrier, { parties: PARTIES, ttlMs: 60_000 }),
     )
     using watchman = new Watchman(candidates)
-    const { token } = await first.campaign({ ttlMs: 15_000 })
+    const { token } = await first.campaign({ ttlMs: 60_000 })
     await until(() => observer.leader.current?.id === 'a')
     const turns = [second, third].map(candidate => untilAnswered(() => candidate.campaign(LONG)))
     const came = parties.slice(1).map(party => untilAnswered(() => party.enter(LONG)))

@@ -20,7 +20,7 @@ export interface Recipe {
 }
 
 /** How long a case waits for what must happen. */
-export const PATIENCE = { waitMs: 20_000 } as const
+export const PATIENCE = { waitMs: 120_000 } as const
 
-/** How long one waits for what does not happen: long enough for every store to say so. */
-export const BRIEF = { waitMs: 500 } as const
+/** How long one waits for what does not happen: long enough for every store to say so, on a busy machine. */
+export const BRIEF = { waitMs: 2_000 } as const

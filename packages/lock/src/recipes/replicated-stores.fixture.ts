@@ -9,8 +9,10 @@ import { updateOfKey, zooKeepers } from './stores.fixture.ts'
 const HOST = '127.0.0.1'
 const SLOTS = 16_384
 // A failover finds what was granted: a copy acknowledged it.
-const COPIED = { replicas: 'majority', commandTimeoutMs: 3_000 } as const
-const TOOK_OVER_MS_MAX = 30_000
+const COPIED = { replicas: 'majority', commandTimeoutMs: 10_000 } as const
+/** A key in the first third of the slots. */
+const KEY_OF_FIRST = 'b'
+const TOOK_OVER_MS_MAX = 120_000
 
 const sentinel: Store = {
   name: 'Redis behind Sentinel',
@@ -19,7 +21,7 @@ const sentinel: Store = {
   failsOver: true,
   hasLinks: true,
   start: async () => {
-    const watched = await startRedisSentinel({ downAfterMs: 2_000, args: ['--repl-ping-replica-period', '1'] })
+    const watched = await startRedisSentinel({ downAfterMs: 4_000, args: ['--repl-ping-replica-period', '1'] })
     const place = { sentinels: watched.sentinels.map(({ port }) => ({ host: HOST, port })), name: watched.name }
     const ports = watched.servers.map(({ port }) => port)
     const user = new Redis(place)
@@ -57,7 +59,7 @@ const cluster: Store = {
   start: async () => {
     const started = await startRedisCluster({
       replicas: 1,
-      nodeTimeoutMs: 2_000,
+      nodeTimeoutMs: 4_000,
       args: ['--cluster-require-full-coverage', 'no', '--repl-ping-replica-period', '1'],
     })
     const ports = started.nodes.map(({ port }) => port)
@@ -70,7 +72,7 @@ const cluster: Store = {
       open: portOf => {
         const client = new Cluster(nodes, { natMap: natMapOf(ports, portOf), lazyConnect: true })
         client.on('error', () => {})
-        const backend = redisBackend({ client, commandTimeoutMs: 3_000 })
+        const backend = redisBackend({ client, commandTimeoutMs: 10_000 })
         backend.health.subscribe(health => void (health.kind === 'closed' && client.disconnect()))
         return backend
       },
@@ -120,8 +122,11 @@ function failoverOf([first, second]: readonly RedisServer[]): Failover & { end()
   return {
     concerns: async name => Number(await asked.cluster('KEYSLOT', name)) < Math.floor(SLOTS / 3),
     kill: async () => {
-      // With one replica each, a master that took over has none to wait for: that the dead one's had it all has to be given time.
-      await sleep(200)
+      // With one replica each, a master that took over has none to wait for: the dead one's has to have it all.
+      const writer = new Redis(first?.url ?? '')
+      await writer.set(KEY_OF_FIRST, '')
+      await writer.wait(1, 60_000)
+      writer.disconnect()
       await first?.kill()
       await until(async () => ![first?.port, undefined].includes(await portOfFirstSlots()))
     },

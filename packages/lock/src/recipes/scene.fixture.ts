@@ -22,7 +22,7 @@ export interface FragileParty extends Party {
   comeBack(): void
 }
 
-const LOOKS_MAX = 3_000
+const LOOKS_MAX = 10_000
 const LOOK_MS = 10
 
 /** Where one case is played: names that nobody else has, and parties that are gone when it ends. */

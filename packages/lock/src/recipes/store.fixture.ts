@@ -41,4 +41,4 @@ export interface Store {
 }
 
 /** After how long without a sign of life a party counts as gone. */
-export const TTL_MS = 2_000
+export const TTL_MS = 4_000

@@ -18,7 +18,7 @@ export const RECIPES: readonly Recipe[] = [
   ...UPDATE_RECIPES,
 ]
 
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = 180_000
 
 /** The table "What works where" of the guide, which says what is run: a cell by recipe and store. */
 export function readMatrix(): {
