@@ -348,7 +348,7 @@ describe('A write whose reply was lost', () => {
     'is run once, and its replies are told, when the driver sends it again (cut after %i bytes)',
     async bytes => {
       const proxy = await proxied()
-      const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 5_000 })
+      const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 30_000 })
       const key = `{${resource}}`
       await fence.raise({ resource, token: token(1) })
       await admin.set(`${key}:big`, '1234567890123456')
@@ -372,7 +372,7 @@ describe('A write whose reply was lost', () => {
 
   it('is run once each, when many were on their way, and nobody gets the replies of another', async () => {
     const proxy = await proxied()
-    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 5_000 })
+    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 30_000 })
     await fence.raise({ resource, token: token(1) })
     proxy.cutMidReply(0)
     const all = await Promise.allSettled(Array.from({ length: 10 }, () => applying(fence, 1, ['INCR', resource])))
@@ -386,7 +386,7 @@ describe('A write whose reply was lost', () => {
 
   it('and that had failed is not taken for one that was run', async () => {
     const proxy = await proxied()
-    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 5_000 })
+    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 30_000 })
     expect(await applying(fence, 1, ['SET', resource, 'text'])).toEqual(['OK'])
     proxy.cutMidReply(0)
     // Seen here: it answered with the replies of the call before.
@@ -397,7 +397,9 @@ describe('A write whose reply was lost', () => {
 
   it('is of unknown outcome when the driver does not send it again', async () => {
     const proxy = await proxied()
-    const fence = redisFence(clientOf({ autoResendUnfulfilledCommands: false }, proxy.port), { commandTimeoutMs: 500 })
+    const fence = redisFence(clientOf({ autoResendUnfulfilledCommands: false }, proxy.port), {
+      commandTimeoutMs: 5_000,
+    })
     await fence.raise({ resource, token: token(1) })
     proxy.cutMidReply(0)
     const error = await failureOf(applying(fence, 1, ['INCR', resource]))
@@ -407,7 +409,7 @@ describe('A write whose reply was lost', () => {
 
   it('is of unknown outcome when the link stays silent', async () => {
     const proxy = await proxied()
-    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 200 })
+    const fence = redisFence(clientOf({}, proxy.port), { commandTimeoutMs: 2_000 })
     await fence.raise({ resource, token: token(1) })
     proxy.hold({ direction: 'to-client' })
     const error = await failureOf(applying(fence, 1, ['INCR', resource]))

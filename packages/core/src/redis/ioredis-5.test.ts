@@ -160,7 +160,7 @@ describe('A client of ioredis 5', () => {
   it('fences writes, and runs one that it sends again once', async () => {
     const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
     opened.push(() => proxy.close())
-    const fence = redisFence(clientOf({ keyPrefix: 'app:' }, proxy.port), { commandTimeoutMs: 5_000 })
+    const fence = redisFence(clientOf({ keyPrefix: 'app:' }, proxy.port), { commandTimeoutMs: 30_000 })
     const incremented = (value: bigint): Promise<readonly unknown[]> =>
       fence.apply({ resource: name, token: new FencingToken(value), commands: [['INCR', name]] })
     expect(await incremented(2n)).toEqual([1])

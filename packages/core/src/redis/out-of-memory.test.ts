@@ -46,7 +46,7 @@ describe('On a Redis that is out of memory', () => {
   })
 
   it('a lease is renewed (seen: every holder lost his)', async () => {
-    const lease = await acquireLease(backend, name, { ttlMs: 1_000, renew: false })
+    const lease = await acquireLease(backend, name, { ttlMs: 20_000, renew: false })
     await fill()
     expect(await lease.extend(60_000)).toBeGreaterThan(50_000)
     expect(await lease.release()).toBe('released')
@@ -70,7 +70,7 @@ describe('On a Redis that is out of memory', () => {
     })
 
     it('a lease is renewed, and given back at once', async () => {
-      const lease = await acquireLease(backend, name, { ttlMs: 1_000, renew: false }, mode)
+      const lease = await acquireLease(backend, name, { ttlMs: 20_000, renew: false }, mode)
       await fill()
       expect(await lease.extend(60_000)).toBeGreaterThan(50_000)
       expect(await lease.release()).toBe('released')

@@ -59,7 +59,7 @@ async function allow(rules: readonly string[]): Promise<void> {
 }
 
 function opening(): Backend {
-  const backend = redisBackend({ url: `redis://${user}:secret@127.0.0.1:${server.port}`, commandTimeoutMs: 5_000 })
+  const backend = redisBackend({ url: `redis://${user}:secret@127.0.0.1:${server.port}`, commandTimeoutMs: 30_000 })
   opened.push(() => backend.close())
   return backend
 }
@@ -73,7 +73,7 @@ async function everything(backend: Backend): Promise<void> {
     const lease = await acquireLease(backend, resource, { ttlMs: 30_000 }, mode)
     const waiting = acquireLease(backend, resource, { ttlMs: 30_000 }, mode)
     await expect.poll(async () => (await backend.leases.inspect(resource, kind)).waiters.length).toBe(1)
-    expect(await tryAcquireLease(backend, resource, { waitMs: 20 }, mode)).toBeUndefined()
+    expect(await tryAcquireLease(backend, resource, { waitMs: 1_000 }, mode)).toBeUndefined()
     await lease.release()
     await (await waiting).release()
     await acquireLease(backend, resource, { ttlMs: 100, renew: false }, mode)

@@ -79,7 +79,7 @@ afterEach(async () => {
 async function opening(rules: readonly string[]): Promise<Backend> {
   const user = `user-${randomUUID()}`
   await admin.acl('SETUSER', user, 'reset', 'on', '>secret', 'resetchannels', ...rules)
-  const backend = redisBackend({ url: `redis://${user}:secret@127.0.0.1:${server.port}`, commandTimeoutMs: 5_000 })
+  const backend = redisBackend({ url: `redis://${user}:secret@127.0.0.1:${server.port}`, commandTimeoutMs: 30_000 })
   opened.push(() => backend.close())
   return backend
 }
@@ -125,7 +125,7 @@ describe('A reader', () => {
     }
     await committing(publisher.records, 'a', '2')
     await expect.poll(view).toBe('2 ')
-    const joined = { directory, id: 'i', owner: publisher.records.newId(), value: bytes('x'), ttlMs: 300 }
+    const joined = { directory, id: 'i', owner: publisher.records.newId(), value: bytes('x'), ttlMs: 3_000 }
     await publisher.records.join(joined)
     await expect.poll(view).toBe('2 i')
     await expect.poll(view).toBe('2 ')
@@ -165,12 +165,12 @@ describe('A reader', () => {
 describe('An instance', () => {
   it('joins, beats and leaves, before and after there is a record, and can change none', async () => {
     const { records } = await opening([...INSTANCE, ...OPTIONAL])
-    const joined = { directory, id: 'i', owner: records.newId(), value: bytes('x'), ttlMs: 5_000 }
-    const short = { ...joined, id: 'short', ttlMs: 100 }
+    const joined = { directory, id: 'i', owner: records.newId(), value: bytes('x'), ttlMs: 60_000 }
+    const short = { ...joined, id: 'short', ttlMs: 2_000 }
     await records.join(joined)
     await records.join(short)
     await expect.poll(() => records.beat(short, bytes('y')).then(({ kind }) => kind)).toBe('kept')
-    await new Promise(resolve => setTimeout(resolve, 150))
+    await new Promise(resolve => setTimeout(resolve, 2_500))
     expect(await records.beat(joined, bytes('y'))).toMatchObject({ kind: 'kept' })
     const read = await records.read({ directory, ephemerals: true })
     expect(read.kind === 'present' && [...read.ephemerals.keys()]).toEqual(['i'])

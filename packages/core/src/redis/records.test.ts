@@ -307,7 +307,7 @@ describe('A client with a prefix of its own', () => {
     const proxy = await proxied()
     const client = new Redis(proxy.redisUrl)
     opened.push(() => client.disconnect())
-    const other = redisBackend({ client, commandTimeoutMs: 200 })
+    const other = redisBackend({ client, commandTimeoutMs: 2_000 })
     opened.push(() => other.close())
     await other.ready()
     proxy.hold()

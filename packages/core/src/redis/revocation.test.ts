@@ -31,7 +31,7 @@ afterAll(async () => {
   await server.stop()
 })
 
-async function behindProxy(commandTimeoutMs = 2_000): Promise<readonly [Backend, FaultProxy]> {
+async function behindProxy(commandTimeoutMs = 20_000): Promise<readonly [Backend, FaultProxy]> {
   const { hostname, port } = new URL(server.url)
   const proxy = await createFaultProxy({ target: { host: hostname, port: Number(port) }, protocol: 'redis' })
   onTestFinished(() => proxy.close())
@@ -118,11 +118,11 @@ describe('A holder', () => {
 
   it('whose lease has ended is not asked and hears nothing, nor does the next', async () => {
     const [[asker], name] = [await behindProxy(), randomUUID()]
-    const { lease, proxy, heard } = await held(name, { ttlMs: 1_000 })
+    const { lease, proxy, heard } = await held(name, { ttlMs: 4_000 })
     proxy.refuse()
     proxy.dropConnections()
     expect(await requestRevocation(asker, name)).toBe(1)
-    const next = await acquireLease(asker, name, { waitMs: 10_000 })
+    const next = await acquireLease(asker, name, { waitMs: 60_000 })
     const nextHeard = vi.fn<() => void>()
     next.onRevoke(nextHeard)
     proxy.heal()
@@ -139,7 +139,7 @@ describe('A holder', () => {
 
 describe('Who asks', () => {
   it('and never gets the answer is told so, may ask again, and the holder hears once', async () => {
-    const [[asker, proxy], name] = [await behindProxy(300), randomUUID()]
+    const [[asker, proxy], name] = [await behindProxy(2_000), randomUUID()]
     const { lease, heard } = await held(name)
     const ask = asker.records.join.bind(asker.records)
     const joining = vi.spyOn(asker.records, 'join').mockImplementationOnce(async (...args) => {
@@ -150,7 +150,7 @@ describe('Who asks', () => {
     expect(joining).toHaveBeenCalledOnce()
     proxy.dropConnections()
     proxy.heal()
-    await asker.ready({ timeoutMs: 8_000 })
+    await asker.ready({ timeoutMs: 60_000 })
     await vi.waitFor(async () => expect(await requestRevocation(asker, name)).toBe(1))
     await vi.waitFor(() => expect(heard()).toBe(1))
     await sleep(100)

@@ -32,7 +32,7 @@ describe('Fencing tokens', () => {
       clients.map(async (client, number) => {
         const tokens: bigint[] = []
         for (let turn = 0; turn < GRANTS; turn += 1) {
-          const lease = await acquireLease(client, resource, { ttlMs: 1_000 })
+          const lease = await acquireLease(client, resource, { ttlMs: 3_000 })
           tokens.push(lease.token.value)
           // Now and then all data is lost while one of them holds.
           if (number === 0 && turn % 10 === 5) await admin.flushall()
