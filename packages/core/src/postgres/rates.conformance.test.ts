@@ -18,7 +18,7 @@ async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
   const backend = postgresBackend({
     url: `postgres://postgres@${proxy.connectString}/postgres`,
-    commandTimeoutMs: 1_000,
+    commandTimeoutMs: 5_000,
   })
   proxies.set(backend, proxy)
   backend.health.subscribe(health => {

@@ -23,13 +23,13 @@ function clientOf(options: Parameters<typeof clusterClient>[1] = {}): Cluster {
 }
 
 function backendOn(client: Cluster, options: Partial<RedisBackendOptions> = {}): Backend {
-  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000, ...options }), [], client)
+  return links.keep(redisBackend({ client, commandTimeoutMs: 5_000, ...options }), [], client)
 }
 
 async function openBackend(): Promise<Backend> {
   const through = await proxiesTo(cluster.nodes)
   const client = clientOf({ through })
-  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000 }), through, client)
+  return links.keep(redisBackend({ client, commandTimeoutMs: 5_000 }), through, client)
 }
 
 async function stop(): Promise<() => Promise<void>> {

@@ -22,7 +22,7 @@ async function proxied(): Promise<FaultProxy> {
 
 async function openWithUrl(): Promise<Backend> {
   const proxy = await proxied()
-  return links.keep(redisBackend({ url: proxy.redisUrl, commandTimeoutMs: 1_000 }), [proxy])
+  return links.keep(redisBackend({ url: proxy.redisUrl, commandTimeoutMs: 5_000 }), [proxy])
 }
 
 // Its own settings would have it send again what was not answered.
@@ -30,7 +30,7 @@ async function openWithClient(): Promise<Backend> {
   const proxy = await proxied()
   const client = new Redis(proxy.redisUrl, { retryStrategy: () => 20, maxRetriesPerRequest: null })
   client.on('error', () => {})
-  return links.keep(redisBackend({ client, commandTimeoutMs: 1_000 }), [proxy], client)
+  return links.keep(redisBackend({ client, commandTimeoutMs: 5_000 }), [proxy], client)
 }
 
 async function stop(): Promise<() => Promise<void>> {
