@@ -180,7 +180,7 @@ function connectionWith(settings: Settings, onHealth: (health: BackendHealth) =>
         ? connectBeside(client, { jitter: () => random.next(), commandTimeoutMs })
         : client
     },
-    scripts: client !== undefined && isCluster(client) ? [] : STEPS,
+    scripts: () => (client !== undefined && isCluster(client) ? [] : STEPS),
     onHealth,
   })
 }
@@ -196,7 +196,7 @@ function connectionBeside(
 ): RedisConnection {
   const { client } = settings
   if (client === undefined || isBehindSentinel(client)) return connection
-  return new RedisConnection({ ...asked(settings), ...ours(settings), scripts: [], onHealth })
+  return new RedisConnection({ ...asked(settings), ...ours(settings), scripts: () => [], onHealth })
 }
 
 // `WAIT` holds up whatever else goes through its connection.
@@ -213,7 +213,7 @@ function replicatedWith(settings: Settings): ReplicatedConnection | undefined {
       replication.see(facts.replicas ?? 0)
       return facts
     },
-    scripts: client !== undefined && isCluster(client) ? [] : STEPS,
+    scripts: () => (client !== undefined && isCluster(client) ? [] : STEPS),
     onHealth: () => {},
   })
   return { connection, replication }

@@ -16,7 +16,7 @@ export function connectionOver(client: Redis, timeoutMs: number): RedisConnectio
       clock: systemClock,
       commandTimeoutMs: timeoutMs,
       isOurs: false,
-      scripts: [fence, compareAndSet],
+      scripts: () => [fence, compareAndSet],
       open: () => Promise.resolve(client),
       examine: () => Promise.resolve({ guarantee: 'advisory', holdBackMs: 0 }),
       onHealth: () => {},

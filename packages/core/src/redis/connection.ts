@@ -24,7 +24,7 @@ export interface ConnectionSettings {
   /** Whether the client is ours to re-connect and to close. */
   readonly isOurs: boolean
   /** The scripts that commands are going to call by their sha. */
-  readonly scripts: readonly Script[]
+  readonly scripts: () => readonly Script[]
   /** Asks a server what it is, each time it was connected to anew. */
   readonly examine: (client: Redis) => Promise<ServerFacts>
   readonly onHealth: (health: BackendHealth) => void
@@ -198,7 +198,7 @@ export class RedisConnection {
   }
 
   async #load(client: Redis): Promise<void> {
-    await Promise.all(this.#settings.scripts.map(({ lua }) => client.script('LOAD', lua)))
+    await Promise.all(this.#settings.scripts().map(({ lua }) => client.script('LOAD', lua)))
   }
 
   // The time of a command is over: what its caller is told.

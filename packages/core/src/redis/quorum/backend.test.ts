@@ -312,6 +312,27 @@ describe('A quorum', () => {
     await eventually(() => other.leases.guarantee === 'advisory')
   })
 
+  it('needs no more rights than these, with a prefix that Lua would read otherwise', async () => {
+    const servers = await startServers()
+    const prefix = `it's "a\\n" ]] ü`
+    const rights = '+eval +evalsha +script|load +info +time +get +set +psetex +pttl +pexpire +del +ping'.split(' ')
+    const nodes = servers.map(({ url }) => ({ url: url.replace('//', '//voter:secret@') }))
+    for (const { url } of servers) {
+      const admin = new Redis(url)
+      await admin.call('ACL', 'SETUSER', 'voter', 'on', '>secret', '~*:quorum:*', ...rights)
+      admin.disconnect()
+    }
+    await admitRedisQuorum({ nodes, prefix })
+    for (const fencing of [true, false]) {
+      const backend = open(nodes, { prefix, fencing })
+      const lease = await acquireLease(backend, 'stock', { renew: false })
+      await lease.extend(20_000)
+      expect((await backend.leases.inspect('stock')).holders).toHaveLength(1)
+      expect((await backend.leases.tryGrant(request(backend))).kind).toBe('held')
+      expect(await lease.release()).toBe('released')
+    }
+  })
+
   it('opens connections of its own beside clients that are given, and leaves those open', async () => {
     const servers = await quorum()
     const clients = servers.map(({ url }) => new Redis(url))

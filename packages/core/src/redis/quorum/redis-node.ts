@@ -9,11 +9,13 @@ import { eventPoint } from '../../telemetry.ts'
 import { RedisConnection } from '../connection.ts'
 import { checkDatabase } from '../driver.ts'
 import { unanswered } from '../errors.ts'
+import type { Script } from '../scripts/script.ts'
 import { checkVersion, readInfo } from '../server.ts'
 import type { EventTurns } from './event-turns.ts'
 import { standingKey, voteKey } from './keys.ts'
 import { admitServer, askStanding } from './scripts/admit-server.ts'
-import { castUnfencedVote, castVote } from './scripts/cast-vote.ts'
+import type { CastScripts } from './scripts/cast-vote.ts'
+import { castScripts } from './scripts/cast-vote.ts'
 import { raiseToken, renewVote, withdrawVote } from './scripts/keep-vote.ts'
 import { readVoteState } from './vote-state.ts'
 
@@ -69,13 +71,7 @@ export type NodeStatus =
 /** What EVALSHA is sent with. */
 type ScriptArguments = readonly [sha: string, keys: number, ...keysAndWords: readonly (string | number)[]]
 
-/** What a server that may vote is known by. */
-interface Known {
-  readonly marker: string
-  readonly replication: string
-}
-
-const UNKNOWN: Known = { marker: '', replication: '' }
+const STEADY_SCRIPTS: readonly Script[] = [raiseToken, renewVote, withdrawVote, askStanding, admitServer]
 
 /** One call of a script. */
 interface Call<T> {
@@ -97,20 +93,23 @@ export class RedisQuorumNode implements QuorumNode {
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
   #writtenTurn = 0
-  // No server has the empty marker.
-  #known: Known = UNKNOWN
+  readonly #unknown: CastScripts
+  // By which its vote is asked for, as far as it is known.
+  #casting: CastScripts
   #misuse: HoldfastError | undefined
 
   constructor(settings: RedisNodeSettings) {
     this.name = settings.name
     this.#settings = settings
+    this.#unknown = castScripts({ standingKey: standingKey(settings.prefix), marker: '', replication: '' })
+    this.#casting = this.#unknown
     this.#keepDigits = String(settings.keepMs).padStart(8, '0')
     this.#connection = new RedisConnection({
       clock: settings.clock,
       commandTimeoutMs: settings.commandTimeoutMs,
       open: settings.open,
       isOurs: true,
-      scripts: [castVote, castUnfencedVote, raiseToken, renewVote, withdrawVote, askStanding, admitServer],
+      scripts: () => [this.#casting.fenced, this.#casting.unfenced, ...STEADY_SCRIPTS],
       examine: async client => {
         await this.#examine(client)
         return { guarantee: 'advisory', holdBackMs: 0 }
@@ -206,12 +205,10 @@ export class RedisQuorumNode implements QuorumNode {
     const { resource, requestId, ttlMs, meta, isFenced } = ballot
     return this.#run({
       words: () => {
-        const { prefix, keepMs } = this.#settings
-        const { sha } = isFenced ? castVote : castUnfencedVote
         // Of the server as it is when the vote is sent: before that, it may be another one.
-        const { marker, replication } = this.#known
+        const { sha } = isFenced ? this.#casting.fenced : this.#casting.unfenced
         const record = `${this.#keepDigits}${requestId} ${meta}`
-        return [sha, 2, standingKey(prefix), this.#keyOf(resource), marker, replication, record, ttlMs + keepMs]
+        return [sha, 1, this.#keyOf(resource), record, ttlMs + this.#settings.keepMs]
       },
       read: value => {
         if (value === 0 || value === '0') return whenChanged()
@@ -325,6 +322,7 @@ export class RedisQuorumNode implements QuorumNode {
     const { prefix, quarantineMs, clock } = this.#settings
     const answer = await client.eval(askStanding.lua, 1, standingKey(prefix), quarantineMs)
     this.#votesAtMs = clock.monotonicMs() + this.#noteStanding(answer)
+    await Promise.all([this.#casting.fenced, this.#casting.unfenced].map(({ lua }) => client.script('LOAD', lua)))
   }
 
   #restless(): UnavailableError {
@@ -335,8 +333,8 @@ export class RedisQuorumNode implements QuorumNode {
   #noteStanding(answer: unknown): number {
     const [remainingMs, marker = ''] = (answer as readonly unknown[]).map(String)
     const [identity = ''] = marker.split(' ')
-    const replication = `master_replid:${identity.split(':')[1] ?? ''}`
-    this.#known = Number(remainingMs) > 0 ? UNKNOWN : { marker, replication }
+    const known = { standingKey: standingKey(this.#settings.prefix), marker, replication: identity.split(':')[1] ?? '' }
+    this.#casting = Number(remainingMs) > 0 ? this.#unknown : castScripts(known)
     return Number(remainingMs)
   }
 
