@@ -19,7 +19,7 @@ async function openBackend(): Promise<Backend> {
   const url = new URL(server.url)
   const proxy = await createFaultProxy({ target: { host: url.hostname, port: Number(url.port || 5432) } })
   url.host = proxy.connectString
-  const backend = postgresBackend({ url: url.href, schema: SCHEMA })
+  const backend = postgresBackend({ url: url.href, schema: SCHEMA, commandTimeoutMs: 5_000 })
   proxies.set(backend, proxy)
   backend.health.subscribe(health => void (health.kind === 'closed' && proxy.close()))
   return backend

@@ -19,7 +19,7 @@ let admin: Redis
 async function openBackend(): Promise<Backend> {
   const { hostname, port, pathname } = new URL(server.url)
   const proxy = await createFaultProxy({ target: { host: hostname, port: Number(port || 6379) } })
-  const backend = redisBackend({ url: `${proxy.redisUrl}${pathname}`, prefix: PREFIX })
+  const backend = redisBackend({ url: `${proxy.redisUrl}${pathname}`, prefix: PREFIX, commandTimeoutMs: 5_000 })
   proxies.set(backend, proxy)
   backend.health.subscribe(health => void (health.kind === 'closed' && proxy.close()))
   return backend

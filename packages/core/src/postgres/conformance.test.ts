@@ -15,7 +15,10 @@ let admin: Pool
 
 async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port }, protocol: 'postgres' })
-  const backend = postgresBackend({ url: `postgres://postgres@${proxy.connectString}/postgres` })
+  const backend = postgresBackend({
+    url: `postgres://postgres@${proxy.connectString}/postgres`,
+    commandTimeoutMs: 5_000,
+  })
   links.set(backend, proxy)
   backend.health.subscribe(health => {
     if (health.kind === 'closed') void proxy.close()

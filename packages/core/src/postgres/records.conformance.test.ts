@@ -26,7 +26,10 @@ let admin: Pool
 async function openBackend(): Promise<Backend> {
   const filter = await NoticeFilter.open(server.port)
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: filter.port } })
-  const backend = postgresBackend({ url: `postgres://postgres@${proxy.connectString}/postgres` })
+  const backend = postgresBackend({
+    url: `postgres://postgres@${proxy.connectString}/postgres`,
+    commandTimeoutMs: 5_000,
+  })
   links.set(backend, { proxy, filter })
   backend.health.subscribe(health => {
     if (health.kind !== 'closed') return

@@ -22,7 +22,7 @@ async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: hostname, port: Number(port || 6379) } })
   const url = new URL(server.url)
   url.host = proxy.connectString
-  return links.keep(redisBackend({ url: url.href, prefix }), [proxy])
+  return links.keep(redisBackend({ url: url.href, prefix, commandTimeoutMs: 5_000 }), [proxy])
 }
 
 async function deleteAll(): Promise<void> {

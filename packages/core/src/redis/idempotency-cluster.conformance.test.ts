@@ -18,7 +18,7 @@ let admin: Cluster
 async function openBackend(): Promise<Backend> {
   const proxies = await proxiesTo(cluster.nodes)
   const client = clusterClient(cluster.nodes, { through: proxies, clusterRetryStrategy: () => 50 })
-  return links.keep(redisBackend({ client }), proxies, client)
+  return links.keep(redisBackend({ client, commandTimeoutMs: 5_000 }), proxies, client)
 }
 
 const harness: IdempotencyHarness = {

@@ -17,7 +17,7 @@ let admin: Redis
 
 async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port: server.port } })
-  return links.keep(redisBackend({ url: proxy.redisUrl }), [proxy])
+  return links.keep(redisBackend({ url: proxy.redisUrl, commandTimeoutMs: 5_000 }), [proxy])
 }
 
 const harness: IdempotencyHarness = {

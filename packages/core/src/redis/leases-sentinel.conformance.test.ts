@@ -25,7 +25,7 @@ async function openBackend(): Promise<Backend> {
   const proxy = await createFaultProxy({ target: { host: '127.0.0.1', port } })
   const natMap = { [`127.0.0.1:${port}`]: { host: '127.0.0.1', port: proxy.port } }
   const client = new Redis({ sentinels: sentinels(), name: watched.name, natMap, lazyConnect: true })
-  return links.keep(redisBackend({ client }), [proxy], client)
+  return links.keep(redisBackend({ client, commandTimeoutMs: 5_000 }), [proxy], client)
 }
 
 const harness: LeaseHarness = {

@@ -27,7 +27,7 @@ export function recordHarness(stage: () => RecordStage): RecordHarness {
     const { nodes, connect } = stage()
     const [asking, listening] = [await proxiesTo(nodes), await proxiesTo(nodes)]
     const client = connect(asking, listening)
-    const backend = redisBackend({ client })
+    const backend = redisBackend({ client, commandTimeoutMs: 5_000 })
     listeningOf.set(backend, listening)
     return links.keep(backend, [...asking, ...listening], client)
   }

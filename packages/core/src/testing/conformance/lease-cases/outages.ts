@@ -4,7 +4,7 @@ import type { LeaseCase } from '../lease-case.ts'
 import { HOP_MS } from '../stage.ts'
 
 /** For how long a waiter asks in vain at least: longer than one question may take, with what a store sets by itself. */
-const UNANSWERED_MS = 3_000
+const UNANSWERED_MS = 6_000
 
 /** Waiting while the store is away. */
 export const outageCases: readonly LeaseCase[] = [
