@@ -345,6 +345,24 @@ describe('A quorum', () => {
     }
   })
 
+  it('votes for clients that have a prefix of their own before keys, under rights that end with it', async () => {
+    const servers = await startServers()
+    const clients: Redis[] = []
+    for (const { url } of servers) {
+      const admin = new Redis(url)
+      await admin.call('ACL', 'SETUSER', 'voter', 'on', '>secret', '~app:hf:quorum:*', '+@all')
+      admin.disconnect()
+      clients.push(new Redis(url.replace('//', '//voter:secret@'), { keyPrefix: 'app:' }))
+    }
+    stops.push(() => clients.forEach(client => client.disconnect()))
+    const nodes = clients.map(client => ({ client }))
+    await admitRedisQuorum({ nodes })
+    const backend = open(nodes)
+    const grant = await take(backend)
+    expect((await backend.leases.tryGrant(request(backend))).kind).toBe('held')
+    expect(await backend.leases.release(grant)).toBe('released')
+  })
+
   it('is suspended while it is new, and says for how long', async () => {
     const backend = open(nodesOf(await startServers()))
     await expect(backend.ready({ timeoutMs: 300 })).rejects.toThrow(/may vote in \d{5} ms/)

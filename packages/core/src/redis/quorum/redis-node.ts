@@ -15,7 +15,7 @@ import type { EventTurns } from './event-turns.ts'
 import { standingKey, voteKey } from './keys.ts'
 import { admitServer, askStanding } from './scripts/admit-server.ts'
 import type { CastScripts } from './scripts/cast-vote.ts'
-import { castScripts } from './scripts/cast-vote.ts'
+import { UNKNOWN_SERVER, castScripts } from './scripts/cast-vote.ts'
 import { raiseToken, renewVote, withdrawVote } from './scripts/keep-vote.ts'
 import { readVoteState } from './vote-state.ts'
 
@@ -93,16 +93,13 @@ export class RedisQuorumNode implements QuorumNode {
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
   #writtenTurn = 0
-  readonly #unknown: CastScripts
   // By which its vote is asked for, as far as it is known.
-  #casting: CastScripts
+  #casting: CastScripts = UNKNOWN_SERVER
   #misuse: HoldfastError | undefined
 
   constructor(settings: RedisNodeSettings) {
     this.name = settings.name
     this.#settings = settings
-    this.#unknown = castScripts({ standingKey: standingKey(settings.prefix), marker: '', replication: '' })
-    this.#casting = this.#unknown
     this.#keepDigits = String(settings.keepMs).padStart(8, '0')
     this.#connection = new RedisConnection({
       clock: settings.clock,
@@ -329,12 +326,12 @@ export class RedisQuorumNode implements QuorumNode {
     return new UnavailableError(`Redis at ${this.name} became another one while it was asked for its vote.`)
   }
 
-  // In how many ms it may vote, and its marker, which begins with its run id and its replication id.
+  // In how many ms it may vote; its marker, which begins with its run id and its replication id; and the key of that.
   #noteStanding(answer: unknown): number {
-    const [remainingMs, marker = ''] = (answer as readonly unknown[]).map(String)
+    const [remainingMs, marker = '', key = ''] = (answer as readonly unknown[]).map(String)
     const [identity = ''] = marker.split(' ')
-    const known = { standingKey: standingKey(this.#settings.prefix), marker, replication: identity.split(':')[1] ?? '' }
-    this.#casting = Number(remainingMs) > 0 ? this.#unknown : castScripts(known)
+    const known = { standingKey: key, marker, replication: identity.split(':')[1] ?? '' }
+    this.#casting = Number(remainingMs) > 0 ? UNKNOWN_SERVER : castScripts(known)
     return Number(remainingMs)
   }
 

@@ -5,10 +5,11 @@ import { NOW, STANDING } from './standing.ts'
 /**
  * How long until a server may vote. KEYS[1] its marker, ARGV[1] quarantineMs.
  *
- * Returns { ms, 0 or less when it may, its marker }.
+ * Returns { ms, 0 or less when it may, its marker, the marker's key as it is on the server: the driver puts a client's own prefix before
+ * keys that it is given, and not into texts }.
  */
 export const askStanding: Script = defineScript(`${NOW}${STANDING}
-return { quarantineMs, marker }
+return { quarantineMs, marker, KEYS[1] }
 `)
 
 /**

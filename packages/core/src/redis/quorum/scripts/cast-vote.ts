@@ -13,8 +13,9 @@ export const NO_TOKEN = '00000000000000000000'
  * machines.
  */
 
-/** What a server that may vote is known by; the empty marker is no server's. */
+/** What a server that may vote is known by. */
 export interface KnownServer {
+  /** As it is on the server. */
   readonly standingKey: string
   readonly marker: string
   /** The replication id in it. Another process is known by its connection. */
@@ -40,6 +41,11 @@ export interface CastScripts {
 export function castScripts(server: KnownServer): CastScripts {
   return { fenced: castScript(server, PROPOSE), unfenced: castScript(server, '') }
 }
+
+const REFUSE = defineScript('return 0')
+
+/** For a server of which nobody knows yet whether it may vote. */
+export const UNKNOWN_SERVER: CastScripts = { fenced: REFUSE, unfenced: REFUSE }
 
 const PROPOSE = `
 local time = redis.call('TIME')
