@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { BackendLifecycle } from '../backend.ts'
-import { InvalidArgumentError, UnavailableError, UnsupportedError } from '../errors.ts'
+import { InvalidArgumentError, RefusedError, UnavailableError, UnsupportedError } from '../errors.ts'
 import { acquireLease } from '../lease/acquire.ts'
 import { TakeBacks } from '../lease/take-backs.ts'
 import type { Grant, LeaseRequest } from '../ports/leases.ts'
@@ -355,5 +355,31 @@ describe('One who waits', () => {
     expect(await settled(waiting)).toBe('pending')
     await clock.advance(300)
     await expect(waiting).rejects.toThrow(UnavailableError)
+  })
+
+  it('bears with that for as long as its own lease would last, whoever is before it', async () => {
+    for (const node of nodes) node.onVote = async () => HELD
+    const waiting = [TTL_MS, TTL_MS / 4, TTL_MS / 4].map(ttlMs => store.grant(request({ ttlMs })))
+    for (const one of waiting) one.catch(() => {})
+    await clock.advance(0)
+    for (const node of nodes) node.onVote = fails
+    await clock.advance(TTL_MS / 4 - 50)
+    for (const one of waiting) expect(await settled(one)).toBe('pending')
+    await clock.advance(250)
+    for (const one of waiting.slice(1)) expect(await settled(one)).toBeInstanceOf(UnavailableError)
+    for (const node of nodes) node.onVote = async () => ({ kind: 'yes', token: '7'.padStart(20, '0') })
+    await clock.advance(100)
+    expect(await settled(waiting[0] as Promise<Grant>)).toHaveProperty('token')
+  })
+
+  it('is rejected at once by servers that refuse, also once it was told to wait', async () => {
+    for (const node of nodes) node.onVote = async () => HELD
+    const waiting = [store.grant(request()), store.grant(request())]
+    for (const one of waiting) one.catch(() => {})
+    await clock.advance(0)
+    for (const node of nodes) node.onVote = () => Promise.reject(new RefusedError('out of memory'))
+    await clock.advance(100)
+    for (const one of waiting) expect(await settled(one)).toBeInstanceOf(RefusedError)
+    expect(clock.pendingTimers).toBe(0)
   })
 })

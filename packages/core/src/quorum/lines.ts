@@ -4,14 +4,14 @@ export interface InLine {
   ask(): void
   /** The servers said that others are before it. */
   tellQueued(): void
+  /** Too few servers could serve. */
+  tellFailure(error: unknown): void
 }
 
 interface Line {
   readonly waiting: Set<InLine>
   /** Whether the servers said that others hold it. */
   isHeld: boolean
-  /** Since when too few servers can serve. */
-  failingSinceMs: number | undefined
 }
 
 /**
@@ -24,7 +24,7 @@ export class WaitingLines {
   join(resource: string, waiter: InLine): void {
     const line = this.#lines.get(resource)
     if (line === undefined) {
-      this.#lines.set(resource, { waiting: new Set([waiter]), isHeld: false, failingSinceMs: undefined })
+      this.#lines.set(resource, { waiting: new Set([waiter]), isHeld: false })
       return
     }
     line.waiting.add(waiter)
@@ -58,15 +58,13 @@ export class WaitingLines {
     const line = this.#lines.get(resource)
     if (line === undefined) return
     line.isHeld = true
-    line.failingSinceMs = undefined
     for (const waiter of [...line.waiting]) waiter.tellQueued()
   }
 
-  /** Too few servers could serve. Returns since when that is so; undefined when they have not yet been seen to since the line began. */
-  noteFailure(resource: string, nowMs: number): number | undefined {
-    const line = this.#lines.get(resource)
-    if (line === undefined || !line.isHeld) return undefined
-    line.failingSinceMs ??= nowMs
-    return line.failingSinceMs
+  /** Too few servers could serve. */
+  noteFailure(resource: string, error: unknown): void {
+    const waiting = [...(this.#lines.get(resource)?.waiting ?? [])]
+    // The first comes last: when it leaves, the next one asks, who may be about to leave as well.
+    for (const waiter of waiting.reverse()) waiter.tellFailure(error)
   }
 }

@@ -1,5 +1,6 @@
 import type { Chained } from '../chain.ts'
 import type { Clock, Timer } from '../clock.ts'
+import { UnavailableError } from '../errors.ts'
 import type { Grant } from '../ports/leases.ts'
 import type { Random } from '../random.ts'
 import type { CampaignOutcome } from './campaign.ts'
@@ -46,6 +47,7 @@ export class QuorumWaiter implements InLine, Wish {
   #giveUpCampaign: (() => void) | undefined
   #mustAskAgain = false
   #isQueued = false
+  #failingSinceMs: number | undefined
   #isOver = false
   #refusals = 0
 
@@ -78,9 +80,16 @@ export class QuorumWaiter implements InLine, Wish {
   }
 
   tellQueued(): void {
+    this.#failingSinceMs = undefined
     if (this.#isQueued || this.#isOver) return
     this.#isQueued = true
     this.#listener.queued()
+  }
+
+  tellFailure(error: unknown): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    this.#failingSinceMs ??= nowMs
+    if (nowMs - this.#failingSinceMs >= this.#parts.patienceMs) this.giveUp(error)
   }
 
   /** Leaves, and takes back what was asked for. */
@@ -93,7 +102,7 @@ export class QuorumWaiter implements InLine, Wish {
   #onOutcome(outcome: CampaignOutcome): void {
     this.#giveUpCampaign = undefined
     if (this.#isOver) return
-    const { clock, lines, patienceMs } = this.#parts
+    const { lines } = this.#parts
     switch (outcome.kind) {
       case 'won':
         this.#end()
@@ -104,12 +113,11 @@ export class QuorumWaiter implements InLine, Wish {
       case 'split':
         lines.noteHeld(this.#resource)
         return this.#askIn(splitPauseMs(this.#parts.random, outcome.tookMs, this.#refusals))
-      case 'failed': {
-        const nowMs = clock.monotonicMs()
-        const sinceMs = lines.noteFailure(this.#resource, nowMs)
-        if (sinceMs === undefined || nowMs - sinceMs >= patienceMs) return this.#fail(outcome.error)
+      case 'failed':
+        // A "no" for good will be the same the next time.
+        if (!this.#isQueued || !(outcome.error instanceof UnavailableError)) return this.#fail(outcome.error)
+        lines.noteFailure(this.#resource, outcome.error)
         return this.#askIn(this.#pauseMs(HELD_MS))
-      }
     }
   }
 
@@ -120,6 +128,7 @@ export class QuorumWaiter implements InLine, Wish {
   }
 
   #askIn(delayMs: number): void {
+    if (this.#isOver) return
     this.#refusals += 1
     if (this.#mustAskAgain) return this.ask()
     // Somebody awaits what comes of it.
