@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { BackendHealth } from '../../backend.ts'
 import type { Clock } from '../../clock.ts'
-import { ClosedError, HoldfastError, InvariantError, UnavailableError, UnsupportedError } from '../../errors.ts'
+import { ClosedError, HoldfastError, UnavailableError, UnsupportedError } from '../../errors.ts'
 import type { LeaseHolder } from '../../ports/leases.ts'
 import type { Ballot, QuorumNode, VoteAnswer, VoteRef } from '../../quorum/node.ts'
 import type { EventPoint } from '../../telemetry.ts'
@@ -17,7 +17,7 @@ import { admitServer, askStanding } from './scripts/admit-server.ts'
 import type { CastScripts } from './scripts/cast-vote.ts'
 import { UNKNOWN_SERVER, castScripts } from './scripts/cast-vote.ts'
 import { raiseToken, renewVote, withdrawVote } from './scripts/keep-vote.ts'
-import { readVoteState } from './vote-state.ts'
+import { isOne, readVote, readVoteState } from './vote-state.ts'
 
 /** What `holdfast:redis.vote` carries: what one server of a quorum answered to one who asked for its vote. */
 export interface VoteEvent {
@@ -90,6 +90,7 @@ export class RedisQuorumNode implements QuorumNode {
   #facts: QuorumServerFacts | undefined
   #status: NodeStatus = { kind: 'new' }
   #opening: Promise<void> | undefined
+  #looking: Promise<number> | undefined
   readonly #waiting = new Set<(error: unknown) => void>()
   #votesAtMs = 0
   #writtenTurn = 0
@@ -172,10 +173,12 @@ export class RedisQuorumNode implements QuorumNode {
   /** Asks it in how many ms it may vote: 0 or less = now. Rejects when it cannot be reached, or cannot be one of a quorum. */
   async look(): Promise<number> {
     const { prefix, quarantineMs } = this.#settings
+    const before = this.#casting
     const remainingMs = await this.#run({
       words: () => [askStanding.sha, 1, standingKey(prefix), quarantineMs],
       read: answer => this.#noteStanding(answer),
     })
+    if (this.#casting.fenced.sha !== before.fenced.sha) await this.#loadCasting()
     this.#setUp(remainingMs)
     return remainingMs
   }
@@ -219,13 +222,28 @@ export class RedisQuorumNode implements QuorumNode {
 
   // The server was not asked yet whether it may vote, or is not what it was.
   async #voteAnew(ballot: Ballot): Promise<VoteAnswer> {
-    const remainingMs = await this.look().catch((error: unknown) => {
+    const remainingMs = await this.#lookTogether().catch((error: unknown) => {
       this.#tell(ballot.resource, 'failed', error)
       throw error
     })
     if (remainingMs <= 0) return await this.#cast(ballot, () => Promise.reject(this.#restless()))
     this.#tell(ballot.resource, 'quarantined', undefined)
     return { kind: 'quarantined', remainingMs }
+  }
+
+  // For all votes that were under way when the server became another one.
+  #lookTogether(): Promise<number> {
+    if (this.#looking !== undefined) return this.#looking
+    const looking = this.look()
+    const over = (): void => void (this.#looking = undefined)
+    looking.then(over, over)
+    this.#looking = looking
+    return looking
+  }
+
+  // Once, and not by each vote that the server would not know: hundreds that load it are late all of them. Who finds it missing loads it.
+  async #loadCasting(): Promise<void> {
+    await this.#connection.once(client => load(client, this.#casting)).catch(() => {})
   }
 
   // One promise where the server is up: many of them cost as much as the rest of a vote does here.
@@ -319,7 +337,7 @@ export class RedisQuorumNode implements QuorumNode {
     const { prefix, quarantineMs, clock } = this.#settings
     const answer = await client.eval(askStanding.lua, 1, standingKey(prefix), quarantineMs)
     this.#votesAtMs = clock.monotonicMs() + this.#noteStanding(answer)
-    await Promise.all([this.#casting.fenced, this.#casting.unfenced].map(({ lua }) => client.script('LOAD', lua)))
+    await load(client, this.#casting)
   }
 
   #restless(): UnavailableError {
@@ -366,22 +384,14 @@ export class RedisQuorumNode implements QuorumNode {
   }
 }
 
+async function load(client: Redis, { fenced, unfenced }: CastScripts): Promise<void> {
+  await Promise.all([fenced, unfenced].map(({ lua }) => client.script('LOAD', lua)))
+}
+
 function checkAlone(name: string, info: ReadonlyMap<string, string>): void {
   const mode = info.get('redis_mode')
   if (mode === undefined || mode === 'standalone') return
   throw new UnsupportedError(
     `Expected the servers of a quorum to be independent, and ${name} runs in the mode ${mode}: give servers that know nothing of each other.`,
   )
-}
-
-function readVote(answer: unknown): VoteAnswer {
-  if (typeof answer === 'string') return { kind: 'yes', token: answer }
-  const [kind, by, remainingMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
-  if (kind === 'held') return { kind, by: String(by), remainingMs: Number(remainingMs) }
-  throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
-}
-
-// A client with the driver's option `stringNumbers` gets numbers as text.
-function isOne(answer: unknown): boolean {
-  return answer === 1 || answer === '1'
 }

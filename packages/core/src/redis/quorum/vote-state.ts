@@ -1,6 +1,8 @@
+import { InvariantError } from '../../errors.ts'
 import { FencingToken } from '../../fencing/token.ts'
 import { decodeMeta } from '../../lease/options.ts'
 import type { LeaseHolder } from '../../ports/leases.ts'
+import type { VoteAnswer } from '../../quorum/node.ts'
 
 const STATE = /^(\d{20})(\d{8})(\S+) (.*)$/s
 
@@ -19,4 +21,17 @@ export function readVoteState(state: string, leftMs: number): LeaseHolder | unde
     heldMs: undefined,
     remainingMs,
   }
+}
+
+/** Reads what `CastScripts` answer of a server that is as it was known. */
+export function readVote(answer: unknown): VoteAnswer {
+  if (typeof answer === 'string') return { kind: 'yes', token: answer }
+  const [kind, by, remainingMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : []
+  if (kind === 'held') return { kind, by: String(by), remainingMs: Number(remainingMs) }
+  throw new InvariantError(`The vote was answered ${JSON.stringify(answer)}.`)
+}
+
+/** A client with the driver's option `stringNumbers` gets numbers as text. */
+export function isOne(answer: unknown): boolean {
+  return answer === 1 || answer === '1'
 }
