@@ -403,6 +403,17 @@ describe("The user's client", () => {
     await expect.poll(async () => (await tryAcquireLease(backend, name, {}))?.resource).toBe(name)
   })
 
+  it('that loses what it was asked on connecting is asked again', async () => {
+    const client = userClient()
+    const info = client.info.bind(client)
+    let asked = 0
+    client.info = ((...args: never[]) => ((asked += 1) === 1 ? new Promise(() => {}) : info(...args))) as typeof info
+    const backend = opening({ client })
+    expect(await failureOf(tryAcquireLease(backend, name, {}))).toMatchObject({ code: 'HF_UNAVAILABLE' })
+    const lease = await acquireLease(backend, name, {})
+    expect(await lease.release()).toBe('released')
+  })
+
   it('that reconnects is used on its new connection', async () => {
     const proxy = await proxied()
     const backend = opening({ client: userClient({}, proxy.redisUrl), commandTimeoutMs: 60_000 })

@@ -64,6 +64,7 @@ export class RedisConnection {
   #stage: Stage = 'down'
   #isClosed = false
   #epoch = 0
+  #examinedAtMs = 0
   #facts: ServerFacts = { guarantee: 'advisory', holdBackMs: 0 }
   #lastError: unknown
   #waiting = new Set<Attempt<never>>()
@@ -223,14 +224,22 @@ export class RedisConnection {
     this.#isSilent = true
     this.#settings.onHealth({ kind: 'suspended', cause: error })
     this.#tell('silent', this.#lastError)
+    if (this.#client?.status !== 'ready') return
+    if (!this.#settings.isOurs) return this.#askAnew(this.#client)
     // A link that is silent for so long may be half open: only a new one can tell.
-    if (!this.#settings.isOurs || this.#client?.status !== 'ready') return
     if (this.#settings.onSilence !== undefined) return this.#settings.onSilence(this.#client)
     this.#stage = 'down'
     // Once for each link: until it is closed, each further call would leave the driver one more listener at its socket.
     if (this.#cutEpoch === this.#epoch) return
     this.#cutEpoch = this.#epoch
     this.#client.disconnect(true)
+  }
+
+  // What the user's client was asked on connecting may have got lost in it, as a driver that is cut again and again does: then nothing
+  // would ever be sent.
+  #askAnew(client: Redis): void {
+    const isDue = this.#settings.clock.monotonicMs() - this.#examinedAtMs >= this.commandTimeoutMs / 2
+    if (this.#stage === 'down' && isDue) this.#examine(client)
   }
 
   #open(): Promise<void> {
@@ -290,6 +299,7 @@ export class RedisConnection {
 
   #examine(client: Redis): void {
     const epoch = ++this.#epoch
+    this.#examinedAtMs = this.#settings.clock.monotonicMs()
     this.#isRefused = false
     const isCurrent = (): boolean => epoch === this.#epoch && client.status === 'ready' && !this.#isClosed
     Promise.all([this.#settings.examine(client), this.#whyNotLoaded(client)]).then(
