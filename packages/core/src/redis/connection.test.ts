@@ -404,7 +404,7 @@ describe("The user's client", () => {
   })
 
   it('that loses what it was asked on connecting is asked again', async () => {
-    const client = userClient()
+    const client = userClient({ enableReadyCheck: false })
     const info = client.info.bind(client)
     let asked = 0
     client.info = ((...args: never[]) => ((asked += 1) === 1 ? new Promise(() => {}) : info(...args))) as typeof info
